@@ -1,0 +1,41 @@
+#pragma once
+/* A gateway's copy of the directory in memory: it answers each request, and follows the directory by
+ * watching.
+ *
+ * It holds what it was last told. When the directory is lost it goes on answering for the customers it knows,
+ * says so (directory_replica_health), and refuses to conclude anything about those it does not (P1). */
+#include "directory/directory.h"
+#include "directory/index.h"
+#include "loop/fiber.h"
+
+struct directory_replica;
+
+/* Loads the whole directory (waits), then follows it on a fiber of `scope`. The directory stays the caller's
+ * and must outlive the replica. End it with scope_cancel/scope_end first, then directory_replica_free. */
+result directory_replica_start(struct directory_replica **ret, struct directory *directory,
+                               struct scope *scope) MUST_USE;
+void directory_replica_free(struct directory_replica *replica); /* takes NULL; its fiber has ended */
+
+/* From memory, without waiting, if the customer is known here; else asks the directory once (may wait, at
+ * most DIRECTORY_ASK_MS), since it may have been onboarded a moment ago at another gateway. Strings of *ret
+ * live as long as the replica, except ret->id, which is `id` itself. E_CUSTOMER_UNKNOWN  the directory
+ * answered: there is none E_DIRECTORY         not known here, and the directory does not answer; or the
+ * entry's state has no meaning here E_BUSY              DIRECTORY_ASKING_MAX callers are asking already E_ID
+ * not the shape of an id */
+enum { DIRECTORY_ASK_MS = 3000, DIRECTORY_ASKING_MAX = 64 };
+result directory_lookup(struct directory_replica *replica, struct str id, struct directory_entry *ret)
+    MUST_USE;
+
+/* For the one who just wrote the entry: the replica need not wait to be told. entry->version is the new one.
+ */
+result directory_replica_learn(struct directory_replica *replica, const struct directory_entry *entry)
+    MUST_USE;
+
+struct directory_health {
+    bool ok;
+    int64_t since_ms;   /* wall: since when it is so */
+    struct error error; /* the last one, when not ok */
+    size_t customers;
+    uint64_t revision; /* all up to here is known */
+};
+struct directory_health directory_replica_health(const struct directory_replica *replica);
