@@ -1,6 +1,6 @@
 #pragma once
-/* An arena: memory of one request or one run, freed whole. Allocation aborts when the system has no memory left;
- * limits on what a peer may make us allocate are the caller's, before it allocates. Not for secrets. */
+/* An arena: memory of one request or one run, freed whole. Allocation aborts when the system has no memory
+ * left; limits on what a peer may make us allocate are the caller's, before it allocates. Not for secrets. */
 #include "base/str.h"
 
 struct arena_block;
@@ -19,9 +19,11 @@ void *arena_alloc(struct arena *arena, size_t bytes) __attribute__((malloc, allo
 void *arena_zalloc(struct arena *arena, size_t bytes) __attribute__((malloc, alloc_size(2), returns_nonnull));
 #define arena_new(arena, type) ((type *)arena_zalloc((arena), sizeof(type)))
 #define arena_array(arena, type, count) ((type *)arena_zalloc_array((arena), sizeof(type), (count)))
-void *arena_zalloc_array(struct arena *arena, size_t size, size_t count) __attribute__((malloc, returns_nonnull));
+void *arena_zalloc_array(struct arena *arena, size_t size, size_t count)
+    __attribute__((malloc, returns_nonnull));
 
 /* Copies with a NUL behind. */
 struct str arena_str(struct arena *arena, struct str s);
 char *arena_cstr(struct arena *arena, struct str s);
-char *arena_printf(struct arena *arena, const char *format, ...) PRINTF(2, 3) __attribute__((returns_nonnull));
+char *arena_printf(struct arena *arena, const char *format, ...) PRINTF(2, 3)
+__attribute__((returns_nonnull));

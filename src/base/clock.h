@@ -3,10 +3,10 @@
 #include <stdint.h>
 
 #define MS(n) ((uint64_t)(n))
-#define SEC(n) ((uint64_t)(n) * 1000)
+#define SEC(n) ((uint64_t)(n)*1000)
 
 uint64_t clock_monotonic_ns(void); /* never goes back; for limits and durations */
-int64_t clock_wall_ms(void);       /* ms since 1970-01-01 UTC; may jump; for what people and other hosts read */
+int64_t clock_wall_ms(void); /* ms since 1970-01-01 UTC; may jump; for what people and other hosts read */
 
 /* NULL restores the system's clocks. */
 struct clock_source {

@@ -45,8 +45,8 @@ static void write_line(enum log_level level, const char *words, const struct err
         const char *src = strstr(file, "src/");
         snprintf(line + length, sizeof line - (size_t)length, " error=%s what=\"%s\"%s%s%s at=%s:%d",
                  error_slug(error->code), what, error->hint != NULL ? " hint=\"" : "",
-                 error->hint != NULL ? error->hint : "", error->hint != NULL ? "\"" : "", src != NULL ? src : file,
-                 error->line);
+                 error->hint != NULL ? error->hint : "", error->hint != NULL ? "\"" : "",
+                 src != NULL ? src : file, error->line);
     }
     if (sink_in_use != NULL) {
         sink_in_use(sink_context, level, line);

@@ -1,10 +1,11 @@
 #pragma once
 /* The one dialect of errors.
  *
- * A function that can fail returns `result`, and the compiler makes the caller look at it. An error is a value: a code
- * from error.def, what happened (lower case, no period, the object's name in quotes), a hint (a sentence that says what
- * to do next; a string that lives for ever) and where it was made. The first cause wins: callers pass it up unchanged
- * with TRY. Libraries never log; the caller that decides does, once. Bugs abort with must(). */
+ * A function that can fail returns `result`, and the compiler makes the caller look at it. An error is a
+ * value: a code from error.def, what happened (lower case, no period, the object's name in quotes), a hint (a
+ * sentence that says what to do next; a string that lives for ever) and where it was made. The first cause
+ * wins: callers pass it up unchanged with TRY. Libraries never log; the caller that decides does, once. Bugs
+ * abort with must(). */
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -43,22 +44,23 @@ static inline bool failed(const result r)
 /* FAIL(code, hint, format, ...): an error made here. hint is a string literal or NULL. */
 #define FAIL(code, hint, ...) error_make((code), __FILE__, __LINE__, (hint), __VA_ARGS__)
 result error_make(enum error_code code, const char *file, int line, const char *hint, const char *format, ...)
-    PRINTF(5, 6) MUST_USE;
+    PRINTF(5, 6)
+MUST_USE;
 
 /* Returns from the calling function if the expression failed. */
-#define TRY(expression)                                                                                                \
-    do {                                                                                                               \
-        const result try_result_ = (expression);                                                                       \
-        if (__builtin_expect(failed(try_result_), 0))                                                                  \
-            return try_result_;                                                                                        \
+#define TRY(expression)                                                                                      \
+    do {                                                                                                     \
+        const result try_result_ = (expression);                                                             \
+        if (__builtin_expect(failed(try_result_), 0))                                                        \
+            return try_result_;                                                                              \
     } while (0)
 
 /* The same, with a jump to the function's clean-up; `r` is a result variable of the function. */
-#define TRY_OR(r, label, expression)                                                                                   \
-    do {                                                                                                               \
-        (r) = (expression);                                                                                            \
-        if (__builtin_expect(failed(r), 0))                                                                            \
-            goto label;                                                                                                \
+#define TRY_OR(r, label, expression)                                                                         \
+    do {                                                                                                     \
+        (r) = (expression);                                                                                  \
+        if (__builtin_expect(failed(r), 0))                                                                  \
+            goto label;                                                                                      \
     } while (0)
 
 /* A bug: says what and aborts, without unwinding. */

@@ -6,8 +6,8 @@
 #include <sys/mman.h>
 #include <sys/random.h>
 
-/* Secrets are few sizes and long or short lived in any order: blocks of a power of two, with a free list each, cut from
- * locked chunks that are never given back. */
+/* Secrets are few sizes and long or short lived in any order: blocks of a power of two, with a free list
+ * each, cut from locked chunks that are never given back. */
 enum { SMALLEST = 32, CLASSES = 8, CHUNK = 64 * 1024 };
 
 struct free_block {
@@ -22,7 +22,7 @@ static size_t class_of(size_t len)
 {
     size_t class = 0;
     while (((size_t)SMALLEST << class) < len)
-        class++;
+        class ++;
     return class;
 }
 

@@ -33,21 +33,25 @@ bool str_starts(struct str s, struct str prefix);
 int str_compare(struct str a, struct str b); /* bytewise, as memcmp; a prefix sorts first */
 struct str str_trim(struct str s);           /* spaces and tabs */
 
-/* Cuts *rest at the first `separator`; returns the part before it. False when nothing is left (rest->ptr is NULL). */
+/* Cuts *rest at the first `separator`; returns the part before it. False when nothing is left (rest->ptr is
+ * NULL). */
 bool str_cut(struct str *rest, char separator, struct str *ret_part);
 
 /* A decimal number without sign, spaces or leading zeros ("0" itself is one), at most `max`. */
 bool str_to_u64(struct str s, uint64_t max, uint64_t *ret);
 
-/* Well-formed UTF-8 per RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF. NUL counts as a byte. */
+/* Well-formed UTF-8 per RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF. NUL counts as a
+ * byte. */
 bool str_is_utf8(struct str s);
 
 /* [a-z0-9][a-z0-9-]{1,62}: the shape of every identifier that a customer or operator chooses. */
 bool str_is_id(struct str s);
 
-/* Decodes percent-encoding (RFC 3986 2.1) into buf, which holds `size` bytes. Fails on a broken escape or a full
- * buffer. No byte is refused here: what may come out is for the caller to judge, after decoding and not before. */
+/* Decodes percent-encoding (RFC 3986 2.1) into buf, which holds `size` bytes. Fails on a broken escape or a
+ * full buffer. No byte is refused here: what may come out is for the caller to judge, after decoding and not
+ * before. */
 bool str_percent_decode(struct str s, char *buf, size_t size, size_t *ret_len);
 
-/* Encodes all but RFC 3986's unreserved characters; false when the buffer (size, NUL included) is too small. */
+/* Encodes all but RFC 3986's unreserved characters; false when the buffer (size, NUL included) is too small.
+ */
 bool str_percent_encode(struct str s, char *buf, size_t size);

@@ -1,9 +1,8 @@
 #pragma once
-/* Fibers: stackful coroutines on the loop. Code on a fiber reads top to bottom and waits by calling; every function
- * here that waits says so and returns
- *   E_CANCELLED  the fiber was cancelled: every further wait on it fails at once (but see fiber_shield);
- *   E_DEADLINE   the nearest deadline has passed: every wait inside it fails at once.
- * A fiber runs until it waits: between two waits nothing else runs. errno survives a wait.
+/* Fibers: stackful coroutines on the loop. Code on a fiber reads top to bottom and waits by calling; every
+ * function here that waits says so and returns E_CANCELLED  the fiber was cancelled: every further wait on it
+ * fails at once (but see fiber_shield); E_DEADLINE   the nearest deadline has passed: every wait inside it
+ * fails at once. A fiber runs until it waits: between two waits nothing else runs. errno survives a wait.
  *
  * A fiber belongs to a scope, and a scope is joined before its memory goes: children never outlive it. */
 #include "loop/loop.h"
@@ -13,16 +12,19 @@ struct fiber;
 /* ---- scopes ---- */
 struct scope {
     struct fiber *children; /* list through the fibers */
-    struct fiber *joiner;
+    struct wait *joiner;
     size_t count;
+    bool cancelled; /* until it is joined: a child spawned meanwhile is born cancelled */
 };
 #define SCOPE_INIT ((struct scope){ 0 })
 
-/* The child is ready at once and first runs after the caller waits. `name` is static. E_RESOURCE: no stack. */
+/* The child is ready at once and first runs after the caller waits. `name` is static. E_RESOURCE: no stack.
+ */
 result fiber_spawn(struct scope *scope, const char *name, void (*run)(void *arg), void *arg) MUST_USE;
 
-/* Waits until all children have returned. If the caller is cancelled or its deadline passes meanwhile, the children are
- * cancelled, the wait goes on until they have returned, and then it fails: the scope is empty either way. */
+/* Waits until all children have returned. If the caller is cancelled or its deadline passes meanwhile, the
+ * children are cancelled, the wait goes on until they have returned, and then it fails: the scope is empty
+ * either way. */
 result scope_join(struct scope *scope) MUST_USE;
 void scope_cancel(struct scope *scope); /* cancels all children that are in it now; does not wait */
 void scope_end(struct scope *scope);    /* cancels and joins, shielded: for clean-up paths */
@@ -30,12 +32,12 @@ void scope_end(struct scope *scope);    /* cancels and joins, shielded: for clea
 /* ---- the running fiber ---- */
 struct fiber *fiber_self(void); /* NULL outside any */
 void fiber_cancel(struct fiber *fiber);
-result fiber_check(void) MUST_USE;           /* fails if cancelled or late; does not wait */
-result fiber_yield(void) MUST_USE;           /* lets the others run; comes back in the next turn */
+result fiber_check(void) MUST_USE; /* fails if cancelled or late; does not wait */
+result fiber_yield(void) MUST_USE; /* lets the others run; comes back in the next turn */
 result fiber_sleep(uint64_t ms) MUST_USE;
 
-/* While shielded (nested), cancel and the deadlines outside the shield do not show; a deadline inside it does. For the
- * clean-up that must be done on the way out: keep it short, under a deadline of its own. */
+/* While shielded (nested), cancel and the deadlines outside the shield do not show; a deadline inside it
+ * does. For the clean-up that must be done on the way out: keep it short, under a deadline of its own. */
 struct shield {
     struct deadline *hidden;
 };
@@ -53,8 +55,8 @@ uint64_t deadline_left_ms(void); /* of the running fiber; UINT64_MAX without one
 
 /* ---- the primitive that all waits are made of ----
  *   struct wait w; wait_init(&w);  hand &w to whoever will call wait_wake(&w);  r = wait_for(&w);
- * wait_for returns OK once woken, also if it was woken before. If it fails, nobody may wake it any more: the caller
- * takes &w back from whoever holds it before it returns. */
+ * wait_for returns OK once woken, also if it was woken before. If it fails, nobody may wake it any more: the
+ * caller takes &w back from whoever holds it before it returns. */
 struct wait {
     struct fiber *fiber;
     bool woken;
@@ -68,15 +70,16 @@ enum { WATCH_READABLE = 1, WATCH_WRITABLE = 2 };
 struct watch; /* one a descriptor at a time; release it before the descriptor is closed */
 result watch_new(struct watch **ret, int fd) MUST_USE;
 void watch_free(struct watch *watch); /* takes NULL; nobody may be waiting on it */
-/* Waits until one of `events` (or an error or hang-up, which shows as all of them) holds. One fiber at a time. */
+/* Waits until one of `events` (or an error or hang-up, which shows as all of them) holds. One fiber at a
+ * time. */
 result watch_wait(struct watch *watch, int events, int *ret_events) MUST_USE;
 
 /* The same without keeping anything. */
 result fiber_await_fd(int fd, int events, int *ret_events) MUST_USE;
 
 /* ---- work that blocks: on libuv's thread pool ----
- * Waits until work(arg) has run on another thread. It cannot be interrupted once it runs: cancel and deadline show after
- * it has returned, and arg stays valid until then. */
+ * Waits until work(arg) has run on another thread. It cannot be interrupted once it runs: cancel and deadline
+ * show after it has returned, and arg stays valid until then. */
 result fiber_offload(void (*work)(void *arg), void *arg) MUST_USE;
 
 /* ---- a counting semaphore ---- first come, first served */
@@ -98,16 +101,23 @@ struct channel {
 };
 result channel_init(struct channel *channel, size_t capacity) MUST_USE; /* capacity >= 1; E_MEMORY */
 void channel_done(struct channel *channel);                             /* nobody may be waiting on it */
-result channel_send(struct channel *channel, void *item) MUST_USE;      /* waits while full; E_UNAVAILABLE if closed */
-result channel_receive(struct channel *channel, void **ret) MUST_USE;   /* waits while empty; E_UNAVAILABLE if closed */
+result channel_send(struct channel *channel, void *item)
+    MUST_USE; /* waits while full; E_UNAVAILABLE if closed */
+result channel_receive(struct channel *channel, void **ret)
+    MUST_USE;                                /* waits while empty; E_UNAVAILABLE if closed */
 void channel_close(struct channel *channel); /* receivers still get what is in it; waiting senders fail */
 
+/* ---- signals ----
+ * Waits until one of the signals comes; they are caught from the call on until it returns. */
+result fiber_await_signal(const int *signals, size_t count, int *ret_signal) MUST_USE;
+
 /* ---- stacks ---- */
-enum { FIBER_STACK_BYTES =
+enum {
+    FIBER_STACK_BYTES =
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-           512 * 1024
+        512 * 1024
 #else
-           128 * 1024
+        128 * 1024
 #endif
 };
 size_t fiber_stack_used(void); /* the most bytes of stack that the running fiber has touched, by page */

@@ -1,21 +1,23 @@
 #pragma once
 /* The process's one libuv loop, and its turn.
  *
- * A turn: poll for events and timers; run every fiber that became ready; run the turn hooks; poll again. Work that is
- * better done once for many (writing sockets, sending a batch of statements) is left to a turn hook.
+ * A turn: poll for events and timers; run every fiber that became ready; run the turn hooks; poll again. Work
+ * that is better done once for many (writing sockets, sending a batch of statements) is left to a turn hook.
  * All of it is for one thread. */
 #include "base/result.h"
 
 #include <stdint.h>
 #include <uv.h>
 
-/* Runs main_fiber on a fiber of the new loop until it returns, closes the loop and returns. One loop at a time in a
- * thread. Every handle and fiber must be gone when main_fiber returns: what is not is a bug and aborts. */
+/* Runs main_fiber on a fiber of the new loop until it returns, closes the loop and returns. One loop at a
+ * time in a thread. Every handle and fiber must be gone when main_fiber returns: what is not is a bug and
+ * aborts. */
 result loop_run(void (*main_fiber)(void *arg), void *arg) MUST_USE;
 
 uv_loop_t *loop_uv(void); /* the running loop's; for adapters that own handles */
 
-/* Called at the end of each turn in which it was asked for: turn_hook_ask is cheap and idempotent within a turn. */
+/* Called at the end of each turn in which it was asked for: turn_hook_ask is cheap and idempotent within a
+ * turn. */
 struct turn_hook {
     void (*run)(struct turn_hook *hook);
     struct turn_hook *next;
@@ -24,8 +26,9 @@ struct turn_hook {
 void turn_hook_ask(struct turn_hook *hook);
 void turn_hook_forget(struct turn_hook *hook); /* before the hook's memory goes */
 
-/* A virtual clock for tests: fiber timers fire in order, at once, as soon as nothing is ready; clock_monotonic_ns and
- * clock_wall_ms follow. Call inside loop_run, before the first wait. Waiting on a socket under it is a mistake. */
+/* A virtual clock for tests: fiber timers fire in order, at once, as soon as nothing is ready;
+ * clock_monotonic_ns and clock_wall_ms follow. Call inside loop_run, before the first wait. Waiting on a
+ * socket under it is a mistake. */
 void loop_use_virtual_clock(int64_t wall_ms);
 
 /* For metrics. */

@@ -1,0 +1,189 @@
+/* Waiting for what is outside the process: descriptors, threads, signals. */
+#include "loop/internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- descriptors ---- */
+
+struct watch {
+    uv_poll_t poll;
+    struct wait *waiter;
+    int watched; /* events that libuv polls for; kept after a wait, since the next one is mostly for the same
+                  */
+    int seen;
+    int status;
+};
+
+result watch_new(struct watch **ret, int fd)
+{
+    struct watch *watch = calloc(1, sizeof *watch);
+    if (watch == NULL)
+        return FAIL(E_MEMORY, NULL, "no memory for a watch");
+    int status = uv_poll_init(loop_uv(), &watch->poll, fd);
+    if (status != 0) {
+        free(watch);
+        return FAIL(E_RESOURCE, NULL, "descriptor %d cannot be watched: %s", fd, uv_strerror(status));
+    }
+    watch->poll.data = watch;
+    *ret = watch;
+    return OK;
+}
+
+static void on_watch_closed(uv_handle_t *handle)
+{
+    free(handle->data);
+}
+
+void watch_free(struct watch *watch)
+{
+    if (watch == NULL)
+        return;
+    must(watch->waiter == NULL);
+    uv_close((uv_handle_t *)&watch->poll, on_watch_closed);
+}
+
+static void on_watch(uv_poll_t *poll, int status, int events)
+{
+    struct watch *watch = poll->data;
+    if (watch->waiter == NULL) {
+        uv_poll_stop(poll);
+        watch->watched = 0;
+        return;
+    }
+    watch->seen = status < 0 ? watch->watched : events;
+    wait_wake(watch->waiter);
+}
+
+static int to_uv(int events)
+{
+    return ((events & WATCH_READABLE) != 0 ? UV_READABLE : 0) |
+           ((events & WATCH_WRITABLE) != 0 ? UV_WRITABLE : 0);
+}
+
+result watch_wait(struct watch *watch, int events, int *ret_events)
+{
+    must(watch->waiter == NULL && events != 0);
+    TRY(fiber_check());
+    if (watch->watched != to_uv(events)) {
+        int status = uv_poll_start(&watch->poll, to_uv(events), on_watch);
+        if (status != 0)
+            return FAIL(E_RESOURCE, NULL, "a descriptor cannot be polled: %s", uv_strerror(status));
+        watch->watched = to_uv(events);
+    }
+    struct wait wait;
+    wait_init(&wait);
+    watch->waiter = &wait;
+    watch->seen = 0;
+    result r = wait_for(&wait);
+    watch->waiter = NULL;
+    TRY(r);
+    *ret_events = ((watch->seen & UV_READABLE) != 0 ? WATCH_READABLE : 0) |
+                  ((watch->seen & UV_WRITABLE) != 0 ? WATCH_WRITABLE : 0);
+    return OK;
+}
+
+result fiber_await_fd(int fd, int events, int *ret_events)
+{
+    struct watch *watch;
+    TRY(watch_new(&watch, fd));
+    result r = watch_wait(watch, events, ret_events);
+    watch_free(watch);
+    return r;
+}
+
+/* ---- threads ---- */
+
+struct offload {
+    uv_work_t request;
+    struct wait wait;
+    void (*work)(void *arg);
+    void *arg;
+    bool ran;
+};
+
+static void run_offload(uv_work_t *request)
+{
+    struct offload *offload = request->data;
+    offload->work(offload->arg);
+}
+
+static void on_offloaded(uv_work_t *request, int status)
+{
+    struct offload *offload = request->data;
+    offload->ran = status == 0;
+    loop_current->offloads--;
+    wait_wake(&offload->wait);
+}
+
+result fiber_offload(void (*work)(void *arg), void *arg)
+{
+    TRY(fiber_check());
+    struct offload offload = { .work = work, .arg = arg };
+    offload.request.data = &offload;
+    wait_init(&offload.wait);
+    must(uv_queue_work(loop_uv(), &offload.request, run_offload, on_offloaded) == 0);
+    loop_current->offloads++;
+    result r = wait_for(&offload.wait);
+    if (failed(r)) {
+        uv_cancel(
+            (uv_req_t *)&offload.request); /* works only while it is queued; if not, it runs to its end */
+        struct shield shield;
+        fiber_shield(&shield);
+        result waited = wait_for(&offload.wait);
+        fiber_unshield(&shield);
+        must(!failed(waited));
+    }
+    return offload.ran ? OK : r;
+}
+
+/* ---- signals ---- */
+
+enum { SIGNALS_MAX = 8 };
+
+struct signal_wait {
+    uv_signal_t handles[SIGNALS_MAX];
+    struct wait wait, closed;
+    size_t open;
+    int caught;
+};
+
+static void on_signal(uv_signal_t *handle, int number)
+{
+    struct signal_wait *waiting = handle->data;
+    waiting->caught = number;
+    wait_wake(&waiting->wait);
+}
+
+static void on_signal_closed(uv_handle_t *handle)
+{
+    struct signal_wait *waiting = handle->data;
+    if (--waiting->open == 0)
+        wait_wake(&waiting->closed);
+}
+
+result fiber_await_signal(const int *signals, size_t count, int *ret_signal)
+{
+    must(count > 0 && count <= SIGNALS_MAX);
+    TRY(fiber_check());
+    struct signal_wait waiting = { .open = count };
+    wait_init(&waiting.wait);
+    wait_init(&waiting.closed);
+    for (size_t i = 0; i < count; i++) {
+        must(uv_signal_init(loop_uv(), &waiting.handles[i]) == 0);
+        waiting.handles[i].data = &waiting;
+        must(uv_signal_start(&waiting.handles[i], on_signal, signals[i]) == 0);
+    }
+    result r = wait_for(&waiting.wait);
+    for (size_t i = 0; i < count; i++)
+        uv_close((uv_handle_t *)&waiting.handles[i], on_signal_closed);
+    struct shield shield;
+    fiber_shield(&shield);
+    result closed = wait_for(&waiting.closed);
+    fiber_unshield(&shield);
+    must(!failed(closed));
+    TRY(r);
+    *ret_signal = waiting.caught;
+    return OK;
+}

@@ -1,0 +1,627 @@
+#include "check.h"
+
+#include "base/clock.h"
+#include "loop/fiber.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* cmocka's fail() jumps, and must not jump off a fiber's stack: what a fiber finds is kept and judged
+ * outside. */
+static char found[256];
+#define expect(condition)                                                                                    \
+    do {                                                                                                     \
+        if (!(condition) && found[0] == '\0')                                                                \
+            snprintf(found, sizeof found, "%s:%d: %s", __FILE__, __LINE__, #condition);                      \
+    } while (0)
+#define expect_code(expected, expression) expect((expression).error.code == (expected))
+
+static void on_loop(void (*body)(void *arg))
+{
+    found[0] = '\0';
+    check_ok(loop_run(body, NULL));
+    if (found[0] != '\0')
+        fail_msg("%s", found);
+}
+
+static char trace[64];
+
+static void note(char c)
+{
+    size_t used = strlen(trace);
+    expect(used + 1 < sizeof trace);
+    trace[used] = c;
+    trace[used + 1] = '\0';
+}
+
+/* ---- order and scopes ---- */
+
+static void say(void *arg)
+{
+    const char *c = arg;
+    note(*c);
+    expect_code(E_OK, fiber_yield());
+    note(*c);
+}
+
+static void in_order(void *arg)
+{
+    struct scope scope = SCOPE_INIT;
+    trace[0] = '\0';
+    expect_code(E_OK, fiber_spawn(&scope, "a", say, "a"));
+    expect_code(E_OK, fiber_spawn(&scope, "b", say, "b"));
+    note('.');
+    expect_code(E_OK, scope_join(&scope));
+    note('!');
+    expect(strcmp(trace, ".abab!") == 0);
+}
+
+static void fibers_run_in_order_and_the_scope_waits(void **state)
+{
+    on_loop(in_order);
+}
+
+static struct fiber *sleeper;
+
+static void sleep_long(void *arg)
+{
+    result *ret = arg;
+    sleeper = fiber_self();
+    *ret = fiber_sleep(SEC(3600));
+}
+
+static void cancelled_scope(void *arg)
+{
+    struct scope scope = SCOPE_INIT;
+    result seen[3] = { OK, OK, OK };
+    for (int i = 0; i < 3; i++)
+        expect_code(E_OK, fiber_spawn(&scope, "sleeper", sleep_long, &seen[i]));
+    expect_code(E_OK, fiber_yield());
+    scope_cancel(&scope);
+    result late = OK;
+    expect_code(E_OK, fiber_spawn(&scope, "late", sleep_long, &late));
+    expect_code(E_OK, scope_join(&scope));
+    for (int i = 0; i < 3; i++)
+        expect(seen[i].error.code == E_CANCELLED);
+    expect(late.error.code == E_CANCELLED);
+    expect(loop_stats().fibers_alive == 1);
+}
+
+static void a_cancelled_scope_ends_all_its_children(void **state)
+{
+    on_loop(cancelled_scope);
+}
+
+static void join_many(void *arg)
+{
+    result seen = OK;
+    struct scope scope = SCOPE_INIT;
+    expect_code(E_OK, fiber_spawn(&scope, "sleeper", sleep_long, &seen));
+    *(result *)arg = scope_join(&scope);
+    expect(seen.error.code == E_CANCELLED);
+}
+
+static void outlive(void *arg)
+{
+    struct scope scope = SCOPE_INIT;
+    result seen = OK;
+    expect_code(E_OK, fiber_spawn(&scope, "parent", join_many, &seen));
+    expect_code(E_OK, fiber_yield());
+    expect_code(E_OK, fiber_yield());
+    expect(loop_stats().fibers_alive == 3);
+    scope_cancel(&scope);
+    expect_code(E_OK, scope_join(&scope));
+    expect(seen.error.code == E_CANCELLED);
+    expect(loop_stats().fibers_alive == 1);
+}
+
+static void a_child_outlives_nothing(void **state)
+{
+    on_loop(outlive);
+}
+
+static void late_join(void *arg)
+{
+    struct scope scope = SCOPE_INIT;
+    result seen = OK;
+    struct deadline deadline;
+    loop_use_virtual_clock(0);
+    expect_code(E_OK, fiber_spawn(&scope, "sleeper", sleep_long, &seen));
+    deadline_begin(&deadline, MS(50));
+    expect_code(E_DEADLINE, scope_join(&scope));
+    expect_code(E_DEADLINE, fiber_check());
+    deadline_end(&deadline);
+    expect(seen.error.code == E_CANCELLED);
+    expect_code(E_OK, fiber_check());
+}
+
+static void a_deadline_over_a_join_cancels_the_children(void **state)
+{
+    on_loop(late_join);
+}
+
+/* ---- cancel at every wait ---- */
+
+static struct semaphore no_permits;
+static struct channel full, empty;
+static int pipe_ends[2];
+static struct watch *pipe_watch;
+
+static result wait_sleep(void)
+{
+    return fiber_sleep(SEC(60));
+}
+static result wait_semaphore(void)
+{
+    return semaphore_acquire(&no_permits);
+}
+static result wait_send(void)
+{
+    return channel_send(&full, &full);
+}
+static result wait_receive(void)
+{
+    void *item;
+    return channel_receive(&empty, &item);
+}
+static result wait_fd(void)
+{
+    int events;
+    return fiber_await_fd(pipe_ends[0], WATCH_READABLE, &events);
+}
+static result wait_watch(void)
+{
+    int events;
+    return watch_wait(pipe_watch, WATCH_READABLE, &events);
+}
+static result wait_signal(void)
+{
+    int number, usr = SIGUSR2;
+    return fiber_await_signal(&usr, 1, &number);
+}
+static result wait_bare(void)
+{
+    struct wait wait;
+    wait_init(&wait);
+    return wait_for(&wait);
+}
+static result wait_join(void)
+{
+    result seen = OK;
+    struct scope scope = SCOPE_INIT;
+    TRY(fiber_spawn(&scope, "sleeper", sleep_long, &seen));
+    return scope_join(&scope);
+}
+
+static result (*const waits[])(void) = { wait_sleep, wait_semaphore, wait_send, wait_receive, wait_fd,
+                                         wait_watch, wait_signal,    wait_bare, wait_join };
+
+struct attempt {
+    result (*wait)(void);
+    uint64_t within_ms;
+    result first, second;
+    struct fiber *fiber;
+};
+
+static void attempt_wait(void *arg)
+{
+    struct attempt *attempt = arg;
+    struct deadline deadline;
+    attempt->fiber = fiber_self();
+    if (attempt->within_ms > 0)
+        deadline_begin(&deadline, attempt->within_ms);
+    attempt->first = attempt->wait();
+    attempt->second = attempt->wait();
+    if (attempt->within_ms > 0)
+        deadline_end(&deadline);
+}
+
+static void waits_set_up(void)
+{
+    semaphore_init(&no_permits, 0);
+    expect_code(E_OK, channel_init(&full, 1));
+    expect_code(E_OK, channel_init(&empty, 1));
+    expect_code(E_OK, channel_send(&full, &full));
+    expect(pipe(pipe_ends) == 0);
+    expect_code(E_OK, watch_new(&pipe_watch, pipe_ends[0]));
+}
+
+static void waits_tear_down(void)
+{
+    expect(no_permits.permits == 0 && no_permits.first == NULL);
+    channel_done(&full);
+    channel_done(&empty);
+    watch_free(pipe_watch);
+    close(pipe_ends[0]);
+    close(pipe_ends[1]);
+}
+
+static void cancel_each(void *arg)
+{
+    waits_set_up();
+    for (size_t i = 0; i < sizeof waits / sizeof waits[0]; i++) {
+        if (waits[i] == wait_fd) { /* one poll handle a descriptor */
+            watch_free(pipe_watch);
+            expect_code(E_OK, fiber_yield());
+        }
+        struct attempt attempt = { .wait = waits[i] };
+        struct scope scope = SCOPE_INIT;
+        expect_code(E_OK, fiber_spawn(&scope, "attempt", attempt_wait, &attempt));
+        for (int turns = 0; turns < 3; turns++)
+            expect_code(E_OK, fiber_yield());
+        expect(attempt.first.error.code == E_OK);
+        fiber_cancel(attempt.fiber);
+        expect_code(E_OK, scope_join(&scope));
+        expect(attempt.first.error.code == E_CANCELLED);
+        expect(attempt.second.error.code == E_CANCELLED);
+        if (waits[i] == wait_fd)
+            expect_code(E_OK, watch_new(&pipe_watch, pipe_ends[0]));
+    }
+    waits_tear_down();
+}
+
+static void every_wait_ends_at_a_cancel(void **state)
+{
+    on_loop(cancel_each);
+}
+
+static void late_each(void *arg)
+{
+    waits_set_up();
+    for (size_t i = 0; i < sizeof waits / sizeof waits[0]; i++) {
+        if (waits[i] == wait_fd) {
+            watch_free(pipe_watch);
+            expect_code(E_OK, fiber_yield());
+        }
+        struct attempt attempt = { .wait = waits[i], .within_ms = 5 };
+        struct scope scope = SCOPE_INIT;
+        expect_code(E_OK, fiber_spawn(&scope, "attempt", attempt_wait, &attempt));
+        expect_code(E_OK, scope_join(&scope));
+        expect(attempt.first.error.code == E_DEADLINE);
+        expect(attempt.second.error.code == E_DEADLINE);
+        if (waits[i] == wait_fd)
+            expect_code(E_OK, watch_new(&pipe_watch, pipe_ends[0]));
+    }
+    waits_tear_down();
+}
+
+static void every_wait_ends_at_its_deadline(void **state)
+{
+    on_loop(late_each);
+}
+
+/* ---- deadlines and shields ---- */
+
+static void nested(void *arg)
+{
+    struct deadline outer, inner;
+    loop_use_virtual_clock(1000);
+    deadline_begin(&outer, MS(100));
+    deadline_begin(&inner, SEC(10));
+    expect(deadline_left_ms() == 100);
+    expect_code(E_DEADLINE, fiber_sleep(SEC(1)));
+    deadline_end(&inner);
+    expect_code(E_DEADLINE, fiber_check());
+    deadline_end(&outer);
+    expect_code(E_OK, fiber_sleep(MS(900)));
+    expect(clock_wall_ms() == 2000);
+}
+
+static void the_nearest_deadline_counts(void **state)
+{
+    on_loop(nested);
+}
+
+static struct wait *raced;
+
+static void wake_at_the_deadline(void *arg)
+{
+    expect_code(E_OK, fiber_sleep(MS(10)));
+    wait_wake(raced);
+}
+
+/* A wake and a deadline in one instant: what was handed over is never lost, whichever fires first. */
+static void race(void *arg)
+{
+    loop_use_virtual_clock(0);
+    for (int waker_first = 0; waker_first < 2; waker_first++) {
+        struct scope scope = SCOPE_INIT;
+        struct wait wait;
+        wait_init(&wait);
+        raced = &wait;
+        struct deadline deadline;
+        if (waker_first) {
+            expect_code(E_OK, fiber_spawn(&scope, "waker", wake_at_the_deadline, NULL));
+            expect_code(E_OK, fiber_yield());
+        }
+        deadline_begin(&deadline, MS(10));
+        if (!waker_first)
+            expect_code(E_OK, fiber_spawn(&scope, "waker", wake_at_the_deadline, NULL));
+        result r = wait_for(&wait);
+        expect(failed(r) ? !wait.woken && r.error.code == E_DEADLINE : wait.woken);
+        deadline_end(&deadline);
+        expect_code(E_OK, scope_join(&scope));
+    }
+}
+
+static void a_wake_in_the_deadlines_instant_is_not_lost(void **state)
+{
+    on_loop(race);
+}
+
+static void shielded(void *arg)
+{
+    result *seen = arg;
+    seen[0] = fiber_sleep(SEC(60));
+    struct shield shield;
+    struct deadline inside;
+    fiber_shield(&shield);
+    seen[1] = fiber_sleep(MS(5));
+    deadline_begin(&inside, MS(5));
+    seen[2] = fiber_sleep(SEC(60));
+    deadline_end(&inside);
+    fiber_unshield(&shield);
+    seen[3] = fiber_sleep(MS(5));
+}
+
+static void shield(void *arg)
+{
+    result seen[4] = { OK, OK, OK, OK };
+    struct scope scope = SCOPE_INIT;
+    loop_use_virtual_clock(0);
+    expect_code(E_OK, fiber_spawn(&scope, "shielded", shielded, seen));
+    expect_code(E_OK, fiber_yield());
+    expect_code(E_OK, fiber_yield());
+    scope_cancel(&scope);
+    expect_code(E_OK, scope_join(&scope));
+    expect(seen[0].error.code == E_CANCELLED);
+    expect(seen[1].error.code == E_OK);
+    expect(seen[2].error.code == E_DEADLINE);
+    expect(seen[3].error.code == E_CANCELLED);
+}
+
+static void a_shield_hides_cancel_but_not_its_own_deadline(void **state)
+{
+    on_loop(shield);
+}
+
+/* ---- offload ---- */
+
+static void block(void *arg)
+{
+    usleep(20000);
+    *(int *)arg = 1;
+}
+
+struct offloading {
+    int ran;
+    result seen;
+};
+
+static void offload(void *arg)
+{
+    struct offloading *offloading = arg;
+    offloading->seen = fiber_offload(block, &offloading->ran);
+}
+
+static void offload_cancelled(void *arg)
+{
+    enum {
+        MANY = 32
+    }; /* more than libuv has threads: some are running and some are queued when they are cancelled */
+    static struct offloading all[MANY];
+    memset(all, 0, sizeof all);
+    struct scope scope = SCOPE_INIT;
+    for (int i = 0; i < MANY; i++)
+        expect_code(E_OK, fiber_spawn(&scope, "offload", offload, &all[i]));
+    expect_code(E_OK, fiber_sleep(MS(5)));
+    scope_cancel(&scope);
+    expect_code(E_OK, scope_join(&scope));
+    int ran = 0;
+    for (int i = 0; i < MANY; i++) {
+        expect(all[i].seen.error.code == (all[i].ran ? E_OK : E_CANCELLED));
+        ran += all[i].ran;
+    }
+    expect(ran > 0 && ran < MANY);
+}
+
+static void offload_says_whether_the_work_ran(void **state)
+{
+    on_loop(offload_cancelled);
+}
+
+/* ---- descriptors, signals, errno ---- */
+
+static void read_one(void *arg)
+{
+    char c;
+    int events;
+    for (const char *expected = "xyz"; *expected != '\0'; expected++) {
+        expect_code(E_OK, watch_wait(pipe_watch, WATCH_READABLE, &events));
+        expect(events == WATCH_READABLE);
+        expect(read(pipe_ends[0], &c, 1) == 1 && c == *expected);
+    }
+}
+
+static void pipes(void *arg)
+{
+    struct scope scope = SCOPE_INIT;
+    expect(pipe(pipe_ends) == 0);
+    expect_code(E_OK, watch_new(&pipe_watch, pipe_ends[0]));
+    expect_code(E_OK, fiber_spawn(&scope, "reader", read_one, NULL));
+    for (const char *c = "xyz"; *c != '\0'; c++) {
+        expect_code(E_OK, fiber_sleep(MS(2)));
+        expect(write(pipe_ends[1], c, 1) == 1);
+    }
+    expect_code(E_OK, scope_join(&scope));
+    watch_free(pipe_watch);
+    close(pipe_ends[0]);
+    close(pipe_ends[1]);
+}
+
+static void a_watch_wakes_when_there_is_something_to_read(void **state)
+{
+    on_loop(pipes);
+}
+
+static void raise_later(void *arg)
+{
+    errno = EDOM;
+    expect_code(E_OK, fiber_sleep(MS(2)));
+    expect(errno == EDOM);
+    kill(getpid(), SIGUSR1);
+}
+
+static void signals(void *arg)
+{
+    struct scope scope = SCOPE_INIT;
+    int number = 0, wanted[] = { SIGUSR1, SIGUSR2 };
+    expect_code(E_OK, fiber_spawn(&scope, "raise", raise_later, NULL));
+    errno = ERANGE;
+    expect_code(E_OK, fiber_await_signal(wanted, 2, &number));
+    expect(errno == ERANGE);
+    expect(number == SIGUSR1);
+    expect_code(E_OK, scope_join(&scope));
+}
+
+static void a_signal_wakes_and_errno_survives(void **state)
+{
+    on_loop(signals);
+}
+
+/* ---- hooks ---- */
+
+static int hook_runs;
+
+static void count_hook(struct turn_hook *hook)
+{
+    if (++hook_runs < 3)
+        turn_hook_ask(hook);
+}
+
+static void hooks(void *arg)
+{
+    struct turn_hook hook = { .run = count_hook };
+    hook_runs = 0;
+    turn_hook_ask(&hook);
+    turn_hook_ask(&hook);
+    for (int runs = 1; runs <= 4; runs++) {
+        expect_code(E_OK, fiber_yield());
+        expect(hook_runs == (runs < 3 ? runs : 3));
+    }
+    turn_hook_ask(&hook);
+    turn_hook_forget(&hook);
+    expect_code(E_OK, fiber_yield());
+    expect(hook_runs == 3);
+}
+
+static void a_hook_runs_once_a_turn_when_asked(void **state)
+{
+    on_loop(hooks);
+}
+
+/* ---- many ---- */
+
+static size_t resident_bytes(void)
+{
+    unsigned long total, resident;
+    FILE *file = fopen("/proc/self/statm", "re");
+    expect(file != NULL && fscanf(file, "%lu %lu", &total, &resident) == 2);
+    fclose(file);
+    return resident * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+static struct wait *gate[10000];
+static size_t at_gate;
+
+static void wait_at_gate(void *arg)
+{
+    struct wait wait;
+    wait_init(&wait);
+    gate[at_gate++] = &wait;
+    expect_code(E_OK, wait_for(&wait));
+}
+
+static void ten_thousand(void *arg)
+{
+    struct scope scope = SCOPE_INIT;
+    size_t before = resident_bytes();
+    at_gate = 0;
+    for (size_t i = 0; i < 10000; i++)
+        expect_code(E_OK, fiber_spawn(&scope, "waiting", wait_at_gate, NULL));
+    expect_code(E_OK, fiber_yield());
+    expect_code(E_OK, fiber_yield());
+    expect(at_gate == 10000);
+    size_t grown = resident_bytes() - before;
+    print_message("10,000 waiting fibers: %zu MiB resident\n", grown >> 20);
+#ifndef __SANITIZE_ADDRESS__
+    expect(grown < (size_t)200 << 20);
+#endif
+    for (size_t i = 0; i < at_gate; i++)
+        wait_wake(gate[i]);
+    expect_code(E_OK, scope_join(&scope));
+    expect_code(E_OK, fiber_yield());
+    expect(loop_stats().stacks_mapped < 300);
+}
+
+static void ten_thousand_waiting_fibers_stay_under_200_mib(void **state)
+{
+    on_loop(ten_thousand);
+}
+
+/* ---- guard page ---- */
+
+static int recurse(int depth)
+{
+    volatile char frame[4096];
+    memset((void *)frame, depth, sizeof frame);
+    return depth == 0 ? frame[17] : recurse(depth - 1) + frame[4095];
+}
+
+static void overflow(void *arg)
+{
+    recurse((int)(FIBER_STACK_BYTES / 4096) * 4);
+}
+
+static void an_overflow_hits_the_guard_page(void **state)
+{
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        signal(SIGSEGV, SIG_DFL); /* cmocka catches it otherwise */
+        fclose(stderr);
+        result r = loop_run(overflow, NULL);
+        _exit(failed(r) ? 3 : 0);
+    }
+    int status = 0;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_false(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    assert_false(WIFEXITED(status) && WEXITSTATUS(status) == 3);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(fibers_run_in_order_and_the_scope_waits),
+        cmocka_unit_test(a_cancelled_scope_ends_all_its_children),
+        cmocka_unit_test(a_child_outlives_nothing),
+        cmocka_unit_test(a_deadline_over_a_join_cancels_the_children),
+        cmocka_unit_test(every_wait_ends_at_a_cancel),
+        cmocka_unit_test(every_wait_ends_at_its_deadline),
+        cmocka_unit_test(the_nearest_deadline_counts),
+        cmocka_unit_test(a_wake_in_the_deadlines_instant_is_not_lost),
+        cmocka_unit_test(a_shield_hides_cancel_but_not_its_own_deadline),
+        cmocka_unit_test(offload_says_whether_the_work_ran),
+        cmocka_unit_test(a_watch_wakes_when_there_is_something_to_read),
+        cmocka_unit_test(a_signal_wakes_and_errno_survives),
+        cmocka_unit_test(a_hook_runs_once_a_turn_when_asked),
+        cmocka_unit_test(ten_thousand_waiting_fibers_stay_under_200_mib),
+        cmocka_unit_test(an_overflow_hits_the_guard_page),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
