@@ -1,0 +1,18 @@
+#pragma once
+/* Single statements and scripts on a plain connection: migrations, the CLI, checks. The record path uses
+ * pool.h. Every function here waits. One fiber at a time on a connection. When the wait is cut short
+ * (E_DEADLINE, E_CANCELLED) or fails with E_UNAVAILABLE, the connection is of no more use: close it. */
+#include "pg/connect.h"
+#include "pg/reply.h"
+
+/* One statement with parameters $1...; types follow from the statement. E_SQL: refused, reply->sqlstate says
+ * why. */
+result pg_exec(struct pg_conn *conn, const char *sql, const struct pg_value *params, size_t count,
+               struct pg_reply *reply) MUST_USE;
+
+/* One statement without parameters and without interest in its rows. */
+result pg_run(struct pg_conn *conn, const char *sql) MUST_USE;
+
+/* Statements separated by semicolons, one implicit transaction unless the script or an earlier BEGIN says
+ * otherwise. */
+result pg_run_script(struct pg_conn *conn, const char *script) MUST_USE;
