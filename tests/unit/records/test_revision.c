@@ -1,0 +1,91 @@
+#include "check.h"
+
+#include "base/clock.h"
+#include "records/revision.h"
+
+static int64_t wall_ms;
+
+static uint64_t no_monotonic(void)
+{
+    return 0;
+}
+
+static int64_t fake_wall_ms(void)
+{
+    return wall_ms;
+}
+
+static const struct clock_source fake = { no_monotonic, fake_wall_ms };
+
+static int set_up(void **state)
+{
+    clock_set_source(&fake);
+    wall_ms = 1800000000000;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    clock_set_source(NULL);
+    return 0;
+}
+
+static void revisions_grow_within_a_millisecond_and_when_the_clock_jumps_back(void **state)
+{
+    struct revision_clock clock = { 0 };
+    int64_t last = 0;
+    for (int i = 0; i < 200000; i++) {
+        if (i == 100000)
+            wall_ms -= 3600 * 1000;
+        int64_t next = revision_next(&clock);
+        assert_true(next > last);
+        last = next;
+    }
+}
+
+static void a_revision_follows_the_wall_clock_and_what_was_observed(void **state)
+{
+    struct revision_clock clock = { 0 };
+    int64_t first = revision_next(&clock);
+    assert_int_equal(first >> 16, wall_ms);
+    revision_observe(&clock, first + ((int64_t)5000 << 16));
+    assert_true(revision_next(&clock) > first + ((int64_t)5000 << 16));
+    int64_t before = clock.last;
+    revision_observe(&clock, INT64_MAX);
+    assert_int_equal(clock.last, before);
+}
+
+static void etags_come_back_and_nothing_else_does(void **state)
+{
+    char etag[REVISION_ETAG_SIZE];
+    int64_t revision = 0;
+    revision_format_etag(0x1a2b3c4d5e6f, etag);
+    assert_string_equal(etag, "\"00001a2b3c4d5e6f\"");
+    assert_true(revision_parse_etag(str_from(etag), &revision));
+    assert_int_equal(revision, 0x1a2b3c4d5e6f);
+    const char *const others[] = { "",
+                                   "\"\"",
+                                   "*",
+                                   "00001a2b3c4d5e6f",
+                                   "W/\"00001a2b3c4d5e6f\"",
+                                   "\"00001A2B3C4D5E6F\"",
+                                   "\"0000000000000000\"",
+                                   "\"ffffffffffffffff\"",
+                                   "\"00001a2b3c4d5e6 \"",
+                                   "\"0001a2b3c4d5e6f\"",
+                                   "\"000001a2b3c4d5e6f\"" };
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+        assert_false(revision_parse_etag(str_from(others[i]), &revision));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(revisions_grow_within_a_millisecond_and_when_the_clock_jumps_back,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_revision_follows_the_wall_clock_and_what_was_observed, set_up,
+                                        tear_down),
+        cmocka_unit_test(etags_come_back_and_nothing_else_does),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
