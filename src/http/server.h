@@ -1,0 +1,72 @@
+#pragma once
+/* The HTTPS server: HTTP/1.1 and HTTP/2 (RFC 9112, 9113) over TLS 1.2 and 1.3 on the loop. Strict: what another party
+ * could read differently is refused (RFC 9112 section 11.2). Every size and every wait that a peer chooses has a limit.
+ *
+ * TLS: ECDHE with AEAD ciphers only, X25519 or P-256, no renegotiation, no compression, no session resumption (nothing
+ * is kept that opens recorded traffic), ALPN h2 or http/1.1; without ALPN HTTP/1.1, with another ALPN refused. */
+#include "http/request.h"
+
+enum { HTTP_LISTENERS_MAX = 8 };
+
+struct http_listener {
+    const char *address; /* numeric, IPv4 or IPv6 */
+    uint16_t port;       /* 0: any; see http_server_port */
+    bool cleartext;      /* HTTP/1.1 without TLS; loopback addresses only, E_CONFIG otherwise */
+};
+
+/* A limit of 0 takes the default. */
+struct http_limits {
+    uint32_t head_bytes;              /* 16 KiB; more: 431 */
+    uint32_t headers;                 /* 100; more: 431 */
+    uint64_t body_bytes;              /* 1 MiB, for http_body_read; see http_body_allow */
+    uint32_t connections;             /* 20,000; beyond it a connection is closed as soon as it is accepted */
+    uint32_t streams_per_connection;  /* 100 */
+    uint32_t requests_per_connection; /* 10,000; then it is closed politely */
+    uint32_t handshake_within_ms;     /* 10,000; from accept to the end of the TLS handshake */
+    uint32_t head_within_ms;          /* 10,000; from the first byte of a head to its last */
+    uint32_t body_within_ms;          /* 30,000; from the handler's first read to the last byte */
+    uint32_t idle_ms;                 /* 60,000; without a request */
+    uint32_t stall_ms;  /* 20,000; the time in which a peer takes at least 4 KiB of what is queued */
+    uint32_t linger_ms; /* 2,000; for a peer to close after our end */
+};
+
+struct http_server_options {
+    struct http_listener listeners[HTTP_LISTENERS_MAX];
+    size_t listener_count;
+    bool reuse_port;              /* several processes share the ports (SO_REUSEPORT) */
+    const char *certificate_file; /* PEM: the server's, then its intermediates; NULL when all is cleartext */
+    const char *key_file;         /* PEM */
+    struct http_limits limits;
+    /* Runs on a fiber for each request; see request.h. */
+    void (*on_request)(struct http_request *request, void *context);
+    void *context;
+};
+
+struct http_server;
+
+/* Listens when it returns. Inside loop_run. The options' strings need not outlive the call.
+ * E_CERTIFICATE: unreadable, expired, not yet valid, or not the key's. E_IO: an address cannot be listened on. */
+result http_server_new(struct http_server **ret, const struct http_server_options *options) MUST_USE;
+uint16_t http_server_port(const struct http_server *server, size_t listener);
+
+/* Reads certificate and key again: new connections get the new ones, or, if it fails, nothing has changed. */
+result http_server_reload_tls(struct http_server *server) MUST_USE;
+
+/* Accepts no more, closes idle connections, lets requests in flight end (HTTP/1.1 "Connection: close", HTTP/2 GOAWAY)
+ * for at most within_ms, and cuts what is left. Waits. E_DEADLINE: something was cut. */
+result http_server_drain(struct http_server *server, uint64_t within_ms) MUST_USE;
+
+/* Cuts all connections, cancels the handlers and waits until they have returned. Takes NULL. On a fiber. */
+void http_server_free(struct http_server *server);
+
+/* Counted since the start, but for the gauges. */
+struct http_stats {
+    uint64_t requests[2][6]; /* [enum http_protocol][status / 100]; answered, by status class */
+    uint64_t connections_accepted, connections_refused; /* refused: over the limit */
+    uint64_t handshakes_failed;
+    uint64_t heads_refused;                 /* malformed, too large, or too slow */
+    uint64_t answers_broken_off;            /* the peer left or stalled before its answer was whole */
+    uint64_t bytes_received, bytes_sent;    /* on the wire */
+    size_t connections, requests_in_flight; /* gauges */
+};
+const struct http_stats *http_server_stats(const struct http_server *server);
