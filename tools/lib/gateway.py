@@ -1,0 +1,116 @@
+"""One gateway of the sandbox: a domiciled of one region."""
+import http.client
+import os
+import shutil
+import signal
+import ssl
+import time
+
+from authority import CLIENT, SERVER
+from postgres import copy
+from processes import Failure, give, read_pid, run, spawn, stop, write_pid
+
+PORT = 8443
+READY_WITHIN_S = 30
+DRAIN_WITHIN_S = 15
+
+
+class Gateway:
+    def __init__(self, sandbox, name, region, address):
+        self.name, self.region, self.address = name, region, address
+        self.programs = os.path.join(sandbox, "bin")
+        self.config = os.path.join(sandbox, "config")
+        self.log = os.path.join(sandbox, "log", f"gateway-{region}.log")
+        self.pid_file = os.path.join(sandbox, "run", f"gateway-{region}.pid")
+        self.authority = os.path.join(self.config, "tls", region, "ca.crt")
+        self.process = None
+
+    @property
+    def listens(self):
+        return self.address, PORT
+
+    @property
+    def url(self):
+        return f"https://{self.address}:{PORT}"
+
+    def domicile(self, *arguments, as_account=False):
+        """Runs the command line on the sandbox's configuration."""
+        return run([f"{self.programs}/domicile", "--config", self.config, *arguments], as_account=as_account)
+
+    def lay_files(self, authority):
+        """Certificates and keys, where regions/*.cfg expects them. The administrator's key is not the gateway's."""
+        tls, keys, pg = (self._directory(part) for part in ("tls", "keys", "pg"))
+        copy(authority.certificate, f"{tls}/ca.crt")
+        copy(authority.certificate, f"{pg}/ca.crt")
+        authority.issue(f"gateway.{self.region}", SERVER, f"{tls}/gateway.crt", f"{tls}/gateway.key",
+                        alternative=f"IP:{self.address},DNS:gateway.{self.region}.sandbox.internal")
+        authority.issue("domicile_gateway", CLIENT, f"{pg}/gateway.crt", f"{pg}/gateway.key")
+        authority.issue("domicile_admin", CLIENT, f"{pg}/admin.crt", f"{pg}/admin.key", for_account=False)
+        give(keys, 0o755)
+        self.domicile("key", "init", self.region, as_account=True)
+        self.domicile("key", "token-init", self.region, as_account=True)
+
+    def _directory(self, part):
+        path = os.path.join(self.config, part, self.region)
+        os.makedirs(path, mode=0o755, exist_ok=True)
+        return path
+
+    def start(self):
+        """Starts it and returns at once; wait_ready() is the other half, so that two may start side by side."""
+        if not self.pid():
+            command = [f"{self.programs}/domiciled", "--config", self.config, "--region", self.region]
+            self.process = spawn(command, self.log)
+            write_pid(self.pid_file, self.process.pid)
+
+    def wait_ready(self):
+        deadline = time.monotonic() + READY_WITHIN_S
+        while True:
+            if self.process and self.process.poll() is not None:
+                raise Failure(f'the gateway of "{self.region}" ended while it started', self.log)
+            status = self.readiness()
+            if status == 200:
+                return
+            if time.monotonic() > deadline:
+                raise Failure(f'the gateway of "{self.region}" is not ready after {READY_WITHIN_S} s '
+                              f'(/readyz: {status})', self.log)
+            time.sleep(0.05)
+
+    def readiness(self):
+        """The status of /readyz, or what stands in the way, in words."""
+        try:
+            context = ssl.create_default_context(cafile=self.authority)
+            connection = http.client.HTTPSConnection(self.address, PORT, timeout=5, context=context)
+            try:
+                connection.request("GET", "/readyz")
+                return connection.getresponse().status
+            finally:
+                connection.close()
+        except (OSError, http.client.HTTPException) as error:
+            return str(error)
+
+    def pid(self):
+        return read_pid(self.pid_file)
+
+    def stop(self):
+        pid = self.pid()
+        if pid and not stop(pid, [(signal.SIGTERM, DRAIN_WITHIN_S), (signal.SIGKILL, 5)]):
+            raise Failure(f'the gateway of "{self.region}" (pid {pid}) does not stop', self.log)
+        if os.path.exists(self.pid_file):
+            os.unlink(self.pid_file)
+
+    def state(self):
+        if not self.pid():
+            return "stopped"
+        status = self.readiness()
+        return "ready" if status == 200 else f"running, not ready: {status}"
+
+
+def install_programs(built, target):
+    """Copies the programs beside the sandbox: its account may not be able to reach the build directory, and a rebuild
+    does not disturb what runs."""
+    for program in ("domiciled", "domicile"):
+        source = os.path.join(built, program)
+        if not os.access(source, os.X_OK):
+            raise Failure(f'there is no program "{source}"; run: tools/build {os.path.basename(built)}')
+        shutil.copy2(source, os.path.join(target, program))
+        os.chmod(os.path.join(target, program), 0o755)

@@ -1,0 +1,354 @@
+"""The sandbox: two regions on one machine, as real as one machine can make them. See usage()."""
+import argparse
+import contextlib
+import fcntl
+import hashlib
+import os
+import re
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+from authority import Authority
+from gateway import Gateway, install_programs
+from postgres import Node
+from processes import Failure, account, give, run
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+DEFAULT = os.path.join(ROOT, "build", "sandbox")
+REGIONS = ("eu-fr", "us")
+CLIENTS = {"OPS": "sysadmin", "COMPLIANCE": "compliance", "SECURITY": "security", "ONBOARD": "onboarding"}
+ABSENT = ("EU2", "US2")  # the standbys' variables are there, and empty, until there are standbys
+
+DESCRIPTION = f"""\
+The sandbox makes two regions of one machine: PostgreSQL 15 with TLS and client certificates, and a gateway, in each.
+
+  eu-fr   gateway https://127.10.0.1:8443   PostgreSQL eu1 127.10.1.1:15432
+  us      gateway https://127.20.0.1:8443   PostgreSQL us1 127.20.1.1:15432
+
+DIR/env is a shell file with all that a client, a test or a curious person needs. The default DIR is
+{os.path.relpath(DEFAULT, ROOT)}.
+"""
+
+
+class Sandbox:
+    def __init__(self, directory=DEFAULT):
+        self.asked = os.path.abspath(directory)
+        self.home = os.path.realpath(directory)
+        self.env_file = os.path.join(self.home, "env")
+        self.config = os.path.join(self.home, "config")
+        self.nodes = {
+            "eu1": Node(self.home, "eu1", "eu-fr", "par1", "127.10.1.1"),
+            "us1": Node(self.home, "us1", "us", "iad1", "127.20.1.1"),
+        }
+        self.gateways = {
+            "eu": Gateway(self.home, "eu", "eu-fr", "127.10.0.1"),
+            "us": Gateway(self.home, "us", "us", "127.20.0.1"),
+        }
+
+    @property
+    def parts(self):
+        return {**self.nodes, **self.gateways}
+
+    def running(self):
+        return [name for name, part in self.parts.items() if part.pid()]
+
+    # --- up ---
+
+    def up(self, built, keep=False, say=print):
+        running = self.running()
+        if len(running) == len(self.parts):
+            say(f"sandbox: it is up already in {self.asked}")
+            return
+        if running:
+            raise Failure(f'the sandbox in {self.asked} is partly up ({", ".join(running)} run); '
+                          f'stop it first: tools/sandbox down {self.asked}')
+        self.refuse_taken_addresses()
+        began = time.monotonic()
+        keep = keep and os.path.exists(self.env_file)
+        if not keep:
+            self._prepare_directory()
+        try:
+            install_programs(built, os.path.join(self.home, "bin"))
+            if keep:
+                say("sandbox: starting what was kept")
+                self._start_all()
+            else:
+                self._make(say)
+        except BaseException:
+            for part in reversed(self.parts.values()):
+                with contextlib.suppress(Failure):
+                    part.stop()
+            raise
+        say(f"sandbox: up in {time.monotonic() - began:.1f} s; source {os.path.join(self.asked, 'env')}")
+
+    def _make(self, say):
+        say("sandbox: certificate authorities and configuration")
+        authorities = {region: Authority(os.path.join(self.home, "ca", region), region) for region in REGIONS}
+        for authority in authorities.values():
+            authority.create()
+        self._lay_configuration(authorities)
+        say("sandbox: PostgreSQL eu1 and us1")
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(lambda node: self._make_node(node, authorities[node.region]), self.nodes.values()))
+        say("sandbox: schema and OAuth clients")
+        for region in REGIONS:
+            self.gateways["eu"].domicile("cell", "migrate", self._cell(region))
+        secrets = self._add_clients()
+        say("sandbox: gateways eu-fr and us")
+        self._start_gateways()
+        self._write_env(secrets)
+
+    @staticmethod
+    def _make_node(node, authority):
+        node.create(authority)
+        node.start()
+        node.create_roles()
+
+    def _cell(self, region):
+        """REGION/CELL of the region's first cell, as its file declares it."""
+        cells = run([f"{self.home}/bin/domicile", "--config", self.config, "--json", "region", "list"])
+        found = re.search(rf'"({re.escape(region)}/[a-z0-9-]+)"', cells)
+        return found.group(1) if found else f"{region}/{region}-1"
+
+    def _lay_configuration(self, authorities):
+        os.makedirs(self.config)
+        give(self.config, 0o755)  # the gateways make directory.sqlite in it
+        for part in ("regions", "policies"):
+            shutil.copytree(os.path.join(ROOT, part), os.path.join(self.config, part))
+        for gateway in self.gateways.values():
+            gateway.lay_files(authorities[gateway.region])
+        bundle = os.path.join(self.config, "ca-bundle.crt")
+        with open(bundle, "wb") as out:
+            for authority in authorities.values():
+                with open(authority.certificate, "rb") as file:
+                    out.write(file.read())
+
+    def _add_clients(self):
+        directory = os.path.join(self.home, "clients")
+        os.makedirs(directory, mode=0o700)
+        secrets = {}
+        for name, role in CLIENTS.items():
+            path = os.path.join(directory, f"{name.lower()}.secret")
+            both = [argument for region in REGIONS for argument in ("--region", region)]
+            self.gateways["eu"].domicile("client", "add", "--role", role, "--id", f"sandbox-{role}", *both,
+                                         "--secret-file", path)
+            with open(path, encoding="utf-8") as file:
+                secrets[name] = (f"sandbox-{role}", file.read().strip())
+        return secrets
+
+    def _start_gateways(self):
+        for gateway in self.gateways.values():
+            gateway.start()
+        for gateway in self.gateways.values():
+            gateway.wait_ready()
+
+    def _start_all(self):
+        for node in self.nodes.values():
+            node.start()
+        self._start_gateways()
+        self._refresh_pids()
+
+    def _prepare_directory(self):
+        """An empty DIR. Where the servers' account cannot reach it (a checkout under /root), DIR is a link to a
+        directory in /var/lib that it can reach."""
+        self.wipe()
+        os.makedirs(os.path.dirname(self.asked), exist_ok=True)
+        if reachable(os.path.dirname(self.asked)):
+            os.makedirs(self.asked)
+        else:
+            name = hashlib.sha256(self.asked.encode()).hexdigest()[:12]
+            target = f"/var/lib/domicile-sandbox/{name}"
+            if os.path.exists(target):
+                shutil.rmtree(target)
+            os.makedirs(target)
+            os.symlink(target, self.asked)
+        with open(os.path.join(self.asked, ".sandbox"), "w", encoding="utf-8") as mark:
+            mark.write("Made by tools/sandbox, which empties this directory when it starts anew.\n")
+        self.__init__(self.asked)
+        for part in ("bin", "run", "log", "ca", "inspect"):
+            os.makedirs(os.path.join(self.home, part))
+        os.chmod(os.path.join(self.home, "ca"), 0o700)
+
+    def wipe(self):
+        """Removes what an earlier sandbox left in DIR; a directory that no sandbox made is left alone."""
+        if not os.path.lexists(self.asked):
+            return
+        if os.path.isdir(self.asked) and os.listdir(self.asked) and not os.path.exists(f"{self.asked}/.sandbox"):
+            raise Failure(f"{self.asked} is not empty and was not made by tools/sandbox; name another directory")
+        if os.path.islink(self.asked):
+            shutil.rmtree(self.home, ignore_errors=True)
+            os.unlink(self.asked)
+        else:
+            shutil.rmtree(self.asked)
+
+    def refuse_taken_addresses(self):
+        for name, part in self.parts.items():
+            with socket.socket() as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                try:
+                    probe.bind(part.listens)
+                except OSError as error:
+                    raise Failure("{}:{} ({}) cannot be had: {}".format(
+                        *part.listens, name, holder() or error.strerror)) from None
+
+    # --- env ---
+
+    def _write_env(self, secrets):
+        values = {"EU_URL": self.gateways["eu"].url, "US_URL": self.gateways["us"].url,
+                  "CA": f"{self.config}/ca-bundle.crt", "CONFIG": self.config}
+        for name, node in self.nodes.items():
+            prefix = name.upper()
+            values.update({f"{prefix}_PG": node.superuser(), f"{prefix}_DATA": node.data, f"{prefix}_LOG": node.log,
+                           f"{prefix}_PIDFILE": node.pid_file})
+        for prefix in ABSENT:
+            values.update({f"{prefix}_{part}": "" for part in ("PG", "DATA", "LOG", "PIDFILE")})
+        for name, (client, secret) in secrets.items():
+            values.update({f"{name}_CLIENT": client, f"{name}_SECRET": secret})
+        for name, gateway in self.gateways.items():
+            values.update({f"{name.upper()}_PID": gateway.pid() or "", f"{name.upper()}_GATEWAY_LOG": gateway.log})
+        values["DOMICILE"] = f"{self.home}/bin/domicile"
+        self._replace_env("".join(f"{name}={shlex.quote(str(value))}\n" for name, value in values.items()))
+
+    def _replace_env(self, text):
+        descriptor = os.open(f"{self.env_file}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with open(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.replace(f"{self.env_file}.new", self.env_file)
+
+    def _refresh_pids(self):
+        with open(self.env_file, encoding="utf-8") as file:
+            text = file.read()
+        for name, gateway in self.gateways.items():
+            text = re.sub(rf"(?m)^{name.upper()}_PID=.*$", f"{name.upper()}_PID={gateway.pid() or ''}", text)
+        self._replace_env(text)
+
+    def env(self):
+        """What DIR/env says, as a dict."""
+        with open(self.env_file, encoding="utf-8") as file:
+            pairs = (line.split("=", 1) for line in file.read().splitlines())
+        return {name: "".join(shlex.split(value)) for name, value in pairs}
+
+    # --- the rest of its life ---
+
+    def start_part(self, name):
+        part = self.parts[name]
+        part.start()
+        if name in self.gateways:
+            part.wait_ready()
+            self._refresh_pids()
+
+    def stop_part(self, name):
+        self.parts[name].stop()
+
+    def down(self, say=print):
+        running = self.running()
+        for name in (*self.gateways, *self.nodes):
+            self.parts[name].stop()
+        say(f"sandbox: stopped {', '.join(running)}" if running else f"sandbox: nothing runs in {self.asked}")
+
+    def status(self, say=print):
+        for name, part in self.parts.items():
+            say("{:4} {:>16} pid {:8} {}".format(name, "{}:{}".format(*part.listens), part.pid() or "-", part.state()))
+        return 0 if all(part.state() in ("running", "ready") for part in self.parts.values()) else 3
+
+
+def reachable(path):
+    """Whether the servers' account can pass through every directory down to `path`."""
+    owner = account()
+    probe = subprocess.run(["test", "-x", path], user=owner.pw_uid, group=owner.pw_gid, extra_groups=[],
+                           check=False) if os.geteuid() == 0 else None
+    return probe is None or probe.returncode == 0
+
+
+def holder():
+    """Who holds the sandbox's addresses: another sandbox, found by its processes' command lines."""
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError):
+            with open(f"/proc/{pid}/cmdline", encoding="utf-8", errors="replace") as file:
+                command = file.read().replace("\0", " ")
+            found = re.search(r"postgres -D (\S+)/(?:eu|us)\d/data\b|domiciled --config (\S+)/config\b", command)
+            if found:
+                return f"the sandbox in {found.group(1) or found.group(2)} holds it (pid {pid})"
+    return None
+
+
+@contextlib.contextmanager
+def one_at_a_time(sandbox):
+    """Two commands on one DIR wait for each other; the second gives up after a while."""
+    lock = f"{sandbox.asked}.lock"
+    os.makedirs(os.path.dirname(lock), exist_ok=True)
+    with open(lock, "w", encoding="utf-8") as file:
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise Failure(f"another tools/sandbox works on {sandbox.asked} (it holds {lock})") from None
+                time.sleep(0.1)
+        yield
+
+
+def show_end(log, lines=15):
+    with contextlib.suppress(OSError):
+        with open(log, encoding="utf-8", errors="replace") as file:
+            end = file.readlines()[-lines:]
+        print(f"--- the end of {log}", file=sys.stderr)
+        sys.stderr.writelines(end)
+        print("---", file=sys.stderr)
+
+
+def parse(arguments):
+    parser = argparse.ArgumentParser(prog="tools/sandbox", description=DESCRIPTION,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    up = verbs.add_parser("up", help="make it anew and start it; says so when it is up already")
+    up.add_argument("--keep", action="store_true", help="start the one that `down` left, with its data")
+    up.add_argument("--bin", default=os.environ.get("DOMICILE_BIN", os.path.join(ROOT, "build", "release")),
+                    help="directory of domiciled and domicile (default: $DOMICILE_BIN or build/release)")
+    down = verbs.add_parser("down", help="stop what it started, and nothing else; its data stay for --keep")
+    status = verbs.add_parser("status", help="what runs; the exit status is 0 when all of it does, else 3")
+    start = verbs.add_parser("start", help="start one part again")
+    stop = verbs.add_parser("stop", help="stop one part")
+    for verb in (start, stop):
+        verb.add_argument("part", choices=("eu1", "us1", "eu", "us"), help="eu1, us1: PostgreSQL; eu, us: gateway")
+    for verb in (up, down, status, start, stop):
+        verb.add_argument("directory", nargs="?", default=DEFAULT, metavar="DIR")
+    return parser.parse_args(arguments)
+
+
+def main(arguments):
+    options = parse(arguments)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    sandbox = Sandbox(options.directory)
+    try:
+        if options.verb == "status":
+            return sandbox.status()
+        with one_at_a_time(sandbox):
+            if options.verb == "up":
+                sandbox.up(os.path.abspath(options.bin), options.keep)
+            elif options.verb == "down":
+                sandbox.down()
+            elif options.verb == "start":
+                sandbox.start_part(options.part)
+            else:
+                sandbox.stop_part(options.part)
+        return 0
+    except Failure as failure:
+        print(f"sandbox: {failure}", file=sys.stderr)
+        if failure.log:
+            show_end(failure.log)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
