@@ -77,9 +77,10 @@ struct directory_changes {
     size_t count;
     uint64_t revision; /* all up to here has been seen: where to watch from next */
 };
-/* Waits until something has changed after the revision, and returns the newest state of each entry that did:
- * of two quick changes of one entry only the second may show. E_DIRECTORY also when the directory went back
- * in time. */
+/* Waits until something has changed after the revision, and returns the newest state of each entry that did: of two
+ * quick changes of one entry only the second may show. When nothing changes it returns OK with a count of 0 after
+ * about DIRECTORY_WATCH_MS: the directory is there. E_DIRECTORY also when the directory went back in time. */
+enum { DIRECTORY_WATCH_MS = 1000 };
 result directory_watch(struct directory *directory, struct arena *arena, uint64_t after_revision,
                        struct directory_changes *ret) MUST_USE;
 

@@ -1,0 +1,104 @@
+/* The checks that every engine relies on, and the way to it. */
+#include "directory/engine.h"
+
+static const char *const state_names[] = {
+    [CUSTOMER_STATE_UNKNOWN] = "unknown", [CUSTOMER_ONBOARDING] = "onboarding", [CUSTOMER_ACTIVE] = "active",
+    [CUSTOMER_MOVING] = "moving",         [CUSTOMER_ERASING] = "erasing",
+};
+enum { STATE_COUNT = sizeof state_names / sizeof state_names[0] };
+
+const char *customer_state_name(enum customer_state state)
+{
+    must((size_t)state < STATE_COUNT);
+    return state_names[state];
+}
+
+enum customer_state customer_state_from(struct str name)
+{
+    for (size_t i = CUSTOMER_STATE_UNKNOWN + 1; i < STATE_COUNT; i++)
+        if (str_is(name, state_names[i]))
+            return (enum customer_state)i;
+    return CUSTOMER_STATE_UNKNOWN;
+}
+
+static result check_name(struct str name, const char *what)
+{
+    if (!str_is_id(name))
+        return FAIL(E_ARGUMENT,
+                    "Use 2 to 63 of the characters a-z, 0-9 and \"-\", beginning with a letter or digit.",
+                    "\"%.*s\" is not the name of a %s", name.len > 80 ? 80 : (int)name.len,
+                    name.ptr ? name.ptr : "", what);
+    return OK;
+}
+
+static result check_ttl(uint64_t ttl_ms)
+{
+    if (ttl_ms == 0 || ttl_ms > DIRECTORY_LEASE_MS_MAX)
+        return FAIL(E_ARGUMENT, "Choose a time between 1 ms and one hour.", "a lease of %llu ms",
+                    (unsigned long long)ttl_ms);
+    return OK;
+}
+
+void directory_free(struct directory *directory)
+{
+    if (directory != NULL)
+        directory->ops->close(directory);
+}
+
+result directory_get(struct directory *directory, struct arena *arena, struct str id,
+                     struct directory_entry *ret)
+{
+    TRY(check_name(id, "customer"));
+    return directory->ops->get(directory, arena, id, ret);
+}
+
+result directory_list(struct directory *directory, struct arena *arena, struct str after, size_t limit,
+                      struct directory_page *ret)
+{
+    must(limit >= 1 && limit <= DIRECTORY_PAGE_MAX);
+    return directory->ops->list(directory, arena, after, limit, ret);
+}
+
+result directory_swap(struct directory *directory, const struct directory_entry *entry, uint64_t expected,
+                      uint64_t *ret_version)
+{
+    TRY(check_name(entry->id, "customer"));
+    TRY(check_name(entry->region, "region"));
+    TRY(check_name(entry->cell, "cell"));
+    if (entry->state <= CUSTOMER_STATE_UNKNOWN || (size_t)entry->state >= STATE_COUNT)
+        return FAIL(E_ARGUMENT, NULL, "customer \"%.*s\" cannot be put into a state without a name",
+                    STR_ARG(entry->id));
+    return directory->ops->swap(directory, entry, expected, ret_version);
+}
+
+result directory_remove(struct directory *directory, struct str id, uint64_t expected, uint64_t *ret_version)
+{
+    TRY(check_name(id, "customer"));
+    return directory->ops->remove(directory, id, expected, ret_version);
+}
+
+result directory_watch(struct directory *directory, struct arena *arena, uint64_t after_revision,
+                       struct directory_changes *ret)
+{
+    return directory->ops->watch(directory, arena, after_revision, ret);
+}
+
+result directory_lease_acquire(struct directory *directory, struct str name, struct str holder,
+                               uint64_t ttl_ms, struct directory_lease *ret)
+{
+    TRY(check_name(name, "lease"));
+    TRY(check_name(holder, "holder"));
+    TRY(check_ttl(ttl_ms));
+    return directory->ops->lease_acquire(directory, name, holder, ttl_ms, ret);
+}
+
+result directory_lease_renew(struct directory *directory, struct directory_lease *lease, uint64_t ttl_ms)
+{
+    TRY(check_ttl(ttl_ms));
+    return directory->ops->lease_renew(directory, lease, ttl_ms);
+}
+
+result directory_lease_release(struct directory *directory, const struct directory_lease *lease)
+{
+    return directory->ops->lease_release(directory, lease);
+}

@@ -1,0 +1,216 @@
+#include "directory/replica.h"
+
+#include "base/clock.h"
+
+#include <stdlib.h>
+
+enum { RETRY_MS = 200, SILENT_MS = 5000 };
+
+struct directory_replica {
+    struct directory *directory;
+    struct directory_index *index;
+    uint64_t revision; /* all up to here is in the index */
+    size_t asking;
+    bool ok;
+    int64_t since_ms;
+    uint64_t answered_ns; /* when the directory last answered */
+    struct error error;
+};
+
+static void set_health(struct directory_replica *replica, result r)
+{
+    bool ok = !failed(r);
+    if (ok != replica->ok) {
+        replica->ok = ok;
+        replica->since_ms = clock_wall_ms();
+    }
+    if (ok)
+        replica->answered_ns = clock_monotonic_ns();
+    else
+        replica->error = r.error;
+}
+
+/* ---- feeding the index ---- */
+
+static result load(struct directory_replica *replica)
+{
+    struct arena arena;
+    arena_init(&arena);
+    struct str after = STR("");
+    char last[DIRECTORY_NAME_MAX];
+    bool first = true;
+    struct directory_page page = { .more = true };
+    result r = OK;
+    while (page.more) {
+        TRY_OR(r, end, directory_list(replica->directory, &arena, after, DIRECTORY_PAGE_MAX, &page));
+        if (first)
+            replica->revision = page.revision;
+        first = false;
+        for (size_t i = 0; i < page.count; i++)
+            TRY_OR(r, end, directory_index_put(replica->index, &page.entries[i]));
+        if (page.count > 0) {
+            const struct str id = page.entries[page.count - 1].id;
+            memcpy(last, id.ptr, id.len);
+            after = (struct str){ last, id.len };
+        }
+        arena_reset(&arena);
+    }
+end:
+    arena_done(&arena);
+    return r;
+}
+
+static result apply(struct directory_replica *replica, const struct directory_changes *seen)
+{
+    for (size_t i = 0; i < seen->count; i++) {
+        const struct directory_change *change = &seen->changes[i];
+        if (change->removed)
+            directory_index_remove(replica->index, change->entry.id, change->entry.version);
+        else
+            TRY(directory_index_put(replica->index, &change->entry));
+    }
+    replica->revision = seen->revision;
+    return OK;
+}
+
+static void follow(void *arg)
+{
+    struct directory_replica *replica = arg;
+    struct arena arena;
+    arena_init(&arena);
+    while (!failed(fiber_check())) {
+        struct directory_changes seen;
+        arena_reset(&arena);
+        result r = directory_watch(replica->directory, &arena, replica->revision, &seen);
+        if (!failed(r))
+            r = apply(replica, &seen);
+        if (r.error.code == E_CANCELLED)
+            break;
+        set_health(replica, r);
+        if (failed(r) && failed(fiber_sleep(RETRY_MS)))
+            break;
+    }
+    arena_done(&arena);
+}
+
+result directory_replica_start(struct directory_replica **ret, struct directory *directory,
+                               struct scope *scope)
+{
+    struct directory_replica *replica = calloc(1, sizeof *replica);
+    must(replica != NULL);
+    replica->directory = directory;
+    replica->index = directory_index_new();
+    result r = load(replica);
+    set_health(replica, r);
+    if (!failed(r))
+        r = fiber_spawn(scope, "directory", follow, replica);
+    if (failed(r)) {
+        directory_replica_free(replica);
+        return r;
+    }
+    *ret = replica;
+    return OK;
+}
+
+void directory_replica_free(struct directory_replica *replica)
+{
+    if (replica == NULL)
+        return;
+    must(replica->asking == 0);
+    directory_index_free(replica->index);
+    free(replica);
+}
+
+/* ---- asking ---- */
+
+struct directory_health directory_replica_health(const struct directory_replica *replica)
+{
+    struct directory_health health = { .ok = replica->ok,
+                                       .since_ms = replica->since_ms,
+                                       .error = replica->error,
+                                       .customers = directory_index_stats(replica->index).entries,
+                                       .revision = replica->revision };
+    uint64_t silent_ms = (clock_monotonic_ns() - replica->answered_ns) / 1000000;
+    if (health.ok && silent_ms >= SILENT_MS) { /* it hangs: no answer, no error */
+        result r = FAIL(E_DIRECTORY, "Look at the disk that holds the directory and at the kernel's log.",
+                        "the directory has not answered for %llu s", (unsigned long long)silent_ms / 1000);
+        health.ok = false;
+        health.since_ms = clock_wall_ms() - (int64_t)silent_ms;
+        health.error = r.error;
+    }
+    return health;
+}
+
+/* What is not newer than the watch has come to, and is not here, has been removed since it was read. */
+static result learn(struct directory_replica *replica, const struct directory_entry *entry, bool *ret_removed)
+{
+    struct directory_entry known;
+    *ret_removed =
+        entry->version <= replica->revision && !directory_index_find(replica->index, entry->id, &known);
+    return *ret_removed ? OK : directory_index_put(replica->index, entry);
+}
+
+result directory_replica_learn(struct directory_replica *replica, const struct directory_entry *entry)
+{
+    bool removed;
+    return learn(replica, entry, &removed);
+}
+
+static result unknown(struct str id)
+{
+    return FAIL(E_CUSTOMER_UNKNOWN, "Look at the spelling of the customer's id.",
+                "there is no customer \"%.*s\"", STR_ARG(id));
+}
+
+static result ask_once(struct directory_replica *replica, struct str id)
+{
+    struct arena arena;
+    struct directory_entry entry;
+    struct deadline deadline;
+    bool removed = false;
+    arena_init(&arena);
+    deadline_begin(&deadline, DIRECTORY_ASK_MS);
+    result r = directory_get(replica->directory, &arena, id, &entry);
+    deadline_end(&deadline);
+    if (!failed(r))
+        r = learn(replica, &entry, &removed);
+    arena_done(&arena);
+    if (r.error.code == E_DEADLINE && !failed(fiber_check()))
+        r = FAIL(E_DIRECTORY, "Try again; if it lasts, look at the disk that holds the directory.",
+                 "customer \"%.*s\" is not known here and the directory did not answer in time", STR_ARG(id));
+    return removed ? unknown(id) : r;
+}
+
+static result ask(struct directory_replica *replica, struct str id)
+{
+    struct directory_health health = directory_replica_health(replica);
+    if (!health.ok)
+        return FAIL(E_DIRECTORY, health.error.hint, "customer \"%.*s\" is not known here, and %s",
+                    STR_ARG(id), health.error.what);
+    if (replica->asking == DIRECTORY_ASKING_MAX)
+        return FAIL(E_BUSY, "Try again in a moment.", "too many customers are being looked up at once");
+    replica->asking++;
+    result r = ask_once(replica, id);
+    replica->asking--;
+    return r;
+}
+
+result directory_lookup(struct directory_replica *replica, struct str id, struct directory_entry *ret)
+{
+    struct directory_entry entry;
+    if (!str_is_id(id))
+        return FAIL(E_ID,
+                    "Use 2 to 63 of the characters a-z, 0-9 and \"-\", beginning with a letter or digit.",
+                    "the customer's id has not the shape of one");
+    if (!directory_index_find(replica->index, id, &entry)) {
+        TRY(ask(replica, id));
+        if (!directory_index_find(replica->index, id, &entry))
+            return unknown(id);
+    }
+    if (entry.state == CUSTOMER_STATE_UNKNOWN)
+        return FAIL(E_DIRECTORY, "Run the newest version of domicile that has used this directory.",
+                    "customer \"%.*s\" is in a state that this program does not know", STR_ARG(id));
+    entry.id = id;
+    *ret = entry;
+    return OK;
+}
