@@ -1,0 +1,191 @@
+"""The gates: rules of the house that a program can check. tools/check runs them; so does tools/test."""
+import hashlib
+import os
+import re
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+from processes import Failure
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+MOST_LINES = 600
+BANNED = re.compile(r"\b(strcpy|strcat|sprintf|vsprintf|gets|strtok|system|popen|alloca)\s*\(")
+UNFINISHED = re.compile(r"\b(TO" + r"DO|FIX" + r"ME|X" + r"XX|HA" + r"CK)\b")
+SEES_ALL = ("api", "cli")
+
+
+def files(*folders, endings=()):
+    """The files that git knows or would add, by folder and ending, as paths from the root."""
+    listed = output(["git", "ls-files", "--cached", "--others", "--exclude-standard", "--", *folders])
+    kept = sorted(set(path for path in listed.splitlines() if path.endswith(tuple(endings)) or not endings))
+    return [path for path in kept if os.path.isfile(os.path.join(ROOT, path))]
+
+
+def outcome(command, within_s=300):
+    """A tool's exit status and what it said."""
+    try:
+        done = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, errors="replace", timeout=within_s, check=False)
+    except FileNotFoundError:
+        raise Failure(f'there is no program "{command[0]}"; run tools/deps') from None
+    except subprocess.TimeoutExpired:
+        return 124, f"{command[0]} did not end within {within_s} s\n"
+    return done.returncode, done.stdout or (f"{command[0]} ended with {done.returncode}\n" if done.returncode else "")
+
+
+def output(command):
+    return outcome(command)[1]
+
+
+def lines_of(path):
+    with open(os.path.join(ROOT, path), encoding="utf-8") as file:
+        return file.read().splitlines()
+
+
+def each_line(paths, question):
+    """Complaints "path:line: words" for each line where question(line) has words."""
+    return [f"{path}:{number}: {words}" for path in paths for number, line in enumerate(lines_of(path), 1)
+            if (words := question(line))]
+
+
+def sources(*folders):
+    return files(*folders, endings=(".c", ".h"))
+
+
+def scripts(kind):
+    found = []
+    for path in files("tools", "tests", ".ci"):
+        with open(os.path.join(ROOT, path), "rb") as file:
+            first = file.readline()
+        if (first.startswith(b"#!") and kind.encode() in first) or (kind == "python" and path.endswith(".py")):
+            found.append(path)
+    return found
+
+
+def gate_format():
+    """The code is laid out by .clang-format."""
+    paths = sources("src", "tests")
+    said = output(["clang-format", "--dry-run", "-Werror", *paths])
+    return sorted(set(re.findall(r"(?m)^(\S+?:\d+):\d+: error: code should be clang-formatted", said))) or said.split("\n")[:-1]
+
+
+def gate_layers():
+    """A folder of src includes only folders above it in src/LAYERS."""
+    order = lines_of("src/LAYERS")
+    complaints = []
+    for path in sources("src"):
+        folder = path.split("/")[1] if path.count("/") > 1 else None
+        if folder is None or folder in SEES_ALL:
+            continue
+        if folder not in order:
+            complaints.append(f"{path}: the folder \"{folder}\" is not in src/LAYERS")
+            continue
+        seen = order[:order.index(folder) + 1]
+
+        def above(line, seen=seen, folder=folder):
+            found = re.match(r'\s*#\s*include\s+"([^"/]+)/', line)
+            if found and found.group(1) in order and found.group(1) not in seen:
+                return f'"{folder}" may not include "{found.group(1)}", which is below it in src/LAYERS'
+            return None
+
+        complaints += each_line([path], above)
+    return complaints
+
+
+def gate_banned():
+    """No call that writes without a limit or runs a shell."""
+    return each_line(sources("src"), lambda line: (m := BANNED.search(line)) and f'"{m.group(1)}" is banned')
+
+
+def gate_finished():
+    """No mark of unfinished work."""
+    paths = [path for path in files("src", "tools", "tests") if "/corpus/" not in path]
+    return each_line(paths, lambda line: (m := UNFINISHED.search(line)) and f'"{m.group(1)}": finish it or drop it')
+
+
+def gate_size():
+    """A source file is a room with one purpose."""
+    counted = ((path, len(lines_of(path))) for path in sources("src") + scripts("python"))
+    return [f"{path}: {count} lines, more than {MOST_LINES}" for path, count in counted if count > MOST_LINES]
+
+
+def gate_shell():
+    """shellcheck is content with the shell scripts."""
+    paths = scripts("bash") + files("tests", "tools", endings=(".sh",))
+    return output(["shellcheck", "-x", "-f", "gcc", *sorted(set(paths))]).splitlines()
+
+
+def gate_python():
+    """pyflakes is content with the Python scripts."""
+    return output(["/usr/bin/python3", "-m", "pyflakes", *scripts("python")]).splitlines()
+
+
+def gate_man():
+    """mandoc is content with the man pages."""
+    pages = [path for path in files("docs/man") if re.search(r"\.[1-8]$", path)]
+    return output(["mandoc", "-T", "lint", "-W", "warning", *pages]).splitlines() if pages else []
+
+
+def gate_tidy():
+    """clang-tidy is content with src. A file is looked at again only when it, a header or the checks changed."""
+    build = os.path.join(ROOT, "build", "clang")
+    if not os.path.exists(os.path.join(build, "compile_commands.json")):
+        return ["there is no build/clang/compile_commands.json; run: tools/build clang"]
+    cache = os.path.join(ROOT, "build", "tidy")
+    os.makedirs(cache, exist_ok=True)
+    common = hashlib.sha256()
+    for path in (".clang-tidy", "CMakeLists.txt", *files("src", endings=(".h", ".def"))):
+        common.update(("\n".join(lines_of(path)) + path).encode())
+
+    def tidy(path):
+        key = common.copy()
+        key.update("\n".join(lines_of(path)).encode())
+        seen = os.path.join(cache, f"{path.replace('/', '-')}.{key.hexdigest()[:24]}")
+        if os.path.exists(seen):
+            return []
+        status, said = outcome(["clang-tidy", "--quiet", "-p", build, path])
+        if status == 0:
+            with open(seen, "w", encoding="utf-8"):
+                return []
+        return re.findall(r"(?m)^.*?(?:error|warning): .*$", said) or [f"{path}: {said.strip()}"]
+
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        found = pool.map(tidy, files("src", endings=(".c",)))
+    return sorted({line.replace(ROOT + "/", "") for lines in found for line in lines})
+
+
+GATES = {name[5:]: gate for name, gate in list(globals().items()) if name.startswith("gate_")}
+
+
+def check(names=(), say=print):
+    """Runs the named gates (all, if none is named) and returns {name: complaints}."""
+    results = {}
+    for name in names or GATES:
+        began = time.monotonic()
+        complaints = GATES[name]()
+        results[name] = complaints
+        say(f"{'FAILED' if complaints else 'ok    '} {name:9} {GATES[name].__doc__.splitlines()[0]} "
+            f"({time.monotonic() - began:.1f} s)")
+        for line in complaints[:40]:
+            say(f"       {line}")
+        if len(complaints) > 40:
+            say(f"       and {len(complaints) - 40} more")
+    return results
+
+
+def main(names):
+    unknown = [name for name in names if name not in GATES]
+    if unknown:
+        print(f"usage: tools/check [{' | '.join(GATES)}]...", file=sys.stderr)
+        return 2
+    try:
+        return 1 if any(check(names).values()) else 0
+    except Failure as failure:
+        print(f"check: {failure}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
