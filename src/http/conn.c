@@ -1,0 +1,392 @@
+/* A connection: bytes between the wire, TLS and the protocol; its states and time limits. */
+#include "http/internal.h"
+
+#include <stdlib.h>
+
+uint64_t conn_now_ms(void)
+{
+    return uv_now(loop_uv());
+}
+
+struct conn *conn_new(struct http_server *server, SSL *ssl)
+{
+    struct conn *conn = calloc(1, sizeof *conn);
+    if (conn == NULL) {
+        SSL_free(ssl);
+        return NULL;
+    }
+    conn->server = server;
+    conn->ssl = ssl;
+    conn->state = CONN_HANDSHAKE;
+    conn->in_due_ms = conn_now_ms() + server->limits.handshake_within_ms;
+    conn->out_due_ms = NEVER;
+    buf_init(&conn->stash, STASH_BYTES + READ_BYTES);
+    buf_init(&conn->plain, server->limits.head_bytes + 2 * PLAIN_BYTES);
+    buf_init(&conn->out, SIZE_MAX / 4);
+    if (ssl != NULL)
+        tls_attach(ssl, conn);
+    conn->next = server->conns;
+    if (server->conns != NULL)
+        server->conns->previous = conn;
+    server->conns = conn;
+    server->stats.connections++;
+    server_tick_needed(server);
+    return conn;
+}
+
+static void untouch(struct conn *conn)
+{
+    if (conn->dirty_at == NULL)
+        return;
+    *conn->dirty_at = conn->dirty_next;
+    if (conn->dirty_next != NULL)
+        conn->dirty_next->dirty_at = conn->dirty_at;
+    conn->dirty_at = NULL;
+}
+
+void conn_maybe_free(struct conn *conn)
+{
+    struct http_server *server = conn->server;
+    if (conn->state != CONN_CLOSED || conn->handle_open || conn->exchange_count > 0)
+        return;
+    untouch(conn);
+    if (conn->next != NULL)
+        conn->next->previous = conn->previous;
+    if (conn->previous != NULL)
+        conn->previous->next = conn->next;
+    else
+        server->conns = conn->next;
+    server->stats.connections--;
+    h2_close(conn);
+    SSL_free(conn->ssl);
+    buf_done(&conn->stash);
+    buf_done(&conn->plain);
+    buf_done(&conn->out);
+    free(conn);
+    if (server->conns == NULL && server->waiter != NULL)
+        wait_wake(server->waiter);
+}
+
+void conn_touch(struct conn *conn)
+{
+    struct http_server *server = conn->server;
+    if (conn->dirty_at != NULL || conn->state == CONN_CLOSED)
+        return;
+    conn->dirty_next = server->dirty;
+    conn->dirty_at = &server->dirty;
+    if (server->dirty != NULL)
+        server->dirty->dirty_at = &conn->dirty_next;
+    server->dirty = conn;
+    turn_hook_ask(&server->turn_end);
+}
+
+/* ---- in ---- */
+
+size_t conn_take_input(struct conn *conn, char *buf, size_t size)
+{
+    size_t stashed = conn->stash.len - conn->stash_at;
+    if (stashed > 0) {
+        size_t length = stashed < size ? stashed : size;
+        memcpy(buf, conn->stash.ptr + conn->stash_at, length);
+        conn->stash_at += length;
+        if (conn->stash_at == conn->stash.len) {
+            buf_done(&conn->stash);
+            conn->stash_at = 0;
+        }
+        return length;
+    }
+    size_t length = conn->input.len < size ? conn->input.len : size;
+    if (length > 0)
+        memcpy(buf, conn->input.ptr, length);
+    conn->input.ptr += length;
+    conn->input.len -= length;
+    return length;
+}
+
+size_t conn_read_plain(struct conn *conn, char *buf, size_t size)
+{
+    if (conn->state != CONN_OPEN)
+        return 0;
+    return conn->ssl == NULL ? conn_take_input(conn, buf, size) : tls_read(conn, buf, size);
+}
+
+static bool has_room(const struct conn *conn)
+{
+    return conn_queued(conn) <= OUT_HIGH_BYTES;
+}
+
+void conn_open(struct conn *conn, bool h2)
+{
+    conn->state = CONN_OPEN;
+    conn->in_due_ms = conn_now_ms() + conn->server->limits.idle_ms;
+    if (h2) {
+        result r = h2_open(conn);
+        if (failed(r))
+            conn_abort(conn);
+    }
+    if (conn->server->draining)
+        conn_drain(conn);
+}
+
+static void handshake(struct conn *conn)
+{
+    bool done = conn->ssl == NULL;
+    if (!done && !tls_handshake(conn, &done)) {
+        conn->server->stats.handshakes_failed++;
+        conn_finish(conn);
+    } else if (done) {
+        conn_open(conn, conn->ssl != NULL && tls_is_h2(conn->ssl));
+    }
+}
+
+static void advance_h1(struct conn *conn)
+{
+    struct http_server *server = conn->server;
+    if (conn->plain.len > conn->plain_at && h1_wants_input(conn))
+        h1_receive(conn, (struct str){ 0 });
+    while (conn->state == CONN_OPEN && h1_wants_input(conn) && has_room(conn)) {
+        size_t length = conn_read_plain(conn, server->plain, sizeof server->plain);
+        if (length == 0)
+            return;
+        h1_receive(conn, (struct str){ server->plain, length });
+    }
+}
+
+static void advance_h2(struct conn *conn)
+{
+    struct http_server *server = conn->server;
+    while (conn->state == CONN_OPEN && has_room(conn)) {
+        size_t length = conn_read_plain(conn, server->plain, sizeof server->plain);
+        if (length == 0)
+            return;
+        h2_receive(conn, (struct str){ server->plain, length });
+        h2_pump(conn);
+    }
+}
+
+/* A peer that has ended gets what it asked for, if it asked for something. */
+static void check_ended(struct conn *conn)
+{
+    if (!conn->peer_ended || conn->state != CONN_OPEN)
+        return;
+    for (struct exchange *exchange = conn->exchanges; exchange != NULL; exchange = exchange->next)
+        exchange_wake(exchange);
+    if (conn->exchange_count == 0)
+        conn_finish(conn);
+}
+
+static void advance(struct conn *conn)
+{
+    if (conn->state == CONN_HANDSHAKE)
+        handshake(conn);
+    if (conn->state == CONN_OPEN) {
+        if (conn->h2 != NULL)
+            advance_h2(conn);
+        else
+            advance_h1(conn);
+    }
+    check_ended(conn);
+    if (conn->state == CONN_FINISHING || conn->state == CONN_LINGERING) {
+        conn->input = (struct str){ 0 };
+        buf_done(&conn->stash);
+        conn->stash_at = 0;
+    }
+}
+
+static void keep_input(struct conn *conn)
+{
+    if (conn->stash_at > 0) {
+        buf_consume(&conn->stash, conn->stash_at);
+        conn->stash_at = 0;
+    }
+    if (!buf_append(&conn->stash, conn->input))
+        conn_abort(conn); /* reading pauses long before: no memory */
+    conn->input = (struct str){ 0 };
+}
+
+void conn_receive(struct conn *conn, struct str bytes)
+{
+    conn->server->stats.bytes_received += bytes.len;
+    if (conn->state == CONN_FINISHING || conn->state == CONN_LINGERING) {
+        conn->lingered_bytes += bytes.len;
+        if (conn->lingered_bytes > LINGER_BYTES)
+            conn_abort(conn);
+        return;
+    }
+    conn->input = bytes;
+    if (conn->stash.len > 0)
+        keep_input(conn);
+    advance(conn);
+    if (conn->input.len > 0 && conn->state != CONN_CLOSED)
+        keep_input(conn);
+    for (struct exchange *exchange = conn->exchanges; exchange != NULL && conn->h2 == NULL;
+         exchange = exchange->next)
+        exchange_wake(exchange); /* its body may be there */
+    conn_touch(conn);
+}
+
+void conn_ended(struct conn *conn)
+{
+    conn->peer_ended = true;
+    if (conn->state == CONN_OPEN)
+        conn_touch(conn);
+    else
+        conn_abort(conn);
+}
+
+/* ---- out ---- */
+
+size_t conn_queued(const struct conn *conn)
+{
+    return conn->out.len + sock_queued(conn);
+}
+
+void conn_add_output(struct conn *conn, struct str wire)
+{
+    enum { AT_LEAST = 4096 };
+    if (conn->out.capacity == 0 && !buf_reserve(&conn->out, wire.len > AT_LEAST ? wire.len : AT_LEAST))
+        must(!"memory for output");
+    must(buf_append(&conn->out, wire));
+}
+
+void conn_send(struct conn *conn, struct str plain)
+{
+    if (conn->state != CONN_OPEN || plain.len == 0)
+        return;
+    if (conn->ssl != NULL)
+        tls_write(conn, plain);
+    else
+        conn_add_output(conn, plain);
+}
+
+/* Room again: who waits for it goes on. */
+void conn_wake_all(struct conn *conn)
+{
+    for (struct exchange *exchange = conn->exchanges; exchange != NULL; exchange = exchange->next)
+        if (exchange->streaming)
+            exchange_wake(exchange);
+}
+
+static void note_progress(struct conn *conn)
+{
+    if (conn_queued(conn) == 0) {
+        conn->out_due_ms = NEVER;
+    } else if (conn->out_due_ms == NEVER) {
+        conn->out_due_ms = conn_now_ms() + conn->server->limits.stall_ms;
+        conn->sent_mark = conn->sent - sock_queued(conn);
+    }
+}
+
+static bool wants_reading(const struct conn *conn)
+{
+    if (conn->peer_ended || conn->resting || conn->state == CONN_CLOSED)
+        return false;
+    if (conn->state == CONN_FINISHING || conn->state == CONN_LINGERING)
+        return true;
+    return conn->stash.len - conn->stash_at < STASH_BYTES;
+}
+
+void conn_step(struct conn *conn)
+{
+    if (conn->state == CONN_CLOSED)
+        return;
+    conn->resting = false;
+    advance(conn);
+    if (conn->h2 != NULL && conn->state == CONN_OPEN)
+        h2_pump(conn);
+    if (conn->has_socket && conn->state != CONN_CLOSED) {
+        sock_flush(conn);
+        note_progress(conn);
+    }
+    if (conn->state == CONN_FINISHING && conn_queued(conn) == 0 && conn->has_socket) {
+        if (conn->peer_ended) {
+            conn_abort(conn);
+        } else {
+            conn->state = CONN_LINGERING;
+            conn->in_due_ms = conn_now_ms() + conn->server->limits.linger_ms;
+            sock_shutdown(conn);
+        }
+    }
+    if (conn->has_socket && conn->state != CONN_CLOSED)
+        sock_read(conn, wants_reading(conn));
+}
+
+/* ---- the end ---- */
+
+void conn_finish(struct conn *conn)
+{
+    if (conn->state != CONN_OPEN && conn->state != CONN_HANDSHAKE)
+        return;
+    if (conn->ssl != NULL)
+        tls_end(conn);
+    conn->state = CONN_FINISHING;
+    conn->in_due_ms = NEVER;
+    for (struct exchange *exchange = conn->exchanges; exchange != NULL; exchange = exchange->next)
+        exchange_lost(exchange);
+    conn_touch(conn);
+}
+
+void conn_abort(struct conn *conn)
+{
+    if (conn->state == CONN_CLOSED)
+        return;
+    conn->state = CONN_CLOSED;
+    untouch(conn);
+    for (struct exchange *exchange = conn->exchanges; exchange != NULL; exchange = exchange->next) {
+        if (!exchange->gone)
+            conn->server->stats.answers_broken_off++;
+        exchange_lost(exchange);
+    }
+    if (conn->h2 != NULL)
+        h2_drop(conn);
+    if (conn->has_socket)
+        sock_close(conn);
+}
+
+void conn_drain(struct conn *conn)
+{
+    if (conn->state != CONN_OPEN)
+        return; /* a handshake sees it when it is done */
+    if (conn->h2 != NULL)
+        h2_leave(conn);
+    else if (conn->exchange_count == 0 && !conn->h1_discarding && conn->plain.len == 0)
+        conn_finish(conn);
+}
+
+/* ---- time ---- */
+
+static void check_output(struct conn *conn, uint64_t now_ms)
+{
+    uint64_t taken = conn->sent - sock_queued(conn);
+    if (now_ms < conn->out_due_ms)
+        return;
+    if (taken - conn->sent_mark < STALL_BYTES) {
+        conn_abort(conn);
+        return;
+    }
+    conn->sent_mark = taken;
+    conn->out_due_ms = now_ms + conn->server->limits.stall_ms;
+}
+
+void conn_check_due(struct conn *conn, uint64_t now_ms)
+{
+    check_output(conn, now_ms);
+    if (conn->h2 != NULL && conn->state == CONN_OPEN)
+        h2_check_due(conn, now_ms);
+    if (now_ms < conn->in_due_ms || conn->state == CONN_CLOSED)
+        return;
+    if (conn->state == CONN_HANDSHAKE) {
+        conn->server->stats.handshakes_failed++;
+        conn_abort(conn);
+    } else if (conn->state != CONN_OPEN) {
+        conn_abort(conn);
+    } else if (conn->h2 != NULL) {
+        conn->in_due_ms = NEVER;
+        if (conn->h2_in_head)
+            conn_abort(conn);
+        else
+            h2_leave(conn);
+    } else {
+        h1_late(conn);
+    }
+}

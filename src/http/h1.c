@@ -1,0 +1,351 @@
+/* HTTP/1.1 on a connection (RFC 9112): one request at a time. While its handler runs nothing is parsed: what comes in
+ * waits, within limits, until the handler asks for its body or has answered. */
+#include "http/internal.h"
+
+#include "http/problem.h"
+
+#include <stdio.h>
+
+/* ---- requests in ---- */
+
+bool h1_wants_input(const struct conn *conn)
+{
+    return conn->state == CONN_OPEN && conn->exchanges == NULL;
+}
+
+static void refuse_head(struct conn *conn, result why)
+{
+    struct exchange *exchange = exchange_new(conn);
+    conn->server->stats.heads_refused++;
+    conn->h1_body = (struct h1_body){ .state = BODY_ENDED };
+    exchange_refuse(exchange, &why.error);
+}
+
+static void start_request(struct conn *conn, struct str head)
+{
+    struct exchange *exchange = exchange_new(conn);
+    struct h1_framing framing;
+    char *copy = arena_cstr(&exchange->request.arena, head);
+    conn->h1_body = (struct h1_body){ .state = BODY_ENDED };
+    conn->in_due_ms = NEVER;
+    conn->requests++;
+    result r = h1_parse_head(&exchange->request, copy, head.len, conn->server->limits.headers, &framing);
+    if (failed(r)) {
+        conn->server->stats.heads_refused++;
+        exchange_refuse(exchange, &r.error);
+        return;
+    }
+    h1_body_begin(&conn->h1_body, &framing);
+    exchange->expects_continue = framing.expects_continue;
+    exchange->close_requested = framing.close;
+    exchange_start(exchange);
+}
+
+static result too_large(const struct conn *conn)
+{
+    return FAIL(E_HEAD_SIZE, "Send fewer or shorter headers.", "the request head is larger than %u bytes",
+                conn->server->limits.head_bytes);
+}
+
+/* Returns how much of `in` is used up. */
+static size_t read_head(struct conn *conn, struct str in)
+{
+    bool begun = conn->h1_scan.seen > 0;
+    size_t length = in.len;
+    switch (h1_find_head(&conn->h1_scan, in, &length)) {
+    case H1_INCOMPLETE:
+        if (in.len > conn->server->limits.head_bytes)
+            break;
+        if (!begun)
+            conn->in_due_ms = conn_now_ms() + conn->server->limits.head_within_ms;
+        return 0;
+    case H1_COMPLETE:
+        conn->h1_scan = (struct h1_scan){ 0 };
+        if (length > conn->server->limits.head_bytes)
+            break;
+        start_request(conn, (struct str){ in.ptr, length });
+        return length;
+    case H1_MALFORMED:
+        refuse_head(conn,
+                    FAIL(E_HEAD, "End each line with CR LF, fold none, and leave control characters out.",
+                         "the request head has a malformed line"));
+        return in.len;
+    }
+    refuse_head(conn, too_large(conn));
+    return in.len;
+}
+
+static size_t discard_body(struct conn *conn, struct str in)
+{
+    size_t used = 0, dropped = 0;
+    if (!h1_body_decode(&conn->h1_body, in, NULL, SIZE_MAX, &used, &dropped)) {
+        conn_finish(conn);
+        return in.len;
+    }
+    conn->h1_discarded_bytes += used;
+    if (conn->h1_body.state == BODY_ENDED) {
+        conn->h1_discarding = false;
+        conn->in_due_ms = conn_now_ms() + conn->server->limits.idle_ms;
+    } else if (conn->h1_discarded_bytes > DISCARD_BYTES) {
+        conn_finish(conn);
+    }
+    return used;
+}
+
+static struct str plain_left(const struct conn *conn)
+{
+    return (struct str){ conn->plain.ptr + conn->plain_at, conn->plain.len - conn->plain_at };
+}
+
+static void plain_use(struct conn *conn, size_t used)
+{
+    conn->plain_at += used;
+    if (conn->plain_at == conn->plain.len) {
+        buf_done(&conn->plain);
+        conn->plain_at = 0;
+    }
+}
+
+static void plain_add(struct conn *conn, struct str bytes)
+{
+    if (conn->plain_at > 0) {
+        buf_consume(&conn->plain, conn->plain_at);
+        conn->plain_at = 0;
+    }
+    if (!buf_append(&conn->plain, bytes))
+        conn_abort(conn); /* no memory; the limits are kept elsewhere */
+}
+
+void h1_receive(struct conn *conn, struct str plain)
+{
+    bool kept = conn->plain.len > 0;
+    if (kept && plain.len > 0)
+        plain_add(conn, plain);
+    struct str in = kept ? plain_left(conn) : plain;
+    size_t used = 0;
+    while (used < in.len && h1_wants_input(conn)) {
+        struct str rest = { in.ptr + used, in.len - used };
+        size_t step = conn->h1_discarding ? discard_body(conn, rest) : read_head(conn, rest);
+        used += step;
+        if (step == 0)
+            break;
+    }
+    if (conn->state != CONN_OPEN)
+        return;
+    if (kept)
+        plain_use(conn, used);
+    else if (used < in.len)
+        plain_add(conn, (struct str){ in.ptr + used, in.len - used });
+}
+
+void h1_late(struct conn *conn)
+{
+    if (conn->h1_discarding || conn->exchanges != NULL || conn->plain.len == 0) {
+        conn_finish(conn);
+        return;
+    }
+    refuse_head(conn,
+                FAIL(E_SLOW, "Send the whole head at once.", "the request head did not arrive within %u ms",
+                     conn->server->limits.head_within_ms));
+}
+
+/* ---- the body ---- */
+
+static enum taken take_from(struct conn *conn, struct str in, char *buf, size_t size, size_t *ret_used,
+                            size_t *ret_len)
+{
+    if (!h1_body_decode(&conn->h1_body, in, buf, size, ret_used, ret_len))
+        return TAKEN_BROKEN;
+    if (*ret_len > 0)
+        return TAKEN_BYTES;
+    return conn->h1_body.state == BODY_ENDED ? TAKEN_END : TAKEN_NOTHING;
+}
+
+/* A declared body is decrypted straight into the handler's memory. */
+static enum taken take_declared(struct conn *conn, char *buf, size_t size, size_t *ret_len)
+{
+    uint64_t left = conn->h1_body.left;
+    *ret_len = conn_read_plain(conn, buf, size < left ? size : (size_t)left);
+    conn->h1_body.left -= *ret_len;
+    if (conn->h1_body.left == 0)
+        conn->h1_body.state = BODY_ENDED;
+    return *ret_len > 0 ? TAKEN_BYTES : TAKEN_NOTHING;
+}
+
+enum taken h1_body_take(struct exchange *exchange, char *buf, size_t size, size_t *ret_len)
+{
+    struct conn *conn = exchange->conn;
+    struct http_server *server = conn->server;
+    enum taken taken = conn->h1_body.state == BODY_ENDED ? TAKEN_END : TAKEN_NOTHING;
+    while (taken == TAKEN_NOTHING && conn->state == CONN_OPEN) {
+        size_t used;
+        if (conn->plain.len > 0) {
+            taken = take_from(conn, plain_left(conn), buf, size, &used, ret_len);
+            if (taken != TAKEN_BROKEN)
+                plain_use(conn, used);
+        } else if (conn->h1_body.state == BODY_LENGTH) {
+            taken = take_declared(conn, buf, size, ret_len);
+            break;
+        } else {
+            struct str in = { server->plain, conn_read_plain(conn, server->plain, sizeof server->plain) };
+            if (in.len == 0)
+                break;
+            taken = take_from(conn, in, buf, size, &used, ret_len);
+            if (taken != TAKEN_BROKEN && used < in.len)
+                plain_add(conn, (struct str){ in.ptr + used, in.len - used });
+        }
+    }
+    if (taken == TAKEN_BROKEN)
+        exchange->close_requested = true;
+    conn_touch(conn); /* there may be room for more */
+    return taken;
+}
+
+void h1_continue(struct exchange *exchange)
+{
+    conn_send(exchange->conn, STR("HTTP/1.1 100 Continue\r\n\r\n"));
+    conn_touch(exchange->conn);
+}
+
+/* ---- the answer ---- */
+
+static bool has_body(int status)
+{
+    return status != 204 && status != 304;
+}
+
+static bool rest_is_small(const struct exchange *exchange)
+{
+    const struct h1_body *body = &exchange->conn->h1_body;
+    if (body->state == BODY_ENDED)
+        return true;
+    return !exchange->expects_continue && body->state == BODY_LENGTH && body->left <= DISCARD_BYTES;
+}
+
+static void add(struct buf *buf, struct str s)
+{
+    must(buf_append(buf, s));
+}
+
+static void add_number(struct buf *buf, uint64_t number)
+{
+    char digits[20];
+    size_t at = sizeof digits;
+    do {
+        digits[--at] = (char)('0' + number % 10);
+        number /= 10;
+    } while (number > 0);
+    add(buf, (struct str){ digits + at, sizeof digits - at });
+}
+
+static struct buf *compose_head(struct exchange *exchange, int status, const struct http_header *headers,
+                                size_t count)
+{
+    struct http_server *server = exchange->conn->server;
+    struct buf *buf = &server->compose;
+    buf_clear(buf);
+    add(buf, STR("HTTP/1.1 "));
+    add_number(buf, (uint64_t)status);
+    add(buf, STR(" "));
+    add(buf, str_from(head_reason(status)));
+    add(buf, STR("\r\nDate: "));
+    add(buf, server_date(server));
+    for (size_t i = 0; i < count; i++) {
+        add(buf, STR("\r\n"));
+        add(buf, headers[i].name);
+        add(buf, STR(": "));
+        add(buf, headers[i].value);
+    }
+    if (exchange->close_after)
+        add(buf, STR("\r\nConnection: close"));
+    return buf;
+}
+
+static bool must_close(const struct exchange *exchange)
+{
+    const struct http_server *server = exchange->conn->server;
+    return exchange->close_requested || server->draining ||
+           exchange->conn->requests >= server->limits.requests_per_connection;
+}
+
+void h1_answer(struct exchange *exchange, int status, const struct http_header *headers, size_t count,
+               struct str body)
+{
+    struct conn *conn = exchange->conn;
+    exchange->close_after = must_close(exchange) || !rest_is_small(exchange);
+    struct buf *buf = compose_head(exchange, status, headers, count);
+    if (has_body(status)) {
+        add(buf, STR("\r\nContent-Length: "));
+        add_number(buf, body.len);
+    }
+    add(buf, STR("\r\n\r\n"));
+    if (!has_body(status) || exchange->request.method == METHOD_HEAD)
+        body.len = 0;
+    size_t room = buf->len < PLAIN_BYTES ? PLAIN_BYTES - buf->len : 0; /* the first record takes what fits */
+    struct str first = { body.ptr, body.len < room ? body.len : room };
+    add(buf, first);
+    conn_send(conn, buf_str(buf));
+    conn_send(conn, (struct str){ body.ptr + first.len, body.len - first.len });
+}
+
+void h1_stream_begin(struct exchange *exchange, int status, const struct http_header *headers, size_t count)
+{
+    exchange->close_after = must_close(exchange);
+    exchange->chunked = has_body(status);
+    struct buf *buf = compose_head(exchange, status, headers, count);
+    add(buf, exchange->chunked ? STR("\r\nTransfer-Encoding: chunked\r\n\r\n") : STR("\r\n\r\n"));
+    conn_send(exchange->conn, buf_str(buf));
+}
+
+void h1_stream_write(struct exchange *exchange, struct str bytes)
+{
+    must(exchange->chunked);
+    struct buf *buf = &exchange->conn->server->compose;
+    while (bytes.len > 0) {
+        struct str part = { bytes.ptr, bytes.len < PLAIN_BYTES - 16 ? bytes.len : PLAIN_BYTES - 16 };
+        buf_clear(buf);
+        must(buf_printf(buf, "%zx\r\n", part.len));
+        add(buf, part);
+        add(buf, STR("\r\n"));
+        conn_send(exchange->conn, buf_str(buf));
+        bytes.ptr += part.len;
+        bytes.len -= part.len;
+    }
+}
+
+void h1_stream_end(struct exchange *exchange)
+{
+    if (exchange->chunked && exchange->request.method != METHOD_HEAD)
+        conn_send(exchange->conn, STR("0\r\n\r\n"));
+}
+
+/* ---- afterwards ---- */
+
+static bool ends_here(const struct exchange *exchange)
+{
+    const struct conn *conn = exchange->conn;
+    return exchange->close_after || exchange->close_requested || conn->server->draining ||
+           !rest_is_small(exchange);
+}
+
+void h1_handled(struct exchange *exchange)
+{
+    struct conn *conn = exchange->conn;
+    bool broken = exchange->streaming && !exchange->stream_ended;
+    bool end = ends_here(exchange);
+    exchange_release(exchange);
+    if (conn->state != CONN_OPEN)
+        return;
+    conn_touch(conn);
+    if (broken) {
+        conn->server->stats.answers_broken_off++;
+        conn_abort(conn);
+    } else if (end) {
+        conn_finish(conn);
+    } else {
+        const struct http_limits *limits = &conn->server->limits;
+        conn->h1_discarding = conn->h1_body.state != BODY_ENDED;
+        conn->h1_discarded_bytes = 0;
+        conn->in_due_ms = conn_now_ms() + (conn->h1_discarding ? limits->body_within_ms : limits->idle_ms);
+    }
+}

@@ -1,0 +1,559 @@
+/* HTTP/2 on a connection (RFC 9113), by nghttp2: a stream is an exchange. nghttp2 keeps the protocol's own rules; here
+ * are the limits on what a peer may make us do, and the flow between streams and handlers. */
+#include "http/internal.h"
+
+#include "http/problem.h"
+
+enum {
+    STREAM_WINDOW_BYTES = 64 * 1024 - 1,
+    CONNECTION_WINDOW_BYTES = 1024 * 1024, /* the most of bodies that waits for a connection's handlers */
+    ACKS_MAX = 100,
+    RESETS_BURST = 200,
+    RESETS_PER_S = 33,
+    BUDGET_FRAMES = 1000, /* frames that are neither request nor body: so many at once, */
+    BUDGET_FRAMES_PER_S = 100,
+    BUDGET_FOR_SENT = 2 /* and so many for each frame that we send of an answer */
+};
+
+static struct exchange *exchange_at(nghttp2_session *session, int32_t stream_id)
+{
+    return nghttp2_session_get_stream_user_data(session, stream_id);
+}
+
+/* ---- requests in ---- */
+
+static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *header, void *user)
+{
+    struct conn *conn = user;
+    (void)session;
+    if (header->type == NGHTTP2_HEADERS || (header->type == NGHTTP2_DATA && header->length > 0))
+        return 0;
+    uint64_t now = conn_now_ms(), refill = (now - conn->h2_budget_at_ms) * BUDGET_FRAMES_PER_S / 1000;
+    if (refill > 0) {
+        conn->h2_budget_at_ms = now;
+        conn->h2_budget = refill > BUDGET_FRAMES ? BUDGET_FRAMES : conn->h2_budget + (int32_t)refill;
+    }
+    if (conn->h2_budget > BUDGET_FRAMES)
+        conn->h2_budget = BUDGET_FRAMES;
+    return --conn->h2_budget < 0 ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
+}
+
+static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *user)
+{
+    struct conn *conn = user;
+    conn->h2_in_head = true;
+    conn->in_due_ms = conn_now_ms() + conn->server->limits.head_within_ms;
+    if (frame->headers.cat != NGHTTP2_HCAT_REQUEST)
+        return 0;
+    /* A reset stream's handler still runs: the streams that nghttp2 counts are not all that cost. */
+    if (conn->exchange_count >= 2 * conn->server->limits.streams_per_connection)
+        return nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, frame->hd.stream_id,
+                                         NGHTTP2_REFUSED_STREAM);
+    struct exchange *exchange = exchange_new(conn);
+    exchange->request.protocol = HTTP_PROTOCOL_2;
+    exchange->request.headers =
+        arena_alloc(&exchange->request.arena, conn->server->limits.headers * sizeof(struct http_header));
+    exchange->stream_id = frame->hd.stream_id;
+    exchange->stream_open = true;
+    buf_init(&exchange->body_in, STREAM_WINDOW_BYTES);
+    return nghttp2_session_set_stream_user_data(session, frame->hd.stream_id, exchange);
+}
+
+static void refuse(struct exchange *exchange, result why)
+{
+    if (exchange->refused.code == E_OK)
+        exchange->refused = why.error;
+}
+
+static void take_pseudo(struct exchange *exchange, struct str name, struct str value)
+{
+    struct http_request *request = &exchange->request;
+    if (str_eq(name, STR(":method")))
+        request->method = head_method(value);
+    else if (str_eq(name, STR(":path")))
+        request->target = value;
+    else if (str_eq(name, STR(":authority")))
+        request->authority = value;
+}
+
+static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
+                     size_t name_length, const uint8_t *value, size_t value_length, uint8_t flags, void *user)
+{
+    struct conn *conn = user;
+    const struct http_limits *limits = &conn->server->limits;
+    struct exchange *exchange = exchange_at(session, frame->hd.stream_id);
+    (void)flags;
+    if (frame->headers.cat != NGHTTP2_HCAT_REQUEST || exchange == NULL)
+        return 0; /* trailers are dropped */
+    struct http_request *request = &exchange->request;
+    exchange->headers_bytes += name_length + value_length + 32;
+    if (exchange->headers_bytes > limits->head_bytes + 32 * (size_t)limits->headers ||
+        request->header_count == limits->headers) {
+        refuse(exchange,
+               FAIL(E_HEAD_SIZE, "Send fewer or shorter headers.", "the request head is too large"));
+        return 0;
+    }
+    struct str own_name = arena_str(&request->arena, (struct str){ (const char *)name, name_length });
+    struct str own_value = arena_str(&request->arena, (struct str){ (const char *)value, value_length });
+    if (name_length > 0 && name[0] == ':') {
+        take_pseudo(exchange, own_name, own_value);
+        return 0;
+    }
+    struct http_header *headers = (struct http_header *)(uintptr_t)request->headers;
+    headers[request->header_count++] = (struct http_header){ own_name, own_value };
+    return 0;
+}
+
+/* nghttp2 would leave such a header out and go on. */
+static int on_invalid_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
+                             size_t name_length, const uint8_t *value, size_t value_length, uint8_t flags,
+                             void *user)
+{
+    struct exchange *exchange = exchange_at(session, frame->hd.stream_id);
+    if (exchange != NULL)
+        refuse(exchange, FAIL(E_HEAD, "Send header names and values as RFC 9113 8.2.1 describes them.",
+                              "the request has a malformed header"));
+    return 0;
+}
+
+static result check_framing(struct exchange *exchange, bool whole)
+{
+    struct http_request *request = &exchange->request;
+    struct str length = http_header(request, "content-length"), expect = http_header(request, "expect");
+    request->body_length = whole ? 0 : HTTP_LENGTH_UNKNOWN;
+    if (length.ptr != NULL && !str_to_u64(length, INT64_MAX, &request->body_length))
+        return FAIL(E_HEAD, "Send the length in decimal digits.", "the Content-Length is not a number");
+    if (expect.ptr != NULL && !str_eq_nocase(expect, STR("100-continue")))
+        return FAIL(E_EXPECT, "Leave the Expect header out.",
+                    "only the expectation \"100-continue\" can be met");
+    exchange->expects_continue = expect.ptr != NULL && !whole;
+    return OK;
+}
+
+static result check_head(struct exchange *exchange, bool whole)
+{
+    struct http_request *request = &exchange->request;
+    if (exchange->refused.code != E_OK)
+        return (result){ exchange->refused };
+    struct str authority, host = http_header(request, "host");
+    TRY(head_set_target(request, request->target, &authority));
+    if (authority.ptr != NULL)
+        return FAIL(E_TARGET, "Send a path that begins with a slash.", "the request target is not a path");
+    if (http_header_count(request, "host") > 1 ||
+        (host.ptr != NULL && request->authority.ptr != NULL && !str_eq_nocase(host, request->authority)))
+        return FAIL(E_HEAD, "Send one :authority and no other Host.", "the request names two hosts");
+    TRY(head_set_authority(request, request->authority.ptr != NULL ? request->authority : host));
+    return check_framing(exchange, whole);
+}
+
+static void start_request(struct conn *conn, struct exchange *exchange, bool whole)
+{
+    exchange->body_whole = whole;
+    conn->in_due_ms = NEVER;
+    if (++conn->requests >= conn->server->limits.requests_per_connection)
+        h2_leave(conn);
+    result r = check_head(exchange, whole);
+    if (failed(r)) {
+        conn->server->stats.heads_refused++;
+        exchange_refuse(exchange, &r.error);
+        return;
+    }
+    exchange_start(exchange);
+}
+
+static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *user)
+{
+    struct conn *conn = user;
+    if (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA)
+        return 0;
+    struct exchange *exchange = exchange_at(session, frame->hd.stream_id);
+    bool whole = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
+    if (frame->hd.type == NGHTTP2_HEADERS)
+        conn->h2_in_head = false;
+    if (exchange == NULL)
+        return 0;
+    if (frame->hd.type == NGHTTP2_HEADERS && frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
+        start_request(conn, exchange, whole);
+    } else if (whole) {
+        conn->in_due_ms = NEVER;
+        exchange->body_whole = true;
+        exchange_wake(exchange);
+    }
+    return 0;
+}
+
+/* ---- the body ---- */
+
+static int on_data(nghttp2_session *session, uint8_t flags, int32_t stream_id, const uint8_t *bytes,
+                   size_t length, void *user)
+{
+    struct exchange *exchange = exchange_at(session, stream_id);
+    (void)flags;
+    (void)user;
+    if (exchange == NULL || exchange->handled)
+        return nghttp2_session_consume(session, stream_id, length); /* nobody reads it */
+    if (exchange->body_in_at > 0) {
+        buf_consume(&exchange->body_in, exchange->body_in_at);
+        exchange->body_in_at = 0;
+    }
+    if (!buf_append(&exchange->body_in, (struct str){ (const char *)bytes, length }))
+        return NGHTTP2_ERR_CALLBACK_FAILURE; /* no memory: the window is as large as the buffer */
+    exchange_wake(exchange);
+    return 0;
+}
+
+static void consume(struct exchange *exchange, size_t length)
+{
+    nghttp2_session *session = exchange->conn->h2;
+    if (exchange->conn->state != CONN_OPEN || length == 0)
+        return;
+    int status = exchange->stream_open ? nghttp2_session_consume(session, exchange->stream_id, length)
+                                       : nghttp2_session_consume_connection(session, length);
+    must(status == 0 || status == NGHTTP2_ERR_NOMEM);
+    conn_touch(exchange->conn);
+}
+
+enum taken h2_body_take(struct exchange *exchange, char *buf, size_t size, size_t *ret_len)
+{
+    size_t left = exchange->body_in.len - exchange->body_in_at, length = left < size ? left : size;
+    if (length == 0)
+        return exchange->body_whole && !exchange->gone ? TAKEN_END : TAKEN_NOTHING;
+    memcpy(buf, exchange->body_in.ptr + exchange->body_in_at, length);
+    exchange->body_in_at += length;
+    if (exchange->body_in_at == exchange->body_in.len) {
+        buf_done(&exchange->body_in);
+        exchange->body_in_at = 0;
+    }
+    consume(exchange, length);
+    *ret_len = length;
+    return TAKEN_BYTES;
+}
+
+/* ---- the answer ---- */
+
+static void check_submitted(struct exchange *exchange, int status)
+{
+    if (status != 0) /* the stream is closing, or there is no memory */
+        exchange_lost(exchange);
+    conn_touch(exchange->conn);
+}
+
+static nghttp2_nv pair(struct str name, struct str value)
+{
+    return (nghttp2_nv){ .name = (uint8_t *)(uintptr_t)name.ptr,
+                         .namelen = name.len,
+                         .value = (uint8_t *)(uintptr_t)(value.ptr == NULL ? "" : value.ptr),
+                         .valuelen = value.len };
+}
+
+static struct str lower(struct arena *arena, struct str name)
+{
+    char *copy = arena_cstr(arena, name);
+    for (size_t i = 0; i < name.len; i++)
+        if (copy[i] >= 'A' && copy[i] <= 'Z')
+            copy[i] = (char)(copy[i] | 0x20);
+    return (struct str){ copy, name.len };
+}
+
+static void submit(struct exchange *exchange, int status, const struct http_header *headers, size_t count,
+                   const struct str *length, const nghttp2_data_provider *provider)
+{
+    struct conn *conn = exchange->conn;
+    struct arena *arena = &exchange->request.arena;
+    nghttp2_nv *pairs = arena_alloc(arena, (count + 3) * sizeof *pairs);
+    size_t used = 0;
+    pairs[used++] = pair(STR(":status"), str_from(arena_printf(arena, "%03d", status)));
+    pairs[used++] = pair(STR("date"), server_date(conn->server));
+    for (size_t i = 0; i < count; i++)
+        pairs[used++] = pair(lower(arena, headers[i].name), headers[i].value);
+    if (length != NULL)
+        pairs[used++] = pair(STR("content-length"), *length);
+    check_submitted(exchange, nghttp2_submit_response(conn->h2, exchange->stream_id, pairs, used, provider));
+    if (exchange->close_requested)
+        h2_leave(conn);
+}
+
+static size_t out_left(const struct exchange *exchange)
+{
+    return (exchange->streaming ? exchange->out_stream.len : exchange->out.len) - exchange->out_at;
+}
+
+static ssize_t give_data(nghttp2_session *session, int32_t stream_id, uint8_t *buf, size_t size,
+                         uint32_t *flags, nghttp2_data_source *source, void *user)
+{
+    enum { FRAME_HEADER = 9 }; /* a frame fits a TLS record */
+    struct exchange *exchange = source->ptr;
+    size_t length = out_left(exchange);
+    const char *from = (exchange->streaming ? exchange->out_stream.ptr : exchange->out.ptr);
+    if (length == 0 && exchange->streaming && !exchange->stream_ended) {
+        exchange->out_deferred = true;
+        return NGHTTP2_ERR_DEFERRED;
+    }
+    if (size > PLAIN_BYTES - FRAME_HEADER)
+        size = PLAIN_BYTES - FRAME_HEADER;
+    if (length > size)
+        length = size;
+    if (length > 0)
+        memcpy(buf, from + exchange->out_at, length);
+    exchange->out_at += length;
+    exchange->out_moved += length;
+    if (exchange->streaming) {
+        if (exchange->out_at == exchange->out_stream.len) {
+            buf_clear(&exchange->out_stream);
+            exchange->out_at = 0;
+        }
+        exchange_wake(exchange);
+    }
+    if (out_left(exchange) == 0 && (!exchange->streaming || exchange->stream_ended))
+        *flags |= NGHTTP2_DATA_FLAG_EOF;
+    return (ssize_t)length;
+}
+
+void h2_continue(struct exchange *exchange)
+{
+    nghttp2_nv status = pair(STR(":status"), STR("100"));
+    check_submitted(exchange, nghttp2_submit_headers(exchange->conn->h2, NGHTTP2_FLAG_NONE,
+                                                     exchange->stream_id, NULL, &status, 1, NULL));
+}
+
+void h2_answer(struct exchange *exchange, int status, const struct http_header *headers, size_t count,
+               struct str body)
+{
+    struct arena *arena = &exchange->request.arena;
+    nghttp2_data_provider provider = { .source.ptr = exchange, .read_callback = give_data };
+    bool has_body = status != 204 && status != 304;
+    bool sends = has_body && exchange->request.method != METHOD_HEAD && body.len > 0;
+    struct str length = str_from(arena_printf(arena, "%zu", body.len));
+    exchange->out = sends ? arena_str(arena, body) : (struct str){ 0 };
+    submit(exchange, status, headers, count, has_body ? &length : NULL, sends ? &provider : NULL);
+}
+
+void h2_stream_begin(struct exchange *exchange, int status, const struct http_header *headers, size_t count)
+{
+    nghttp2_data_provider provider = { .source.ptr = exchange, .read_callback = give_data };
+    bool sends = exchange->request.method != METHOD_HEAD;
+    buf_init(&exchange->out_stream, SIZE_MAX / 4);
+    submit(exchange, status, headers, count, NULL, sends ? &provider : NULL);
+}
+
+static void go_on(struct exchange *exchange)
+{
+    if (!exchange->out_deferred)
+        return;
+    exchange->out_deferred = false;
+    check_submitted(exchange, nghttp2_session_resume_data(exchange->conn->h2, exchange->stream_id));
+}
+
+void h2_stream_write(struct exchange *exchange, struct str bytes)
+{
+    if (exchange->out_at > 0) {
+        buf_consume(&exchange->out_stream, exchange->out_at);
+        exchange->out_at = 0;
+    }
+    if (!buf_append(&exchange->out_stream, bytes)) {
+        exchange_lost(exchange);
+        return;
+    }
+    go_on(exchange);
+}
+
+void h2_stream_end(struct exchange *exchange)
+{
+    go_on(exchange);
+}
+
+void h2_handled(struct exchange *exchange)
+{
+    struct conn *conn = exchange->conn;
+    bool open = conn->state == CONN_OPEN;
+    if (open && exchange->stream_open && exchange->streaming && !exchange->stream_ended) {
+        conn->server->stats.answers_broken_off++;
+        (void)nghttp2_submit_rst_stream(conn->h2, NGHTTP2_FLAG_NONE, exchange->stream_id,
+                                        NGHTTP2_INTERNAL_ERROR);
+    }
+    consume(exchange, exchange->body_in.len - exchange->body_in_at);
+    buf_done(&exchange->body_in);
+    exchange->body_in_at = 0;
+    if (open && exchange->stream_open) {
+        conn_touch(conn);
+        return; /* until the stream is closed */
+    }
+    exchange->stream_open = false;
+    exchange_release(exchange);
+    conn_touch(conn);
+}
+
+/* ---- the end of a stream, and of the session ---- */
+
+static void rest_if_empty(struct conn *conn)
+{
+    if (conn->exchange_count == 0 && !conn->h2_in_head)
+        conn->in_due_ms = conn_now_ms() + conn->server->limits.idle_ms;
+}
+
+static int on_stream_close(nghttp2_session *session, int32_t stream_id, uint32_t error, void *user)
+{
+    struct conn *conn = user;
+    struct exchange *exchange = exchange_at(session, stream_id);
+    conn->h2_in_head = false;
+    if (exchange == NULL)
+        return 0;
+    exchange->stream_open = false;
+    if (error != NGHTTP2_NO_ERROR && !exchange->gone) {
+        conn->server->stats.answers_broken_off++;
+        exchange_lost(exchange);
+    }
+    if (exchange->handled)
+        exchange_release(exchange);
+    rest_if_empty(conn);
+    return 0;
+}
+
+/* The answer is out and the request is not all in: the rest is not wanted (RFC 9113 8.1). */
+static int on_sent(nghttp2_session *session, const nghttp2_frame *frame, void *user)
+{
+    struct conn *conn = user;
+    if (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA)
+        return 0;
+    conn->h2_budget += BUDGET_FOR_SENT;
+    struct exchange *exchange = exchange_at(session, frame->hd.stream_id);
+    if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0 || exchange == NULL || exchange->body_whole)
+        return 0;
+    return nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, frame->hd.stream_id, NGHTTP2_NO_ERROR);
+}
+
+static void set_up(struct http_server *server)
+{
+    must(nghttp2_session_callbacks_new(&server->h2_callbacks) == 0 &&
+         nghttp2_option_new(&server->h2_option) == 0);
+    nghttp2_session_callbacks *callbacks = server->h2_callbacks;
+    nghttp2_session_callbacks_set_on_begin_frame_callback(callbacks, on_begin_frame);
+    nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, on_begin_headers);
+    nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header);
+    nghttp2_session_callbacks_set_on_invalid_header_callback(callbacks, on_invalid_header);
+    nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, on_frame);
+    nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data);
+    nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, on_stream_close);
+    nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, on_sent);
+    nghttp2_option_set_no_auto_window_update(server->h2_option, 1);
+    nghttp2_option_set_no_closed_streams(server->h2_option, 1);
+    nghttp2_option_set_max_outbound_ack(server->h2_option, ACKS_MAX);
+    nghttp2_option_set_stream_reset_rate_limit(server->h2_option, RESETS_BURST, RESETS_PER_S);
+}
+
+result h2_open(struct conn *conn)
+{
+    struct http_server *server = conn->server;
+    if (server->h2_callbacks == NULL)
+        set_up(server);
+    if (nghttp2_session_server_new2(&conn->h2, server->h2_callbacks, conn, server->h2_option) != 0)
+        return FAIL(E_MEMORY, NULL, "no memory for an HTTP/2 session");
+    conn->h2_budget = BUDGET_FRAMES;
+    conn->h2_budget_at_ms = conn_now_ms();
+    const nghttp2_settings_entry settings[] = {
+        { NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, server->limits.streams_per_connection },
+        { NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, STREAM_WINDOW_BYTES },
+        { NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, server->limits.head_bytes },
+    };
+    if (nghttp2_submit_settings(conn->h2, NGHTTP2_FLAG_NONE, settings,
+                                sizeof settings / sizeof settings[0]) != 0 ||
+        nghttp2_session_set_local_window_size(conn->h2, NGHTTP2_FLAG_NONE, 0, CONNECTION_WINDOW_BYTES) != 0)
+        return FAIL(E_MEMORY, NULL, "no memory for an HTTP/2 session");
+    return OK;
+}
+
+void h2_drop(struct conn *conn)
+{
+    for (struct exchange *exchange = conn->exchanges, *next; exchange != NULL; exchange = next) {
+        next = exchange->next;
+        exchange->stream_open = false;
+        if (exchange->handled)
+            exchange_release(exchange);
+    }
+}
+
+void h2_close(struct conn *conn)
+{
+    nghttp2_session_del(conn->h2);
+    conn->h2 = NULL;
+}
+
+/* ---- bytes ---- */
+
+void h2_receive(struct conn *conn, struct str plain)
+{
+    ssize_t used = nghttp2_session_mem_recv(conn->h2, (const uint8_t *)plain.ptr, plain.len);
+    if (used == (ssize_t)plain.len)
+        return;
+    /* A flood, or no HTTP/2 at all: the streams go too. */
+    uint32_t why = used == NGHTTP2_ERR_BAD_CLIENT_MAGIC ? NGHTTP2_PROTOCOL_ERROR : NGHTTP2_ENHANCE_YOUR_CALM;
+    conn->server->stats.heads_refused += used == NGHTTP2_ERR_BAD_CLIENT_MAGIC;
+    (void)nghttp2_session_terminate_session(conn->h2, why);
+    h2_pump(conn);
+    conn_finish(conn);
+}
+
+void h2_pump(struct conn *conn)
+{
+    struct buf *record = &conn->server->compose;
+    ssize_t length = 0;
+    if (conn->state != CONN_OPEN)
+        return;
+    buf_clear(record);
+    while (conn_queued(conn) <= OUT_HIGH_BYTES) {
+        const uint8_t *frames;
+        length = nghttp2_session_mem_send(conn->h2, &frames);
+        if (length <= 0)
+            break;
+        if (record->len + (size_t)length > PLAIN_BYTES) {
+            conn_send(conn, buf_str(record));
+            buf_clear(record);
+        }
+        must(buf_append(record, (struct str){ (const char *)frames, (size_t)length }));
+    }
+    conn_send(conn, buf_str(record));
+    buf_clear(record);
+    if (length < 0) {
+        conn_abort(conn);
+        return;
+    }
+    bool idle = nghttp2_session_want_write(conn->h2) == 0;
+    if (idle && (nghttp2_session_want_read(conn->h2) == 0 || (conn->h2_leaving && conn->exchange_count == 0)))
+        conn_finish(conn);
+}
+
+void h2_leave(struct conn *conn)
+{
+    if (conn->h2_leaving || conn->state != CONN_OPEN)
+        return;
+    conn->h2_leaving = true;
+    (void)nghttp2_submit_goaway(conn->h2, NGHTTP2_FLAG_NONE,
+                                nghttp2_session_get_last_proc_stream_id(conn->h2), NGHTTP2_NO_ERROR, NULL,
+                                0); /* without memory the close says it */
+    conn_touch(conn);
+}
+
+/* A stream whose reader takes nothing, by TCP or by its window, is reset. */
+static void check_stall(struct exchange *exchange, uint64_t now_ms)
+{
+    struct conn *conn = exchange->conn;
+    uint64_t stall_ms = conn->server->limits.stall_ms;
+    if (!exchange->stream_open || out_left(exchange) == 0) {
+        exchange->out_due_ms = NEVER;
+    } else if (exchange->out_due_ms == NEVER || exchange->out_moved >= STALL_BYTES) {
+        exchange->out_due_ms = now_ms + stall_ms;
+        exchange->out_moved = 0;
+    } else if (now_ms >= exchange->out_due_ms) {
+        exchange->out_due_ms = NEVER;
+        (void)nghttp2_submit_rst_stream(conn->h2, NGHTTP2_FLAG_NONE, exchange->stream_id, NGHTTP2_CANCEL);
+        exchange_lost(exchange);
+        conn->server->stats.answers_broken_off++;
+        conn_touch(conn);
+    }
+}
+
+void h2_check_due(struct conn *conn, uint64_t now_ms)
+{
+    for (struct exchange *exchange = conn->exchanges; exchange != NULL; exchange = exchange->next)
+        check_stall(exchange, now_ms);
+}
