@@ -66,9 +66,12 @@ REVOKE ALL ON SCHEMA public FROM PUBLIC;
 
 
 def conninfo(**parameters):
-    """keyword='value' pairs, quoted as libpq reads them."""
-    quoted = {k: str(v).replace("\\", "\\\\").replace("'", "\\'") for k, v in parameters.items()}
-    return " ".join(f"{k}='{v}'" for k, v in quoted.items())
+    """keyword=value pairs, quoted where libpq needs it."""
+    def quoted(value):
+        escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+        return value if escaped == value and value and " " not in value else f"'{escaped}'"
+
+    return " ".join(f"{name}={quoted(str(value))}" for name, value in parameters.items())
 
 
 class Node:
