@@ -18,7 +18,10 @@ SEES_ALL = ("api", "cli")
 
 def files(*folders, endings=()):
     """The files that git knows or would add, by folder and ending, as paths from the root."""
-    listed = output(["git", "ls-files", "--cached", "--others", "--exclude-standard", "--", *folders])
+    status, listed = outcome(["git", "-c", "safe.directory=*", "ls-files", "--cached", "--others", "--exclude-standard",
+                              "--", *folders])
+    if status:
+        raise Failure(f"git does not list the files: {listed.strip()}")
     kept = sorted(set(path for path in listed.splitlines() if path.endswith(tuple(endings)) or not endings))
     return [path for path in kept if os.path.isfile(os.path.join(ROOT, path))]
 
