@@ -17,8 +17,10 @@ struct pg_pool;
 struct pg_statement {
     const char *name; /* for the server and for errors */
     const char *sql;  /* $1... ; each is prepared on each connection */
-    bool idempotent;  /* a read: goes to the least loaded connection, and once more to another if that one is
-                         lost */
+    /* A read: goes to the least loaded connection, and once more to another if that one is lost. */
+    bool idempotent;
+    /* Shares its transaction with no other call: for what takes strong locks. */
+    bool alone;
 };
 
 struct pg_pool_options {

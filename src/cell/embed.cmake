@@ -1,0 +1,21 @@
+# cmake -D FILES=a.sql;b.sql -D OUTPUT=x.c -P embed.cmake: writes the table of migrations.
+set(texts "")
+set(rows "")
+set(expected 1)
+foreach(file ${FILES})
+    get_filename_component(name ${file} NAME_WE)
+    string(SUBSTRING ${name} 0 3 number)
+    math(EXPR version "1${number} - 1000")
+    if(NOT version EQUAL expected)
+        message(FATAL_ERROR "${name}: the next schema file must have number ${expected}")
+    endif()
+    math(EXPR expected "${expected} + 1")
+    file(SHA256 ${file} sha256)
+    file(READ ${file} bytes HEX)
+    string(REGEX REPLACE "(..)" "0x\\1," bytes "${bytes}")
+    string(APPEND texts "static const char sql_${version}[] = { ${bytes}0 };\n")
+    string(APPEND rows "    { ${version}, \"${name}\", sql_${version}, \"${sha256}\" },\n")
+endforeach()
+file(WRITE ${OUTPUT} "#include \"cell/migrate.h\"\n\n${texts}\n"
+    "const struct cell_migration cell_migrations[] = {\n${rows}};\n"
+    "const size_t cell_migration_count = sizeof cell_migrations / sizeof cell_migrations[0];\n")

@@ -1,0 +1,179 @@
+-- Class keys, their rotation, and sealing records anew behind it. The wrapped key is opaque here.
+
+-- The version that writes use; no row: the class has none yet.
+CREATE FUNCTION domicile.class_key_current(p_region text, p_epoch bigint, p_customer text, p_class text)
+RETURNS TABLE (version integer, wrapped bytea)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM domicile.refuse(p_region, p_epoch, p_customer);
+    RETURN QUERY SELECT k.version, k.wrapped FROM domicile.class_key k
+                  WHERE k.customer = p_customer AND k.class = p_class ORDER BY k.version DESC LIMIT 1;
+END $$;
+
+CREATE FUNCTION domicile.class_key_get(
+    p_region text, p_epoch bigint, p_customer text, p_class text, p_version integer)
+RETURNS TABLE (wrapped bytea)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM domicile.refuse(p_region, p_epoch, p_customer);
+    RETURN QUERY SELECT k.wrapped FROM domicile.class_key k
+                  WHERE k.customer = p_customer AND k.class = p_class AND k.version = p_version;
+END $$;
+
+-- The first key of a class. Outcomes: added; exists (someone was faster: version and wrapped are the current ones); records
+-- (the class holds records that are not sealed: nothing was added). Besides: region, epoch, customer.
+CREATE FUNCTION domicile.class_key_add(
+    p_region text, p_epoch bigint, p_customer text, p_class text, p_wrapped bytea,
+    p_principal text, p_role text, p_rule text, p_request text,
+    OUT outcome text, OUT version integer, OUT wrapped bytea)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    outcome := domicile.refusal(p_region, p_epoch, p_customer);
+    IF outcome IS NOT NULL THEN
+        RETURN;
+    END IF;
+    INSERT INTO domicile.class_key AS k (customer, class, version, wrapped)
+    SELECT p_customer, p_class, 1, p_wrapped
+     WHERE NOT EXISTS (SELECT FROM domicile.class_key o WHERE o.customer = p_customer AND o.class = p_class)
+        ON CONFLICT DO NOTHING RETURNING k.version, k.wrapped INTO version, wrapped;
+    IF version IS NULL THEN
+        outcome := 'exists';
+        SELECT k.version, k.wrapped INTO version, wrapped FROM domicile.class_key k
+         WHERE k.customer = p_customer AND k.class = p_class ORDER BY k.version DESC LIMIT 1;
+        RETURN;
+    END IF;
+    outcome := 'added';
+    PERFORM domicile.audit_write('key-add', outcome, p_region, p_epoch, p_customer, p_class, NULL, version, NULL,
+                                 p_principal, p_role, p_rule, p_request);
+END $$;
+
+-- Writes use p_version + 1 from now on. Outcomes: rotated; version (the current version is not p_version but `version`,
+-- 0: none). Besides: region, epoch, customer. The lock waits for every write that has seen the old version: once this has
+-- committed, no record can appear under an old version. Call it alone in its transaction.
+CREATE FUNCTION domicile.class_key_rotate(
+    p_region text, p_epoch bigint, p_customer text, p_class text, p_version integer, p_wrapped bytea,
+    p_principal text, p_role text, p_rule text, p_request text,
+    OUT outcome text, OUT version integer)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    LOCK TABLE domicile.class_key IN ACCESS EXCLUSIVE MODE;
+    outcome := domicile.refusal(p_region, p_epoch, p_customer);
+    IF outcome IS NOT NULL THEN
+        RETURN;
+    END IF;
+    SELECT coalesce(max(k.version), 0) INTO version FROM domicile.class_key k
+     WHERE k.customer = p_customer AND k.class = p_class;
+    IF version <> p_version OR version = 0 THEN
+        outcome := 'version';
+        RETURN;
+    END IF;
+    version := p_version + 1;
+    INSERT INTO domicile.class_key (customer, class, version, wrapped)
+    VALUES (p_customer, p_class, version, p_wrapped);
+    outcome := 'rotated';
+    PERFORM domicile.audit_write('key-rotate', outcome, p_region, p_epoch, p_customer, p_class, NULL, version, NULL,
+                                 p_principal, p_role, p_rule, p_request);
+END $$;
+
+-- Classes with more than one version: their records are to be sealed anew. For going on after a restart.
+CREATE FUNCTION domicile.key_rotations_pending()
+RETURNS TABLE (customer text, class text, current_version integer, oldest_version integer)
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT k.customer, k.class, max(k.version), min(k.version) FROM domicile.class_key k
+     GROUP BY k.customer, k.class HAVING count(*) > 1;
+END;
+
+-- A page of a class for sealing anew, after p_after ('' first): every key, and the payload of those sealed under a version
+-- below p_below. Bounded work a call, however few are left; an empty page is the end.
+CREATE FUNCTION domicile.record_page_to_reseal(
+    p_region text, p_epoch bigint, p_customer text, p_class text, p_below integer, p_after text,
+    p_limit integer, p_max_bytes bigint)
+RETURNS TABLE (key text, revision bigint, key_version integer, payload bytea)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    v_bytes bigint := 0;
+BEGIN
+    PERFORM domicile.refuse(p_region, p_epoch, p_customer);
+    IF p_limit NOT BETWEEN 1 AND 1000 THEN
+        RAISE EXCEPTION 'an argument is out of bounds' USING ERRCODE = 'DM004';
+    END IF;
+    FOR key, revision, key_version, payload IN
+        SELECT r.key, r.revision, r.key_version, CASE WHEN r.key_version < p_below THEN r.payload END
+          FROM domicile.record r
+         WHERE r.customer = p_customer AND r.class = p_class AND r.key > p_after ORDER BY r.key LIMIT p_limit
+    LOOP
+        RETURN NEXT;
+        v_bytes := v_bytes + coalesce(octet_length(payload), 0);
+        EXIT WHEN v_bytes >= p_max_bytes;
+    END LOOP;
+END $$;
+
+-- The same record under a newer key: the revision stays, and so does the customer's ETag. Outcomes: resealed; changed
+-- (somebody wrote or deleted it meanwhile: nothing to do); key-version (p_key_version is not the current one). Besides:
+-- region, epoch, customer.
+CREATE FUNCTION domicile.record_reseal(
+    p_region text, p_epoch bigint, p_customer text, p_class text, p_key text, p_revision bigint,
+    p_old_key_version integer, p_key_version integer, p_payload bytea,
+    p_principal text, p_role text, p_rule text, p_request text,
+    OUT outcome text)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    outcome := domicile.refusal(p_region, p_epoch, p_customer);
+    IF outcome IS NOT NULL THEN
+        RETURN;
+    END IF;
+    IF p_key_version IS DISTINCT FROM (SELECT max(k.version) FROM domicile.class_key k
+                                        WHERE k.customer = p_customer AND k.class = p_class) THEN
+        outcome := 'key-version';
+        RETURN;
+    END IF;
+    UPDATE domicile.record r SET key_version = p_key_version, payload = p_payload
+     WHERE r.customer = p_customer AND r.class = p_class AND r.key = p_key
+       AND r.revision = p_revision AND r.key_version = p_old_key_version;
+    IF NOT FOUND THEN
+        outcome := 'changed';
+        RETURN;
+    END IF;
+    outcome := 'resealed';
+    PERFORM domicile.audit_write('reseal', outcome, p_region, p_epoch, p_customer, p_class, p_key, p_revision, NULL,
+                                 p_principal, p_role, p_rule, p_request);
+END $$;
+
+-- How many records of a class are sealed under a version below p_below. Reads the whole class: for progress, not often.
+CREATE FUNCTION domicile.record_count_below(p_customer text, p_class text, p_below integer) RETURNS bigint
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT count(*) FROM domicile.record r
+     WHERE r.customer = p_customer AND r.class = p_class AND r.key_version < p_below;
+END;
+
+-- Deletes the wrapped keys of all versions below p_below, once no record uses one. Outcomes: retired (versions: how many);
+-- in-use; version (p_below is above the current version). Besides: region, epoch, customer. No write can bring an old
+-- version back meanwhile (see class_key_rotate), so what is counted here stays true. Reads the whole class.
+CREATE FUNCTION domicile.class_key_retire(
+    p_region text, p_epoch bigint, p_customer text, p_class text, p_below integer,
+    p_principal text, p_role text, p_rule text, p_request text,
+    OUT outcome text, OUT versions integer)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    outcome := domicile.refusal(p_region, p_epoch, p_customer);
+    IF outcome IS NOT NULL THEN
+        RETURN;
+    END IF;
+    IF p_below > (SELECT coalesce(max(k.version), 0) FROM domicile.class_key k
+                   WHERE k.customer = p_customer AND k.class = p_class) THEN
+        outcome := 'version';
+        RETURN;
+    END IF;
+    IF EXISTS (SELECT FROM domicile.record r
+                WHERE r.customer = p_customer AND r.class = p_class AND r.key_version < p_below) THEN
+        outcome := 'in-use';
+        RETURN;
+    END IF;
+    DELETE FROM domicile.class_key k WHERE k.customer = p_customer AND k.class = p_class AND k.version < p_below;
+    GET DIAGNOSTICS versions = ROW_COUNT;
+    outcome := 'retired';
+    PERFORM domicile.audit_write('key-retire', outcome, p_region, p_epoch, p_customer, p_class, NULL, p_below, versions,
+                                 p_principal, p_role, p_rule, p_request);
+END $$;

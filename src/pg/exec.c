@@ -1,0 +1,150 @@
+#include "pg/exec.h"
+
+#include "pg/internal.h"
+
+#include <stdio.h>
+
+void pg_arrays_fill(struct pg_arrays *arrays, const struct pg_value *values, size_t count)
+{
+    must(count <= PG_PARAMS_MAX);
+    for (size_t i = 0; i < count; i++) {
+        bool is_null = values[i].ptr == NULL && values[i].len == 0;
+        arrays->values[i] = is_null ? NULL : values[i].ptr != NULL ? values[i].ptr : values[i].number;
+        arrays->lengths[i] = values[i].len;
+        arrays->formats[i] = 1;
+    }
+}
+
+struct str pg_first_line(const char *message)
+{
+    return (struct str){ message, strcspn(message, "\n") };
+}
+
+result pg_refused(const PGresult *refusal, const char *name, char ret_sqlstate[6])
+{
+    const char *sqlstate = PQresultErrorField(refusal, PG_DIAG_SQLSTATE);
+    const char *message = PQresultErrorField(refusal, PG_DIAG_MESSAGE_PRIMARY);
+    if (message == NULL)
+        message = PQresultErrorMessage(refusal);
+    snprintf(ret_sqlstate, 6, "%s", sqlstate != NULL ? sqlstate : "");
+    return FAIL(E_SQL, "See PostgreSQL's log of that moment.", "\"%s\" was refused (%s): %.*s", name,
+                ret_sqlstate, STR_ARG(pg_first_line(message)));
+}
+
+static result lost(struct pg_conn *conn)
+{
+    return FAIL(E_UNAVAILABLE, "See whether PostgreSQL is running there and reachable from here.",
+                "the connection to \"%s\" was lost: %.*s", PQhost(conn->pq),
+                STR_ARG(pg_first_line(PQerrorMessage(conn->pq))));
+}
+
+static result send_all(struct pg_conn *conn)
+{
+    int left;
+    while ((left = PQflush(conn->pq)) == 1) {
+        int seen;
+        TRY(fiber_await_fd(PQsocket(conn->pq), WATCH_READABLE | WATCH_WRITABLE, &seen));
+        if ((seen & WATCH_READABLE) != 0 && PQconsumeInput(conn->pq) == 0)
+            return lost(conn);
+    }
+    return left == 0 ? OK : lost(conn);
+}
+
+static result next_result(struct pg_conn *conn, PGresult **ret)
+{
+    while (PQisBusy(conn->pq)) {
+        int seen;
+        TRY(fiber_await_fd(PQsocket(conn->pq), WATCH_READABLE, &seen));
+        if (PQconsumeInput(conn->pq) == 0)
+            return lost(conn);
+    }
+    *ret = PQgetResult(conn->pq);
+    return OK;
+}
+
+/* Takes all results of what was sent; keeps the last good one, and the first refusal. */
+static result take_results(struct pg_conn *conn, const char *name, struct pg_reply *reply)
+{
+    result outcome = OK;
+    for (;;) {
+        PGresult *one = NULL;
+        TRY(next_result(conn, &one));
+        if (one == NULL)
+            break;
+        ExecStatusType status = PQresultStatus(one);
+        if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK) {
+            PQclear(reply->result);
+            reply->result = one;
+            continue;
+        }
+        if (!failed(outcome) && status == PGRES_FATAL_ERROR)
+            outcome = pg_refused(one, name, reply->sqlstate);
+        else if (!failed(outcome))
+            outcome = FAIL(E_INTERNAL, NULL, "\"%s\" answered with %s", name, PQresStatus(status));
+        PQclear(one);
+        if (status == PGRES_COPY_IN || status == PGRES_COPY_OUT || status == PGRES_COPY_BOTH)
+            return outcome;
+    }
+    return failed(outcome) && PQstatus(conn->pq) == CONNECTION_BAD ? lost(conn) : outcome;
+}
+
+static result finish(struct pg_conn *conn, int sent, const char *name, struct pg_reply *reply)
+{
+    if (sent == 0)
+        return lost(conn);
+    TRY(send_all(conn));
+    struct pg_reply taken = PG_REPLY_INIT;
+    result r = take_results(conn, name, &taken);
+    if (failed(r)) {
+        PQclear(taken.result);
+        taken.result = NULL;
+    }
+    *reply = taken;
+    return r;
+}
+
+/* A statement's first words name it in errors. */
+static const char *name_of(const char *sql, char name[40])
+{
+    snprintf(name, 40, "%.*s", (int)strcspn(sql, "(\n"), sql);
+    return name;
+}
+
+result pg_exec(struct pg_conn *conn, const char *sql, const struct pg_value *params, size_t count,
+               struct pg_reply *reply)
+{
+    TRY(fiber_check());
+    struct pg_arrays arrays;
+    pg_arrays_fill(&arrays, params, count);
+    char name[40];
+    return finish(
+        conn,
+        PQsendQueryParams(conn->pq, sql, (int)count, NULL, arrays.values, arrays.lengths, arrays.formats, 1),
+        name_of(sql, name), reply);
+}
+
+result pg_run(struct pg_conn *conn, const char *sql)
+{
+    struct pg_reply reply = PG_REPLY_INIT;
+    result r = pg_exec(conn, sql, NULL, 0, &reply);
+    pg_reply_done(&reply);
+    return r;
+}
+
+result pg_run_script(struct pg_conn *conn, const char *script)
+{
+    TRY(fiber_check());
+    struct pg_reply reply = PG_REPLY_INIT;
+    result r = finish(conn, PQsendQuery(conn->pq, script), "script", &reply);
+    pg_reply_done(&reply);
+    return r;
+}
+
+result pg_prepare(struct pg_conn *conn, const char *name, const char *sql)
+{
+    TRY(fiber_check());
+    struct pg_reply reply = PG_REPLY_INIT;
+    result r = finish(conn, PQsendPrepare(conn->pq, name, sql, 0, NULL), name, &reply);
+    pg_reply_done(&reply);
+    return r;
+}

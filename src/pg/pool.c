@@ -1,0 +1,411 @@
+#include "pg/pool.h"
+
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/secret.h"
+#include "pg/session.h"
+
+#include <stdlib.h>
+
+enum {
+    CONNECTIONS = 4,
+    CONNECTIONS_MAX = 64,
+    QUEUE_MAX = 4096,
+    STATEMENT_WITHIN_MS = 5000,
+    DOWN_WITHIN_MS = 250,
+    BACKOFF_FIRST_MS = 50,
+    BACKOFF_MAX_MS = 2000,
+    SETTLED_MS = 10000, /* a connection that lived this long starts the backoff anew */
+};
+
+/* Someone who waits for a connection to come up. */
+struct up_waiter {
+    struct wait wait;
+    struct up_waiter *next, *prev;
+};
+
+struct member {
+    struct pg_pool *pool;
+    size_t number;
+    struct session session;
+};
+
+struct pg_pool {
+    struct pg_pool_options options;
+    struct arena strings;
+    struct scope scope;
+    struct member *members;
+    struct up_waiter *up_first;
+    struct wait *empty;
+    size_t calls_now;
+    bool draining;
+    struct pg_pool_stats stats;
+};
+
+/* ---- keeping a connection ---- */
+
+static bool pool_is_up(const struct pg_pool *pool)
+{
+    for (size_t i = 0; i < pool->options.connections; i++)
+        if (session_serves(&pool->members[i].session))
+            return true;
+    return false;
+}
+
+static void wake_waiters(struct pg_pool *pool)
+{
+    for (struct up_waiter *waiter = pool->up_first; waiter != NULL; waiter = waiter->next)
+        wait_wake(&waiter->wait);
+}
+
+static void report(struct member *member, const struct error *why)
+{
+    struct pg_pool *pool = member->pool;
+    if (why != NULL)
+        pool->stats.last_error = *why;
+    if (pool->options.changed != NULL)
+        pool->options.changed(pool->options.context, member->number, why);
+}
+
+/* Every statement here goes by index; a plan made while a table was still empty must not read it from end to end. */
+static const char settings[] = "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off";
+
+static result prepare_all(struct pg_pool *pool, struct pg_conn *conn)
+{
+    TRY(pg_run_script(conn, settings));
+    if (pool->options.check != NULL)
+        TRY(pool->options.check(conn, pool->options.context));
+    for (size_t i = 0; i < pool->options.statement_count; i++)
+        TRY(pg_prepare(conn, pool->options.statements[i].name, pool->options.statements[i].sql));
+    return OK;
+}
+
+static result make_connection(struct pg_pool *pool, struct pg_conn **ret)
+{
+    struct pg_conn *conn;
+    TRY(pg_connect(&pool->options.connect, &conn));
+    struct deadline deadline;
+    deadline_begin(&deadline, pool->options.statement_within_ms);
+    result r = prepare_all(pool, conn);
+    deadline_end(&deadline);
+    if (failed(r)) {
+        pg_close(conn);
+        return r;
+    }
+    *ret = conn;
+    return OK;
+}
+
+/* Serves with one connection until it is lost or the pool goes. */
+static result serve(struct member *member, struct pg_conn *conn)
+{
+    struct wait ended;
+    wait_init(&ended);
+    result r = session_open(&member->session, conn, &ended);
+    if (failed(r)) {
+        pg_close(conn);
+        return r;
+    }
+    member->pool->stats.connects++;
+    report(member, NULL);
+    wake_waiters(member->pool);
+    r = wait_for(&ended);
+    if (!failed(r)) {
+        r.error = member->session.why;
+        member->pool->stats.losses++;
+    }
+    session_close(&member->session, &r.error);
+    return r;
+}
+
+/* Half of the wait is by chance, so that the connections of many gateways do not come back in step. */
+static uint64_t with_jitter(uint64_t ms)
+{
+    uint32_t chance;
+    random_bytes(&chance, sizeof chance);
+    return ms / 2 + chance % (ms / 2 + 1);
+}
+
+static void keep(void *arg)
+{
+    struct member *member = arg;
+    uint64_t backoff_ms = BACKOFF_FIRST_MS;
+    for (;;) {
+        struct pg_conn *conn;
+        result r = make_connection(member->pool, &conn);
+        if (failed(r)) {
+            member->pool->stats.connects_failed++;
+        } else {
+            uint64_t since_ns = clock_monotonic_ns();
+            r = serve(member, conn);
+            if (clock_monotonic_ns() - since_ns > (uint64_t)SETTLED_MS * 1000000)
+                backoff_ms = BACKOFF_FIRST_MS;
+        }
+        if (failed(fiber_check()))
+            return;
+        report(member, &r.error);
+        if (failed(fiber_sleep(with_jitter(backoff_ms))))
+            return;
+        backoff_ms = backoff_ms * 2 > BACKOFF_MAX_MS ? BACKOFF_MAX_MS : backoff_ms * 2;
+    }
+}
+
+/* ---- birth and death ---- */
+
+static const char *keep_string(struct pg_pool *pool, const char *string)
+{
+    return string == NULL ? NULL : arena_cstr(&pool->strings, str_from(string));
+}
+
+static void keep_options(struct pg_pool *pool, const struct pg_pool_options *options)
+{
+    pool->options = *options;
+    struct pg_pool_options *own = &pool->options;
+    if (own->connections == 0)
+        own->connections = CONNECTIONS;
+    if (own->queue_max == 0)
+        own->queue_max = QUEUE_MAX;
+    if (own->statement_within_ms == 0)
+        own->statement_within_ms = STATEMENT_WITHIN_MS;
+    if (own->down_within_ms == 0)
+        own->down_within_ms = DOWN_WITHIN_MS;
+    own->connect.statement_within_ms = own->statement_within_ms;
+    own->connect.host = keep_string(pool, options->connect.host);
+    own->connect.address = keep_string(pool, options->connect.address);
+    own->connect.database = keep_string(pool, options->connect.database);
+    own->connect.user = keep_string(pool, options->connect.user);
+    own->connect.certificate = keep_string(pool, options->connect.certificate);
+    own->connect.private_key = keep_string(pool, options->connect.private_key);
+    own->connect.ca = keep_string(pool, options->connect.ca);
+    own->connect.application_name = keep_string(pool, options->connect.application_name);
+}
+
+/* The server's own limit comes first, as it ends one statement and not the connection. */
+static uint64_t overdue_ms(uint64_t statement_within_ms)
+{
+    return statement_within_ms + statement_within_ms / 4 + 100;
+}
+
+static result spawn_keepers(struct pg_pool *pool)
+{
+    for (size_t i = 0; i < pool->options.connections; i++) {
+        pool->members[i].pool = pool;
+        pool->members[i].number = i;
+        session_init(&pool->members[i].session, overdue_ms(pool->options.statement_within_ms));
+    }
+    for (size_t i = 0; i < pool->options.connections; i++)
+        TRY(fiber_spawn(&pool->scope, "database connection", keep, &pool->members[i]));
+    return OK;
+}
+
+result pg_pool_new(const struct pg_pool_options *options, struct pg_pool **ret)
+{
+    if (options->connections > CONNECTIONS_MAX)
+        return FAIL(E_CONFIG, "Four connections with large batches are faster than many with small ones.",
+                    "a pool of %zu connections is more than %d", options->connections, CONNECTIONS_MAX);
+    struct pg_pool *pool = calloc(1, sizeof *pool);
+    if (pool == NULL)
+        return FAIL(E_MEMORY, NULL, "no memory for a pool");
+    arena_init(&pool->strings);
+    keep_options(pool, options);
+    pool->scope = SCOPE_INIT;
+    pool->members = calloc(pool->options.connections, sizeof *pool->members);
+    result r = pool->members != NULL ? spawn_keepers(pool) : FAIL(E_MEMORY, NULL, "no memory for a pool");
+    if (failed(r)) {
+        pg_pool_free(pool);
+        return r;
+    }
+    *ret = pool;
+    return OK;
+}
+
+/* Waits for the last call to leave. */
+static result wait_empty(struct pg_pool *pool)
+{
+    struct wait empty;
+    wait_init(&empty);
+    pool->empty = &empty;
+    result r = pool->calls_now > 0 ? wait_for(&empty) : OK;
+    pool->empty = NULL;
+    return r;
+}
+
+void pg_pool_free(struct pg_pool *pool)
+{
+    if (pool == NULL)
+        return;
+    pool->draining = true;
+    wake_waiters(pool);
+    struct deadline deadline;
+    deadline_begin(&deadline, pool->options.statement_within_ms);
+    result drained = wait_empty(pool);
+    deadline_end(&deadline);
+    scope_end(&pool->scope);
+    if (failed(drained)) {
+        struct shield shield;
+        fiber_shield(&shield);
+        drained = wait_empty(pool);
+        fiber_unshield(&shield);
+        must(!failed(drained));
+    }
+    arena_done(&pool->strings);
+    free(pool->members);
+    free(pool);
+}
+
+/* ---- calls ---- */
+
+static result wait_up(struct pg_pool *pool)
+{
+    struct up_waiter waiter = { .next = pool->up_first };
+    wait_init(&waiter.wait);
+    if (pool->up_first != NULL)
+        pool->up_first->prev = &waiter;
+    pool->up_first = &waiter;
+    result r = wait_for(&waiter.wait);
+    *(waiter.prev != NULL ? &waiter.prev->next : &pool->up_first) = waiter.next;
+    if (waiter.next != NULL)
+        waiter.next->prev = waiter.prev;
+    return r;
+}
+
+static result refuse_draining(void)
+{
+    return FAIL(E_DRAINING, "Try again at another gateway.", "the database connections are being closed");
+}
+
+result pg_pool_wait_up(struct pg_pool *pool)
+{
+    while (!pool_is_up(pool)) {
+        if (pool->draining)
+            return refuse_draining();
+        result r = wait_up(pool);
+        if (failed(r) && r.error.code == E_DEADLINE && pool->stats.last_error.code != E_OK)
+            r.error = pool->stats.last_error;
+        TRY(r);
+    }
+    return OK;
+}
+
+static result wait_up_for_call(struct pg_pool *pool)
+{
+    if (pool->draining)
+        return refuse_draining();
+    struct deadline down;
+    deadline_begin(&down, pool->options.down_within_ms);
+    result r = wait_up(pool);
+    deadline_end(&down);
+    if (failed(r) && r.error.code == E_DEADLINE && !failed(fiber_check()))
+        return FAIL(E_UNAVAILABLE, "Try again in a moment.", "no connection to the database: %s",
+                    pool->stats.last_error.what);
+    return r;
+}
+
+/* A write goes to its shard's connection, or while that one is down to the next that is up. */
+static struct session *choose(struct pg_pool *pool, const struct pg_statement *statement, uint64_t shard)
+{
+    struct session *best = NULL;
+    size_t best_load = SIZE_MAX, count = pool->options.connections;
+    for (size_t i = 0; i < count; i++) {
+        struct session *session = &pool->members[(shard + i) % count].session;
+        if (!session_serves(session))
+            continue;
+        if (!statement->idempotent)
+            return session;
+        size_t load = session_load(session);
+        if (load < best_load) {
+            best = session;
+            best_load = load;
+        }
+    }
+    return best;
+}
+
+static result call_run(struct pg_pool *pool, struct call *call, uint64_t shard)
+{
+    for (;;) {
+        struct session *session = choose(pool, call->statement, shard);
+        if (session == NULL) {
+            TRY(wait_up_for_call(pool));
+            continue;
+        }
+        wait_init(&call->wait);
+        session_queue(session, call);
+        result r = wait_for(&call->wait);
+        if (failed(r)) {
+            call_forget(call);
+            return r;
+        }
+        if (call->state == CALL_ANSWERED)
+            return OK;
+        if (call->state == CALL_REFUSED)
+            return (result){ .error = call->error };
+    }
+}
+
+static void count_failure(struct pg_pool_stats *stats, enum error_code code)
+{
+    stats->busy += code == E_BUSY;
+    stats->unavailable += code == E_UNAVAILABLE;
+    stats->late += code == E_DEADLINE;
+    stats->cancelled += code == E_CANCELLED;
+}
+
+result pg_pool_call(struct pg_pool *pool, size_t statement, uint64_t shard, const struct pg_value *params,
+                    size_t count, struct pg_reply *reply)
+{
+    must(statement < pool->options.statement_count);
+    TRY(fiber_check());
+    if (pool->draining)
+        return refuse_draining();
+    pool->stats.calls++;
+    if (pool->calls_now >= pool->options.queue_max) {
+        pool->stats.busy++;
+        return FAIL(E_BUSY, "Try again in a moment.", "%zu calls to the database are waiting already",
+                    pool->calls_now);
+    }
+    struct call call;
+    call.statement = &pool->options.statements[statement];
+    call.params = params;
+    call.count = count;
+    call.reply = reply;
+    call.sent_twice = false;
+    call.list = NULL;
+    call.batch = NULL;
+    *reply = PG_REPLY_INIT;
+
+    pool->calls_now++;
+    struct deadline deadline;
+    deadline_begin(&deadline, pool->options.statement_within_ms);
+    result r = call_run(pool, &call, shard);
+    deadline_end(&deadline);
+    if (failed(r))
+        count_failure(&pool->stats, r.error.code);
+    if (--pool->calls_now == 0 && pool->empty != NULL)
+        wait_wake(pool->empty);
+    return r;
+}
+
+/* ---- figures ---- */
+
+struct pg_pool_stats pg_pool_stats(const struct pg_pool *pool)
+{
+    struct pg_pool_stats stats = pool->stats;
+    stats.connections = pool->options.connections;
+    for (size_t i = 0; i < pool->options.connections; i++) {
+        const struct session *session = &pool->members[i].session;
+        stats.connections_up += session_serves(session);
+        stats.queued += session->queue.count + session->again.count;
+        stats.statements += session->counters.statements;
+        stats.batches += session->counters.batches;
+        stats.batches_undone += session->counters.undone;
+        stats.statements_again += session->counters.again;
+    }
+    stats.in_flight = pool->calls_now > stats.queued ? pool->calls_now - stats.queued : 0;
+    return stats;
+}
+
+bool pg_pool_healthy(const struct pg_pool *pool)
+{
+    return pool_is_up(pool);
+}
