@@ -295,8 +295,11 @@ void conn_step(struct conn *conn)
     if (conn->h2 != NULL && conn->state == CONN_OPEN)
         h2_pump(conn);
     if (conn->has_socket && conn->state != CONN_CLOSED) {
+        bool was_full = !has_room(conn);
         sock_flush(conn);
         note_progress(conn);
+        if (was_full)
+            conn_touch(conn); /* what stopped for want of room goes on */
     }
     if (conn->state == CONN_FINISHING && conn_queued(conn) == 0 && conn->has_socket) {
         if (conn->peer_ended) {

@@ -217,7 +217,7 @@ static char *allowed(const struct http_router *router, const struct str *segment
 result http_route(const struct http_router *router, struct http_request *request, struct http_match *ret)
 {
     struct str segments[SEGMENTS_MAX];
-    size_t count;
+    size_t count = 0;
     bool other_method = false;
     const struct compiled *by_get = NULL;
     TRY(split(request->path, segments, &count));

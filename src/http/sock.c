@@ -252,7 +252,7 @@ static void on_listener_closed(uv_handle_t *handle)
 
 result sock_listen(struct http_server *server, const struct http_listener *options, bool reuse_port)
 {
-    int fd;
+    int fd = -1;
     TRY(bound_socket(options, reuse_port, &fd));
     struct listener *listener = &server->listeners[server->listener_count++];
     *listener = (struct listener){ .server = server, .cleartext = options->cleartext, .open = true };

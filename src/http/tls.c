@@ -173,10 +173,19 @@ bool tls_handshake(struct conn *conn, bool *ret_done)
     return false;
 }
 
+/* Errors that others left would be taken for this connection's. Asking is cheaper than clearing. */
+static void forget_errors(void)
+{
+    if (ERR_peek_error() != 0)
+        ERR_clear_error();
+}
+
 size_t tls_read(struct conn *conn, char *buf, size_t size)
 {
     size_t length = 0;
-    ERR_clear_error();
+    if (conn->input.len == 0 && conn->stash.len == 0 && SSL_has_pending(conn->ssl) == 0)
+        return 0;
+    forget_errors();
     if (SSL_read_ex(conn->ssl, buf, size, &length) == 1)
         return length;
     int error = SSL_get_error(conn->ssl, 0);
@@ -194,7 +203,7 @@ void tls_write(struct conn *conn, struct str plain)
 {
     while (plain.len > 0) {
         size_t written;
-        ERR_clear_error();
+        forget_errors();
         if (SSL_write_ex(conn->ssl, plain.ptr, plain.len, &written) != 1) {
             ERR_clear_error();
             conn_abort(conn);
