@@ -1,0 +1,257 @@
+#pragma once
+/* The configuration: DIR/regions/NAME.cfg (one region each), DIR/policies/NAME.cfg (data register, rules, blocs, services)
+ * and, if it is there, DIR/domicile.cfg, read whole, checked whole, and kept as one snapshot that nobody changes.
+ * domicile.cfg(5) describes every key; src/config/schema.c declares them.
+ *
+ * Loading blocks on the disk for some milliseconds: at start, or by fiber_offload. Everything else here is pure. A
+ * snapshot may be read by any thread; all pointers and strings in it live until config_free. Every struct str in it has
+ * a NUL behind. Paths are absolute, or relative to the process's directory if DIR is. */
+#include "base/arena.h"
+#include "config/vocabulary.h"
+
+enum {
+    CONFIG_REGIONS_MAX = 32,
+    CONFIG_CLASSES_MAX = 64,
+    CONFIG_RULES_MAX = 256,
+    CONFIG_BLOCS_MAX = 32,
+    CONFIG_COUNTRIES_MAX = 256,
+    CONFIG_FILES_MAX = 128,
+    CONFIG_FILE_BYTES_MAX = 1 << 20,
+    CONFIG_ERRORS_MAX = 64,
+    CONFIG_BODY_BYTES_MAX = 64 << 20, /* of a record: what a cell's schema takes */
+};
+
+/* Where something was declared: a file by its path below DIR ("regions/us.cfg"), and a line. */
+struct config_source {
+    const char *file;
+    int line;
+};
+
+/* A word of a list, as it was written. */
+struct config_word {
+    struct str text;
+    int line;
+};
+struct config_words {
+    const struct config_word *items;
+    size_t count;
+};
+
+/* ---- regions ---- */
+struct listen_address {
+    struct config_source source;
+    const char *address; /* numeric */
+    uint32_t port;
+    bool tls; /* false: cleartext, on a loopback address only */
+};
+
+struct site {
+    struct config_source source;
+    struct str name; /* "par1"; unique in all regions */
+    const char *title;
+    const char *country; /* the region's */
+};
+
+struct node {
+    struct config_source source;
+    struct str name; /* "eu1"; unique in all regions */
+    struct str site_name;
+    const char *address; /* a name or a numeric address; its certificate carries it */
+    uint32_t port;
+    const struct site *site;
+};
+
+struct tls_files {
+    const char *certificate, *private_key;
+};
+
+struct cell {
+    struct config_source source;
+    struct str name; /* "eu-fr-1"; unique in all regions */
+    const char *database;
+    struct str primary_name;
+    const char *ca;                  /* verifies the nodes */
+    struct tls_files gateway, admin; /* client certificates of domicile_gateway and domicile_admin */
+    struct {
+        uint32_t connections, queue_max, connect_within_ms, statement_within_ms;
+    } pool;
+    struct node *nodes;
+    size_t node_count;
+    const struct node *primary; /* at start; a failover may have made it another */
+    const struct region *region;
+};
+
+struct region_limits {
+    uint32_t max_head_bytes, max_headers, max_body_bytes, max_connections, max_streams,
+        max_requests_per_connection;
+    uint32_t handshake_within_ms, head_within_ms, body_within_ms, idle_ms, stall_ms, drain_ms;
+};
+
+struct region {
+    struct config_source source;
+    struct str name; /* "eu-fr" */
+    const char *title;
+    struct {
+        const char *country; /* ISO 3166-1 alpha-2, "FR" */
+        struct str bloc;     /* "EEA" */
+    } jurisdiction;
+    const char *endpoint; /* https, without a slash at the end: what clients of its customers are told */
+    struct listen_address *listen;
+    size_t listen_count;
+    struct {
+        const char *certificate, *private_key; /* NULL when nothing listens with TLS */
+        const char *ca;                        /* what clients verify the gateway with; may be NULL */
+    } tls;
+    struct {
+        const char *public_key, *private_key; /* private: for this region's gateway alone */
+        struct config_words accepted;         /* paths of further public keys, while keys are being changed */
+    } token;
+    struct {
+        const char *file;            /* either this */
+        struct config_words command; /* or this: argv; the key is read from its standard output */
+        uint32_t command_within_ms;
+    } root_key;
+    struct region_limits limits;
+    struct site *sites;
+    size_t site_count;
+    struct cell *cells;
+    size_t cell_count;
+    unsigned index; /* in config.regions; a bit in a rule's masks */
+    const struct country *country;
+};
+
+/* ---- the data register ---- */
+struct data_class {
+    struct config_source source;
+    struct str name; /* "health" */
+    const char *description;
+    bool sealed;
+    bool audit_reads;
+    uint32_t max_body_bytes; /* 0: the region's limit */
+    unsigned index;          /* in config.classes */
+};
+
+/* ---- jurisdictions ---- */
+struct bloc {
+    struct config_source source;
+    struct str name; /* "EEA" */
+    struct config_words country_codes;
+    unsigned index;
+};
+
+struct country {
+    char code[3];
+    uint32_t blocs; /* the blocs that it is in, by index */
+    unsigned index; /* in config.countries */
+};
+
+/* ---- rules ---- as written, and compiled for policy/ */
+struct policy_rule {
+    struct config_source source;
+    struct str name;
+    struct config_words deny, allow; /* the actions; one of the two lists is empty */
+    struct config_words roles, classes, homes, places, outside;
+    const char *reason; /* a sentence, for the person who is refused */
+
+    bool denies;
+    uint32_t role_mask, action_mask, home_mask; /* bit: enum role, enum action, region.index */
+    uint64_t class_mask; /* bit: data_class.index; all ones when `classes` is left out */
+    bool any_class;      /* `classes` was left out: actions without a class match as well */
+    /* For each home region: the places that match. */
+    struct policy_reach {
+        uint32_t regions;                              /* by region.index */
+        uint64_t countries[CONFIG_COUNTRIES_MAX / 64]; /* by country.index; not of a region of ours */
+    } * reach;
+};
+
+/* ---- the vendor's services ---- */
+struct service {
+    struct config_source source;
+    struct str name;
+    const char *title;
+    bool regional;
+    struct config_words
+        region_names; /* of a service that is not regional: where it is kept in the region all the same */
+    const char *reason, *where; /* why it cannot be kept in the region, and where it goes; NULL if regional */
+    uint32_t region_mask;
+};
+
+struct config {
+    struct config_source source;
+    const char *directory_path; /* the SQLite file of the directory */
+    const char *log_level;      /* debug, info, warning, error */
+    struct region *regions;     /* by name */
+    size_t region_count;
+    struct data_class *classes; /* in the order of the files */
+    size_t class_count;
+    struct policy_rule *rules; /* those that deny, then those that allow; each in the order of the files */
+    size_t rule_count;
+    struct bloc *blocs;
+    size_t bloc_count;
+    struct country *countries;
+    size_t country_count;
+    struct service *services;
+    size_t service_count;
+    uint32_t services_version; /* grows with every change of the services: customers acknowledged a version */
+    char digest[65]; /* SHA-256 of the files' names and contents; the first 12 digits name the snapshot */
+    struct arena arena;
+};
+
+/* ---- errors ---- all that are found, not the first alone */
+struct config_error {
+    const char *file; /* "regions/us.cfg", or "" for the whole */
+    int line;         /* 0: the file as such */
+    const char *what;
+    const char *hint;
+};
+struct config_errors {
+    struct config_error items[CONFIG_ERRORS_MAX];
+    size_t count, dropped; /* dropped: found, but there was no room */
+    struct arena arena;
+};
+void config_errors_init(struct config_errors *errors);
+void config_errors_done(struct config_errors *errors);
+
+/* E_CONFIG says the first error and how many more there are; all are in *errors (which may be NULL). */
+result config_load(const char *dir, struct config **ret, struct config_errors *errors) MUST_USE;
+
+/* The same of texts that are in memory already: for tests and fuzzing. name: "regions/us.cfg". */
+struct config_text {
+    const char *name;
+    struct str text;
+};
+result config_load_texts(const char *dir, const struct config_text *texts, size_t count, struct config **ret,
+                         struct config_errors *errors) MUST_USE;
+
+void config_free(struct config *config); /* takes NULL */
+
+/* ---- looking up ---- NULL: there is none of that name */
+const struct region *config_find_region(const struct config *config, struct str name);
+const struct data_class *config_find_class(const struct config *config, struct str name);
+const struct cell *config_find_cell(const struct region *region, struct str name);
+const struct country *config_find_country(const struct config *config, struct str code);
+const struct bloc *config_find_bloc(const struct config *config, struct str name);
+
+/* ---- what changed ---- for a reload */
+struct config_change {
+    const char *what; /* "region \"us\": limits.idle_ms was 60000, is 30000" */
+    bool restart;     /* takes effect when the gateway is started again */
+};
+struct config_changes {
+    const struct config_change *items;
+    size_t count;
+};
+/* E_CONFIG: the new one may not follow the old one: the services changed and services_version did not grow. */
+result config_compare(const struct config *from, const struct config *to, struct arena *arena,
+                      struct config_changes *ret) MUST_USE;
+
+/* ---- files that the snapshot names ---- blocks on the disk.
+ * What the gateway of `region` needs: there, readable, regular, and private keys closed to others (0600, or 0640; the
+ * root key and the token key 0600). Of other regions only the public token keys. E_CONFIG as config_load. */
+result config_check_files(const struct config *config, const struct region *region,
+                          struct config_errors *errors) MUST_USE;
+
+/* Names of the files that end in `suffix` in `subdirectory` below dir, sorted; and one file's text. E_CONFIG. */
+result config_list_files(const char *dir, const char *subdirectory, const char *suffix, struct arena *arena,
+                         struct config_words *ret) MUST_USE;
+result config_read_file(const char *dir, const char *name, struct arena *arena, struct str *ret) MUST_USE;
