@@ -15,6 +15,7 @@ for folder in ("tests/lib", "tools/lib"):
     sys.path.insert(0, str(ROOT / folder))
 
 import api  # noqa: E402
+from directory import Directory  # noqa: E402
 from sandbox import DEFAULT, Sandbox  # noqa: E402
 
 BUILT = os.path.abspath(os.environ.get("DOMICILE_BIN", ROOT / "build" / "release"))
@@ -126,3 +127,8 @@ def sql(database):
             return cursor.fetchall() if cursor.description else cursor.rowcount
 
     return run
+
+
+@pytest.fixture(scope="session")
+def directory(eu):
+    return Directory(os.path.join(eu.config, "directory.sqlite"))

@@ -1,0 +1,259 @@
+"""The `domicile` command as a person and as a script meets it."""
+import json
+import os
+import subprocess
+
+import pytest
+
+GROUPS = ("config", "policy", "region", "cell", "key", "client", "customer", "record")
+
+
+@pytest.fixture(scope="module")
+def domicile(sandbox, eu):
+    """domicile(*arguments): the finished process."""
+    def run(*arguments, principal=None, input=None, gateway=eu, status=0):
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("DOMICILE_")}
+        environment["DOMICILE_CONFIG"] = sandbox.config
+        if principal:
+            environment.update(DOMICILE_CLIENT_ID=principal.client_id, DOMICILE_CLIENT_SECRET=principal.secret)
+        more = [] if "--region" in arguments or not principal else ["--region", gateway.region]
+        done = subprocess.run([f"{sandbox.home}/bin/domicile", *arguments, *more], stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, env=environment, timeout=60, input=input or b"", check=False)
+        assert status is None or done.returncode == status, (done.returncode, done.stdout, done.stderr)
+        return done
+
+    return run
+
+
+def error_of(done):
+    """The error that --json prints."""
+    text = done.stderr.decode().strip() or done.stdout.decode()
+    error = json.loads(text)["error"]
+    assert error["code"] and error["what"], error
+    return error
+
+
+def verbs(domicile):
+    """[group, verb] or [verb] of all that `--help` of the program and its groups list."""
+    names = []
+    for line in domicile("--help").stdout.decode().splitlines():
+        words = line.split()
+        if line.startswith("  ") and words and words[0].isalpha():
+            names.append(words[0])
+    return names
+
+
+def test_help_everywhere(domicile):
+    overview = domicile("--help").stdout.decode()
+    for group in GROUPS:
+        assert group in overview
+        help_text = domicile(group, "--help").stdout.decode()
+        assert f"domicile {group}" in help_text
+
+
+@pytest.mark.parametrize("arguments", [
+    ["config", "check"], ["policy", "explain"], ["policy", "test"], ["policy", "show"], ["region", "list"],
+    ["cell", "migrate"], ["cell", "show"], ["key", "init"], ["key", "token-init"], ["key", "rotate"], ["key", "status"],
+    ["client", "add"], ["client", "list"], ["client", "remove"], ["customer", "add"], ["customer", "show"],
+    ["record", "put"], ["record", "get"], ["record", "list"], ["record", "delete"], ["record", "import"],
+    ["record", "export"], ["token"], ["version"], ["completion"], ["error", "list"]])
+def test_each_verb_has_help(domicile, arguments):
+    done = domicile(*arguments, "--help")
+    assert "domicile " + " ".join(arguments) in done.stdout.decode()
+    assert not done.stderr
+
+
+@pytest.mark.parametrize("arguments", [[], ["nonsense"], ["record"], ["record", "nonsense"], ["record", "get"],
+                                       ["record", "get", "a1", "health", "k", "too", "many"], ["--nonsense"],
+                                       ["policy", "explain", "--role"], ["completion", "tcsh"]])
+def test_wrong_usage_is_said_and_is_2(domicile, arguments):
+    done = domicile(*arguments, status=2)
+    assert done.stderr.startswith(b"domicile: ") or b"usage" in done.stderr.lower()
+
+
+@pytest.mark.parametrize("shell, check", [("bash", "source /dev/stdin && complete -p domicile")])
+def test_completion_loads(domicile, shell, check):
+    script = domicile("completion", shell).stdout
+    done = subprocess.run([shell, "--norc", "-c", check], input=script, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          check=False)
+    assert done.returncode == 0, done.stderr
+    assert b"domicile" in done.stdout
+
+
+def test_completion_completes(domicile):
+    script = domicile("completion", "bash").stdout.decode()
+    ask = script + ('\nCOMP_WORDS=(domicile rec); COMP_CWORD=1; COMP_LINE="domicile rec"; COMP_POINT=12\n'
+                    'f=$(complete -p domicile | sed "s/.*-F \\([^ ]*\\).*/\\1/"); "$f" domicile rec domicile\n'
+                    'printf "%s\\n" "${COMPREPLY[@]}"\n')
+    out = subprocess.run(["bash", "--norc", "-c", ask], stdout=subprocess.PIPE, check=True).stdout.split()
+    assert out == [b"record"]
+
+
+@pytest.mark.parametrize("shell", ["zsh", "fish"])
+def test_completion_of_other_shells_names_the_groups(domicile, shell):
+    script = domicile("completion", shell).stdout.decode()
+    assert all(group in script for group in GROUPS)
+
+
+# --- configuration and policy ---
+
+
+def test_config_check(domicile):
+    assert domicile("config", "check").returncode == 0
+    json.loads(domicile("--json", "config", "check").stdout)
+
+
+def test_a_typo_is_found_with_file_line_and_remedy(domicile, sandbox, tmp_path):
+    import shutil
+    for part in ("regions", "policies"):
+        shutil.copytree(f"{sandbox.config}/{part}", tmp_path / part)
+    path = tmp_path / "regions/eu-fr.cfg"
+    text = path.read_text()
+    path.write_text("surprise = 1;\n" + text)
+    done = domicile("--config", str(tmp_path), "config", "check", status=7)
+    said = done.stderr.decode()
+    assert "eu-fr.cfg:1" in said and "surprise" in said and "hint" in said.lower()
+
+
+def test_a_directory_that_is_none(domicile):
+    assert domicile("--config", "/nonexistent", "config", "check", status=7).stderr
+
+
+def test_policy_explain(domicile):
+    arguments = ["policy", "explain", "--role", "customer-app", "--home", "eu-fr", "--class", "health", "--action",
+                 "store", "--place"]
+    allowed = domicile(*arguments, "region:eu-fr", status=None)
+    refused = domicile(*arguments, "region:us", status=None)
+    if allowed.returncode == 2:
+        allowed, refused = domicile(*arguments, "eu-fr", status=None), domicile(*arguments, "us", status=None)
+    assert b"allow" in allowed.stdout.lower() and b".cfg:" in allowed.stdout
+    assert b"den" in refused.stdout.lower() and b".cfg:" in refused.stdout
+
+
+def test_policy_test(domicile, tmp_path):
+    assert domicile("policy", "test").returncode == 0
+    wrong = tmp_path / "wrong.test"
+    wrong.write_text("nonsense\n")
+    assert domicile("policy", "test", str(wrong), status=None).returncode not in (0, 139)
+
+
+def test_regions_and_errors_are_listed(domicile):
+    from problems import STATUS
+    assert b"eu-fr" in domicile("region", "list").stdout
+    listed = domicile("error", "list").stdout.decode()
+    assert all(slug in listed for slug in STATUS)
+    json.loads(domicile("--json", "region", "list").stdout)
+
+
+def test_colours_are_for_terminals(domicile):
+    for arguments in (["--help"], ["region", "list"], ["config", "check"]):
+        assert b"\x1b" not in domicile(*arguments).stdout
+
+
+# --- keys and cells ---
+
+
+def test_a_root_key_is_never_overwritten(domicile, sandbox):
+    with open(f"{sandbox.config}/keys/eu-fr/root.key", "rb") as file:
+        before = file.read()
+    assert domicile("key", "init", "eu-fr", status=None).returncode not in (0, 139)
+    assert domicile("key", "token-init", "eu-fr", status=None).returncode not in (0, 139)
+    with open(f"{sandbox.config}/keys/eu-fr/root.key", "rb") as file:
+        assert file.read() == before
+
+
+def test_migrating_again_changes_nothing(domicile, eu, sql):
+    before = sql(eu, "SELECT * FROM domicile.schema_version ORDER BY 1")
+    cell = sql(eu, "SELECT name FROM domicile.cell")[0][0]
+    domicile("cell", "migrate", f"eu-fr/{cell}")
+    assert sql(eu, "SELECT * FROM domicile.schema_version ORDER BY 1") == before
+
+
+# --- through the API ---
+
+
+def test_records(domicile, customer, tmp_path):
+    source = tmp_path / "body"
+    source.write_bytes(bytes(range(256)))
+    app = customer.app
+    domicile("record", "put", customer.id, "health", "cli/key", str(source), "--type", "image/png", principal=app)
+    assert domicile("record", "get", customer.id, "health", "cli/key", principal=app).stdout == bytes(range(256))
+    assert customer.get("health", "cli/key").header("content-type") == "image/png"
+    domicile("record", "put", customer.id, "health", "from-stdin", "-", principal=app, input=b"from a pipe")
+    assert customer.get("health", "from-stdin").body == b"from a pipe"
+    listed = domicile("--json", "record", "list", customer.id, "health", principal=app).stdout.decode()
+    assert "cli/key" in listed and "from-stdin" in listed
+    domicile("record", "delete", customer.id, "health", "cli/key", principal=app)
+    assert customer.get("health", "cli/key").status == 404
+
+
+def test_import_and_export(domicile, customer, tmp_path):
+    lines = tmp_path / "in.ndjson"
+    lines.write_text("".join(json.dumps({"key": f"imported/{n}", "value": n}) + "\n" for n in range(300)))
+    domicile("record", "import", customer.id, "telemetry", str(lines), principal=customer.app)
+    out = domicile("record", "export", customer.id, "telemetry", principal=customer.app).stdout
+    assert {json.loads(line)["key"] for line in out.splitlines()} == {f"imported/{n}" for n in range(300)}
+
+
+def test_import_says_which_lines_failed(domicile, customer, tmp_path):
+    lines = tmp_path / "in.ndjson"
+    lines.write_text('{"key":"fine","value":1}\nnonsense\n')
+    done = domicile("record", "import", customer.id, "telemetry", str(lines), principal=customer.app, status=None)
+    assert done.returncode not in (0, 139)
+    assert customer.get("telemetry", "fine").json() == 1
+
+
+def test_exit_statuses(domicile, customer, american, ops, eu, us):
+    import api
+    stranger = api.Principal("c-nobody", "x" * 43, "customer-app")
+    get = ["record", "get"]
+    assert domicile(*get, customer.id, "health", "no-such", principal=customer.app, status=4).stderr
+    assert domicile(*get, customer.id, "health", "k", principal=stranger, status=3).stderr
+    assert domicile(*get, customer.id, "health", "k", principal=ops, status=3).stderr
+    assert domicile(*get, american.id, "health", "k", principal=customer.app, status=3).stderr
+    assert domicile(*get, customer.id, "health", "k", "--url", "https://127.10.0.250:8443", principal=customer.app,
+                    status=5).stderr
+
+
+def test_another_region_is_named_and_not_followed(domicile, customer, onboard, us):
+    done = domicile("customer", "show", customer.id, principal=onboard, gateway=us, status=4)
+    assert b"127.10.0.1" in done.stderr
+
+
+def test_errors_as_json(domicile, customer):
+    done = domicile("--json", "record", "get", customer.id, "health", "no-such", principal=customer.app, status=4)
+    assert error_of(done)["code"] in ("record-unknown", "E_RECORD_UNKNOWN")
+
+
+def test_onboarding(domicile, onboard):
+    import api
+    customer_id = api.random_id()
+    asked = domicile("customer", "add", customer_id, principal=onboard, status=6)
+    assert b"--acknowledge" in asked.stderr + asked.stdout
+    services = api.services_to_acknowledge(onboard, _eu(domicile))
+    domicile("customer", "add", customer_id, "--acknowledge", ",".join(services), principal=onboard)
+    shown = json.loads(domicile("--json", "customer", "show", customer_id, principal=onboard).stdout)
+    assert (shown["id"], shown["region"]) == (customer_id, "eu-fr")
+
+
+def _eu(domicile):
+    return domicile.__defaults__[0] if domicile.__defaults__ else domicile.__kwdefaults__["gateway"]
+
+
+def test_rotation(domicile, customer, security):
+    customer.put("identity", "x", b"x")
+    done = domicile("--json", "key", "rotate", customer.id, "identity", principal=security)
+    assert json.loads(done.stdout)["state"] == "done"
+
+
+def test_a_token_is_printed_alone(domicile, customer, eu):
+    token = domicile("token", principal=customer.app).stdout.decode().strip()
+    answer = eu.ask("GET", customer.record("health", "none"), {"Authorization": f"Bearer {token}"})
+    assert answer.slug == "record-unknown"
+
+
+def test_a_secret_is_not_in_the_arguments(domicile, sandbox, customer):
+    """There is no option that takes a secret's value: files and the environment only."""
+    for arguments in (["client", "add"], ["record", "get"], ["token"]):
+        text = domicile(*arguments, "--help").stdout.decode()
+        assert "--secret " not in text and "--client-secret" not in text and "--password" not in text

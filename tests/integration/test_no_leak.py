@@ -1,0 +1,72 @@
+"""No principal learns from an answer whether a customer that it has no right to exists."""
+import time
+
+import api
+import pytest
+from problems import refused, unlike
+
+OPERATIONS = [("GET", "", None), ("GET", "/records/health/k", None), ("HEAD", "/records/health/k", None),
+              ("PUT", "/records/health/k", b"x"), ("DELETE", "/records/health/k", None), ("GET", "/records/health", None),
+              ("POST", "/records/health", b'{"key":"k","value":1}\n'), ("POST", "/clients", b'{"role":"customer-app"}'),
+              ("GET", "/clients", None), ("GET", "/records/no-such-class/k", None),
+              ("POST", "/classes/health/key-rotations", None), ("GET", "/classes/health/key-rotations", None)]
+TYPES = {"/clients": "application/json", "/records/health": api.NDJSON}
+
+
+@pytest.fixture(scope="module")
+def others(new_customer, eu, us):
+    """Customers that are none of the asker's business: one here, one elsewhere, one nowhere."""
+    here = new_customer(eu)
+    here.put("health", "k", b"theirs")
+    return {"here": here.id, "elsewhere": new_customer(us).id, "nowhere": api.random_id()}
+
+
+def comparable(answer, customer_id):
+    """Status, headers and body without what is the request's own: its time, its number and the id that it named."""
+    headers = sorted((name, value) for name, value in answer.headers if name not in ("date", "x-request-id",
+                                                                                      "request-id"))
+    return answer.status, headers, (str(unlike(answer.json())) if answer.body else "").replace(customer_id, "ID")
+
+
+@pytest.mark.parametrize("role", ["customer-app", "customer-admin"])
+@pytest.mark.parametrize("method, path, body", OPERATIONS)
+def test_a_customer_cannot_tell_who_else_is_a_customer(customer, others, role, method, path, body):
+    principal = customer.app if role == "customer-app" else customer.admin
+    answers = set()
+    for customer_id in others.values():
+        headers = {"Content-Type": TYPES.get(path, "text/plain")} if body else {}
+        answer = principal.ask(customer.gateway, method, f"{api.customer_path(customer_id)}{path}", headers, body)
+        assert answer.status == 403, answer
+        answers.add(str(comparable(answer, customer_id)))
+    assert len(answers) == 1, answers
+
+
+def test_without_a_token_all_look_the_same(eu, others):
+    answers = set()
+    for customer_id in others.values():
+        answer = eu.ask("GET", api.customer_path(customer_id))
+        refused(answer, "unauthenticated")
+        answers.add(str(comparable(answer, customer_id)))
+    assert len(answers) == 1, answers
+
+
+def test_the_time_it_takes_does_not_tell(customer, others):
+    """Medians of interleaved requests on one connection; a lookup in a database would stand out."""
+    times = {name: [] for name in others}
+    with customer.gateway.wire() as wire:
+        headers = customer.headers()
+        for _ in range(100):
+            for name, customer_id in others.items():
+                began = time.perf_counter()
+                answer = wire.ask("GET", f"{api.customer_path(customer_id)}/records/health/k", headers)
+                times[name].append(time.perf_counter() - began)
+                assert answer.status == 403
+    medians = [sorted(values)[len(values) // 2] for values in times.values()]
+    assert max(medians) - min(medians) < 0.0005, times.keys()
+
+
+def test_a_wrong_region_is_no_answer_to_a_stranger(american, customer):
+    """A customer's token at home, asking for somebody homed elsewhere, is not told where."""
+    answer = customer.ask("GET", api.customer_path(american.id))
+    problem = refused(answer, "forbidden")
+    assert "home_region" not in problem and "home_endpoint" not in problem

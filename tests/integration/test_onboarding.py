@@ -1,0 +1,126 @@
+"""Customers: chosen region, acknowledged services, and what their page promises."""
+import api
+import pytest
+from problems import refused
+from until import until
+
+
+def onboard_with(onboard, gateway, services, customer_id=None, **members):
+    document = {"id": customer_id or api.random_id(), "region": gateway.region, "acknowledged_services": services}
+    return api.post_json(onboard, gateway, "/v1/customers", {**document, **members})
+
+
+@pytest.fixture(scope="module")
+def services(onboard, eu):
+    return api.services_to_acknowledge(onboard, eu)
+
+
+def test_what_must_be_acknowledged_is_listed_with_its_reason(onboard, eu):
+    answer = onboard_with(onboard, eu, [])
+    problem = refused(answer, "acknowledgement")
+    assert problem["services"] and problem["services_version"] >= 1
+    for service in problem["services"]:
+        assert service["name"] and service["title"] and service["reason"], service
+
+
+def test_exactly_that_set(onboard, eu, services, directory):
+    assert services
+    for wrong in ([], services[1:], [*services, "records"], [*services, "no-such-service"], services[:1] * 2):
+        customer_id = api.random_id()
+        answer = onboard_with(onboard, eu, wrong, customer_id)
+        if sorted(wrong) != sorted(services):
+            assert answer.slug in ("acknowledgement", "argument"), (wrong, answer)
+            assert answer.status in (400, 409)
+            assert directory.row(customer_id) is None
+    assert onboard_with(onboard, eu, list(reversed(services))).status == 201
+
+
+def test_the_page_of_a_customer(onboard, eu, services, customer):
+    for principal in (onboard, customer.admin):
+        answer = principal.ask(eu, "GET", api.customer_path(customer.id))
+        assert answer.status == 200, answer
+        page = answer.json()
+        assert (page["id"], page["region"], page["state"]) == (customer.id, "eu-fr", "active")
+        assert page["cell"] and page["services_version"] >= 1
+        assert page["endpoint"].rstrip("/") == eu.url
+        assert sorted(service["name"] for service in page["acknowledged_services"]) == sorted(services)
+        assert sorted(service["name"] for service in page["unregional_services"]) == sorted(services)
+        assert all(service["reason"] for service in page["unregional_services"])
+
+
+def test_location_leads_to_the_customer(onboard, eu, services):
+    customer_id = api.random_id()
+    answer = onboard_with(onboard, eu, services, customer_id)
+    assert (answer.status, answer.header("location")) == (201, api.customer_path(customer_id))
+    assert onboard.ask(eu, "GET", answer.header("location")).json()["id"] == customer_id
+
+
+def test_again_is_the_same(onboard, eu, services, sql):
+    customer_id = api.random_id()
+    first = onboard_with(onboard, eu, services, customer_id)
+    again = onboard_with(onboard, eu, services, customer_id)
+    assert (first.status, again.status) == (201, 200)
+    assert first.json() == again.json()
+    assert sql(eu, "SELECT count(*) FROM domicile.customer WHERE id = %s", customer_id) == [(1,)]
+
+
+def test_all_at_once_is_once(onboard, eu, services, sql):
+    customer_id = api.random_id()
+    import json
+    body = json.dumps({"id": customer_id, "region": "eu-fr", "acknowledged_services": services}).encode()
+    headers = onboard.headers(eu, {"Content-Type": "application/json"})
+    wires = [eu.wire() for _ in range(8)]
+    for wire in wires:
+        wire.request("POST", "/v1/customers", headers, body)
+    statuses = sorted(wire.answer("POST").status for wire in wires)
+    for wire in wires:
+        wire.close()
+    assert statuses.count(201) == 1 and set(statuses) <= {200, 201, 409}, statuses
+    assert sql(eu, "SELECT count(*) FROM domicile.customer WHERE id = %s", customer_id) == [(1,)]
+
+
+def test_one_region_a_customer(onboard, eu, us, customer, new_customer):
+    """An id that is taken elsewhere is taken: it is sent to its home or refused, and never has two."""
+    answer = onboard_with(onboard, us, api.services_to_acknowledge(onboard, us), customer.id)
+    assert answer.slug in ("conflict", "wrong-region"), answer
+    assert onboard.ask(eu, "GET", api.customer_path(customer.id)).json()["region"] == "eu-fr"
+
+
+def test_the_version_that_was_read_is_the_one_acknowledged(onboard, eu, services):
+    version = onboard_with(onboard, eu, []).json()["services_version"]
+    assert onboard_with(onboard, eu, services, services_version=version).status == 201
+    refused(onboard_with(onboard, eu, services, services_version=version + 1), "acknowledgement")
+
+
+def test_a_customer_is_known_to_both_gateways_at_once(onboard, new_customer, eu, us):
+    customer = new_customer(eu)
+    until(lambda: onboard.ask(us, "GET", api.customer_path(customer.id)).slug == "wrong-region", within_s=2,
+          what="the other gateway knows the customer")
+
+
+def test_clients_come_and_go(onboard, customer, eu):
+    path = f"{api.customer_path(customer.id)}/clients"
+    made = api.post_json(customer.admin, eu, path, {"role": "customer-app"})
+    assert made.status == 201, made
+    client = made.json()
+    listed = {row["client_id"]: row for row in customer.admin.ask(eu, "GET", path).json()["clients"]}
+    assert listed[client["client_id"]]["role"] == "customer-app"
+    assert "client_secret" not in str(listed)
+    assert customer.admin.ask(eu, "DELETE", f"{path}/{client['client_id']}").status == 204
+    refused(customer.admin.ask(eu, "DELETE", f"{path}/c-no-such-client"), "not-found")
+
+
+def test_a_client_of_another_customer_is_out_of_reach(onboard, customer, new_customer, eu):
+    other = new_customer(eu)
+    answer = customer.admin.ask(eu, "DELETE", f"{api.customer_path(customer.id)}/clients/{other.app.client_id}")
+    refused(answer, "not-found")
+    assert other.app.ask_token(eu).status == 200
+
+
+def test_regions_are_listed(customer, eu):
+    answer = customer.ask("GET", "/v1/regions")
+    assert answer.status == 200
+    regions = {region["name"]: region for region in answer.json()["regions"]}
+    assert set(regions) == {"eu-fr", "us"}
+    assert (regions["eu-fr"]["country"], regions["eu-fr"]["bloc"]) == ("FR", "EEA")
+    assert regions["eu-fr"]["endpoint"].rstrip("/") == eu.url
