@@ -6,7 +6,7 @@
 #include <limits.h>
 #include <stdlib.h>
 
-enum { NAME_MAX_BYTES = 63, SECOND_CHANCES = 32 };
+enum { NAME_MAX_BYTES = 63 };
 
 /* In its bucket, and in the ring's list from the oldest unwrapping to the newest: that is the order of expiry. */
 struct entry {
@@ -22,6 +22,7 @@ struct keyring {
     struct entry **buckets;
     uint64_t bucket_mask, lifetime_ns, hash_point;
     struct entry *oldest, *newest;
+    struct entry *hand; /* where the search for a key to drop goes on; NULL: at the oldest */
     size_t count, keys_max;
 };
 
@@ -67,6 +68,8 @@ static void entry_drop(struct keyring *ring, struct entry *entry)
     *at = entry->next_in_bucket;
     *(entry->older != NULL ? &entry->older->newer : &ring->oldest) = entry->newer;
     *(entry->newer != NULL ? &entry->newer->older : &ring->newest) = entry->older;
+    if (ring->hand == entry)
+        ring->hand = entry->newer;
     ring->count--;
     classkey_free(&entry->key);
     free(entry);
@@ -118,15 +121,15 @@ void keyring_free(struct keyring *ring)
     free(ring);
 }
 
-enum { ANY_VERSION = 0, CURRENT_VERSION = UINT32_MAX };
+static const uint32_t any_version = 0, current_version = UINT32_MAX;
 
 static struct entry *find(struct keyring *ring, struct str customer, struct str class, uint32_t version)
 {
     uint64_t hash = hash_names(ring, customer, class);
     for (struct entry *entry = *bucket_of(ring, hash); entry != NULL; entry = entry->next_in_bucket) {
-        bool is_version = version == CURRENT_VERSION
+        bool is_version = version == current_version
                               ? entry->current
-                              : version == ANY_VERSION || version == entry->key.version;
+                              : version == any_version || version == entry->key.version;
         if (is_version && entry_is_of(entry, hash, customer, class))
             return entry;
     }
@@ -156,18 +159,21 @@ const struct class_key *keyring_find(struct keyring *ring, struct str customer, 
 
 const struct class_key *keyring_find_current(struct keyring *ring, struct str customer, struct str class)
 {
-    return find_fresh(ring, customer, class, CURRENT_VERSION);
+    return find_fresh(ring, customer, class, current_version);
 }
 
-/* The oldest that was not used since it was last passed over here; the oldest of all if the first ones all were. */
+/* Second chance: the hand goes round from old to new, and takes the first key that was not used since it last came by.
+ * Each step pays for one use, so a round through a whole ring is rare. */
 static void evict_one(struct keyring *ring)
 {
-    struct entry *entry = ring->oldest;
-    for (int chances = 0; chances < SECOND_CHANCES && entry->used && entry->newer != NULL; chances++) {
-        entry->used = false;
-        entry = entry->newer;
+    struct entry *entry = ring->hand;
+    while (entry == NULL || entry->used) {
+        if (entry != NULL)
+            entry->used = false;
+        entry = entry != NULL && entry->newer != NULL ? entry->newer : ring->oldest;
     }
-    entry_drop(ring, entry->used ? ring->oldest : entry);
+    ring->hand = entry;
+    entry_drop(ring, entry);
 }
 
 static struct entry *entry_new(const struct keyring *ring, struct str customer, struct str class)
@@ -200,7 +206,7 @@ result keyring_put(struct keyring *ring, struct str customer, struct str class, 
     struct entry *same = find(ring, customer, class, key->version);
     if (same != NULL)
         entry_drop(ring, same);
-    struct entry *current = is_current ? find(ring, customer, class, CURRENT_VERSION) : NULL;
+    struct entry *current = is_current ? find(ring, customer, class, current_version) : NULL;
     if (current != NULL)
         current->current = false;
     if (ring->count == ring->keys_max)
@@ -214,7 +220,7 @@ result keyring_put(struct keyring *ring, struct str customer, struct str class, 
 
 void keyring_forget(struct keyring *ring, struct str customer, struct str class)
 {
-    for (struct entry *entry; (entry = find(ring, customer, class, ANY_VERSION)) != NULL;)
+    for (struct entry *entry; (entry = find(ring, customer, class, any_version)) != NULL;)
         entry_drop(ring, entry);
     xaes_forget();
 }
