@@ -3,6 +3,7 @@
 
 static struct root_key root;
 
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
     static const struct class_key_name name = {

@@ -24,6 +24,7 @@ static void open_patched(const uint8_t *patch, size_t size)
     must(failed(r) == changed && (changed || (len == sizeof text && memcmp(out, text, len) == 0)));
 }
 
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
     if (key.secret.ptr == NULL)
