@@ -60,6 +60,24 @@ static void the_wrapped_form_is_as_documented(void **state)
     rootkey_free(&root);
 }
 
+/* The same way, but with one bit of the commitment changed before encrypting: GCM's tag is right, and only the
+ * comparison of the commitment can refuse it. */
+static const char other_commitment[] =
+    "01fe778f17e811567cd8a7521821b8977a7808603292ae6b3cfd3475682e039b330b0b0b0b0b0b0b0b0b0b0b0b4d3304"
+    "979f0bfd57a4046bd3aaece24cc9fb1cf94e6973e9aeacc3ae22310be5bb8aa09dfde119d2005f70a460907b49";
+
+static void p7_a_wrapped_key_with_another_commitment_does_not_open(void **state)
+{
+    uint8_t wrapped[CLASSKEY_WRAPPED_BYTES];
+    size_t len = 0;
+    struct root_key root = root_of(1);
+    struct class_key back = { 0 };
+    assert_true(decode_hex(str_from(other_commitment), wrapped, sizeof wrapped, &len));
+    assert_int_equal(len, sizeof wrapped);
+    check_fails(E_SEAL, classkey_unwrap(&root, &name, as_str(wrapped), &back));
+    rootkey_free(&root);
+}
+
 static void p2_a_wrapped_key_opens_only_under_its_own_root_key(void **state)
 {
     struct root_key eu = root_of(1), us = root_of(2);
@@ -140,6 +158,7 @@ int main(void)
         cmocka_unit_test(a_key_comes_back),
         cmocka_unit_test(two_keys_are_two),
         cmocka_unit_test(the_wrapped_form_is_as_documented),
+        cmocka_unit_test(p7_a_wrapped_key_with_another_commitment_does_not_open),
         cmocka_unit_test(p2_a_wrapped_key_opens_only_under_its_own_root_key),
         cmocka_unit_test(p7_a_wrapped_key_that_is_altered_cut_or_renamed_does_not_open),
         cmocka_unit_test(a_freed_key_is_wiped),
