@@ -4,7 +4,6 @@ import json
 import threading
 import time
 
-import api
 import pytest
 from api import NDJSON, memory_kib
 from problems import refused

@@ -1,12 +1,14 @@
 """SIGTERM: what is in flight ends well, nothing new begins, and the process leaves in bounded time."""
 import os
 import signal
+import threading
 import time
 
 import pytest
 from extra import extra_gateway
 from h2wire import H2Wire
-from wire import head
+from until import until
+from wire import Broken, head
 
 
 @pytest.fixture
@@ -30,7 +32,6 @@ def refuses_connections(gateway):
 
 
 def test_a_request_in_flight_is_finished(draining, customer):
-    from until import until
     gateway = draining.gateway()
     with gateway.wire() as busy, gateway.wire() as idle:
         busy.send(put_head(customer, gateway, busy, "drained", 10))
@@ -54,7 +55,6 @@ def test_nothing_in_flight_ends_at_once(draining):
 
 
 def test_http2_streams_are_finished(draining, customer):
-    from until import until
     gateway = draining.gateway()
     headers = customer.app.headers(gateway, {"content-type": "text/plain", "content-length": "4"})
     with H2Wire(gateway) as wire:
@@ -87,8 +87,6 @@ def test_a_client_that_never_ends_does_not_hold_it(draining, customer):
 
 def test_all_acknowledged_writes_are_there_after_it(draining, customer):
     """Writers that go on until they are cut: what was answered 201 can be read."""
-    import threading
-    from wire import Broken
     gateway = draining.gateway()
     headers = customer.app.headers(gateway, {"Content-Type": "text/plain"})
     acknowledged, started = [], threading.Barrier(5)

@@ -113,7 +113,7 @@ def test_p1_a_place_that_is_not_there(victim, directory, columns):
             assert answer.status >= 400 and answer.slug, answer
 
 
-def test_p1_a_customer_that_only_the_directory_puts_here(new_customer, us, eu, directory, count_rows):
+def test_p1_a_customer_that_only_the_directory_puts_here(new_customer, us, eu, onboard, security, directory, sql):
     """The cell itself refuses a customer that it does not hold, whatever the directory says."""
     american = new_customer(us)
     before = directory.row(american.id)
@@ -121,7 +121,14 @@ def test_p1_a_customer_that_only_the_directory_puts_here(new_customer, us, eu, d
     directory.set(american.id, region=european["region"], cell=european["cell"], epoch=european["epoch"])
     try:
         until(lambda: american.get("health", "none").status == 421, what="the gateway follows the directory")
-        assert count_rows(eu, american.id) == count_rows(us, american.id) == 0
+        rotation = f"{api.customer_path(american.id)}/classes/health/key-rotations"
+        until(lambda: security.ask(eu, "POST", rotation).slug != "wrong-region", what="the other one does as well")
+        for answer in (security.ask(eu, "POST", rotation),
+                       api.post_json(onboard, eu, f"{api.customer_path(american.id)}/clients",
+                                     {"role": "customer-app"})):
+            assert answer.status >= 400 and answer.slug, answer
+        for table, column in (("customer", "id"), ("client", "customer"), ("class_key", "customer")):
+            assert sql(eu, f"SELECT count(*) FROM domicile.{table} WHERE {column} = %s", american.id) == [(0,)]
     finally:
         directory.set(american.id, region=before["region"], cell=before["cell"], epoch=before["epoch"])
     until(lambda: american.get("health", "none").slug == "record-unknown", what="the gateway follows it back")

@@ -5,8 +5,10 @@ import time
 import pytest
 from api import random_id
 from problems import refused, unlike
+from sabotage import refusing_audit
 from search import files_with, places_of
 from until import until
+from wire import Broken
 
 SEALED = ["health", "identity", "telemetry"]
 
@@ -57,7 +59,6 @@ def test_p7_the_search_would_find_it(new_customer, eu, sql, sandbox, everywhere)
 
 def test_p7_an_error_does_not_write_a_record_into_a_log(new_customer, eu, database, everywhere):
     """A statement that PostgreSQL refuses is where a log would quote its values."""
-    from test_p3_trace import refusing_audit
     customer, text = new_customer(eu), marker()
     with refusing_audit(database(eu), customer):
         for record_class in ("health", "operational"):
@@ -204,7 +205,6 @@ def test_p7_an_export_does_not_skip_what_does_not_open(new_customer, eu, sql):
     for key in ("a", "b", "c"):
         customer.put("health", key, b"1")
     sql(eu, "UPDATE domicile.record SET revision = revision + 1 WHERE customer = %s AND key = 'b'", customer.id)
-    from wire import Broken
     began = time.monotonic()
     try:
         answer = customer.export("health")

@@ -1,5 +1,6 @@
 """One record: written, read, replaced, deleted; its entity tags and conditions."""
 import re
+from urllib.parse import quote
 
 import pytest
 from problems import refused
@@ -239,7 +240,6 @@ def test_a_list_is_whole_and_in_order(listed):
 
 @pytest.mark.parametrize("limit", [1, 7, 46])
 def test_pages_join_to_the_whole(listed, limit):
-    from urllib.parse import quote
     customer, keys = listed
     seen, after = [], ""
     while True:
@@ -257,7 +257,6 @@ def test_pages_join_to_the_whole(listed, limit):
 def test_a_prefix_selects(listed):
     customer, keys = listed
     for prefix in ("page/", "page/01", "a", "ü", "%", "no-such"):
-        from urllib.parse import quote
         page = customer.list("telemetry", f"?prefix={quote(prefix, safe='')}&limit=1000").json()
         assert [row["key"] for row in page["records"]] == [key for key in keys if key.startswith(prefix)], prefix
     page = customer.list("telemetry", "?prefix=page/&after=page/010&limit=5").json()
