@@ -3,6 +3,7 @@
 #include "check.h"
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "http/internal.h"
 #include "http/problem.h"
 
@@ -53,11 +54,14 @@ static inline void memory_begin(struct memory *memory, const struct http_server_
     memory->out.ptr[0] = '\0';
     memory->conn = conn_new(memory->server, NULL);
     must(memory->conn != NULL);
+    memory->conn->handle_open = true; /* keeps it until memory_end */
     conn_open(memory->conn, h2);
 }
 
 static inline void memory_end(struct memory *memory)
 {
+    memory->conn->handle_open = false;
+    conn_maybe_free(memory->conn);
     http_server_free(memory->server);
     buf_done(&memory->out);
 }
