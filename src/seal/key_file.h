@@ -1,0 +1,13 @@
+#pragma once
+/* Files with a key in them. */
+#include "base/str.h"
+
+#include <sys/types.h>
+
+/* Opens for reading. Refused with `code`: it cannot be opened, is not a regular file, belongs to neither this user nor
+ * root, or has a mode other than 0600 or 0400. The caller closes. Does not wait for a FIFO's writer. */
+result key_file_open(const char *path, enum error_code code, int *ret_fd) MUST_USE;
+
+/* A new file with these bytes and this mode, whatever the umask; on disk when this returns. E_CONFLICT: there is one
+ * already, and it is left alone; E_IO: and there is none. */
+result key_file_create(const char *path, mode_t mode, struct str bytes) MUST_USE;
