@@ -388,7 +388,7 @@ static const struct {
       400 },
     { "a bad host",
       { { ":method", "GET" }, { ":scheme", "https" }, { ":path", "/" }, { ":authority", "a/b" } },
-      400 },
+      0 },
     { "user information",
       { { ":method", "GET" }, { ":scheme", "https" }, { ":path", "/" }, { ":authority", "u@a" } },
       400 },
