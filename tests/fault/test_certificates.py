@@ -3,12 +3,12 @@ import contextlib
 import os
 import shutil
 import socket
-import subprocess
 import threading
 
 import pytest
 from authority import CLIENT, SERVER, Authority
-from extra import Extra
+from certificates import expire
+from extra import Extra, refuses_to_start
 from until import until
 
 
@@ -32,36 +32,16 @@ def complains(extra):
     return text if ended or "ertificate" in text or "stamp" in text or "SSL" in text else None
 
 
-def client_certificate(extra, days=None, name="domicile_gateway", authority=None):
+def client_certificate(extra, expired=False, name="domicile_gateway", authority=None):
     folder = f"{extra.config}/pg/eu-fr"
     authority = authority or extra.authority
     authority.issue(name, CLIENT, f"{folder}/gateway.crt", f"{folder}/gateway.key")
-    if days is not None:
-        expire(authority, f"{folder}/gateway.crt", f"{folder}/gateway.key", name, CLIENT, None)
-
-
-def expire(authority, certificate, key, name, use, alternative):
-    """The same certificate, as one of last year."""
-    folder = os.path.dirname(certificate)
-    request = subprocess.run(["openssl", "req", "-new", "-key", key, "-subj", f"/CN={name}"], stdout=subprocess.PIPE,
-                             check=True).stdout
-    extensions = f"{folder}/expired.ext"
-    with open(extensions, "w", encoding="utf-8") as file:
-        file.write(f"extendedKeyUsage={use}\n" + (f"subjectAltName={alternative}\n" if alternative else ""))
-    database = f"{folder}/expired.index"
-    with open(f"{folder}/expired.cnf", "w", encoding="utf-8") as file:
-        file.write(f"[ca]\ndefault_ca=d\n[d]\ndatabase={database}\nserial={folder}/expired.serial\n"
-                   f"new_certs_dir={folder}\ndefault_md=sha256\npolicy=p\nunique_subject=no\n[p]\ncommonName=supplied\n")
-    with open(database, "w", encoding="utf-8"), open(f"{folder}/expired.serial", "w", encoding="utf-8") as serial:
-        serial.write("F00D\n")
-    subprocess.run(["openssl", "ca", "-batch", "-notext", "-config", f"{folder}/expired.cnf", "-cert",
-                    authority.certificate, "-keyfile", authority.key, "-in", "/dev/stdin", "-out", certificate,
-                    "-startdate", "20240101000000Z", "-enddate", "20240201000000Z", "-extfile", extensions],
-                   input=request, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+    if expired:
+        expire(authority, f"{folder}/gateway.crt", f"{folder}/gateway.key", name, CLIENT)
 
 
 def test_an_expired_client_certificate(sandbox):
-    said = started_badly(sandbox, lambda extra: client_certificate(extra, days=-1))
+    said = started_badly(sandbox, lambda extra: client_certificate(extra, expired=True))
     assert "certificate" in said.lower()
 
 
@@ -143,7 +123,6 @@ def test_a_gateway_certificate_that_is_expired_or_anothers(sandbox):
         extra.issue_certificate()
         os.rename(keep, f"{tls}/gateway.crt")
 
-    from extra import refuses_to_start
     for change in (expired, foreign_key):
         said, status = refuses_to_start(sandbox, change)
         assert status == 7 and "gateway.crt" in said, said

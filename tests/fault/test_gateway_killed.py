@@ -53,6 +53,7 @@ def services(onboard, eu):
     return api.services_to_acknowledge(onboard, eu)
 
 
+@pytest.mark.slow
 def test_p8_killed_a_hundred_times(sandbox, new_customer, onboard, services, directory, eu, sql):
     customer = new_customer(eu)
     generator = random.Random(100)

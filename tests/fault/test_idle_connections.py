@@ -3,6 +3,7 @@ import resource
 import socket
 import time
 
+import pytest
 from extra import extra_gateway
 from wire import context_of
 
@@ -15,6 +16,7 @@ def roomy(extra):
     extra.set("max_connections", COUNT + 1000)
 
 
+@pytest.mark.slow
 def test_p8_ten_thousand_idle_connections(sandbox, new_customer, eu):
     raise_open_files(COUNT + 2000)
     customer = new_customer(eu)

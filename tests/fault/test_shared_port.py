@@ -23,7 +23,7 @@ def served_by(gateway, times):
     found = set()
     for _ in range(times):
         metrics = gateway.ask("GET", "/metrics").body.decode()
-        found |= {line for line in metrics.splitlines() if line.startswith("process_start_time_seconds")}
+        found |= {line for line in metrics.splitlines() if "process_start_time_seconds " in line and line[0] != "#"}
     return found
 
 

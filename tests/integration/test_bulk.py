@@ -164,11 +164,13 @@ def warm_up(customer):
         customer.export("operational")
 
 
+@pytest.mark.slow
 def test_many_come_in_constant_memory(many):
     _, growth_kib = many
     assert growth_kib < GROWTH_KIB
 
 
+@pytest.mark.slow
 def test_many_go_out_in_constant_memory(many, eu):
     customer, _ = many
     forget_peak(eu.pid)
@@ -181,6 +183,7 @@ def test_many_go_out_in_constant_memory(many, eu):
     assert memory_kib(eu.pid, "VmHWM") - before < GROWTH_KIB
 
 
+@pytest.mark.slow
 def test_p8_a_slow_reader_costs_little_and_delays_nobody(many, eu):
     customer, _ = many
     readers = [eu.wire(receive_bytes=4096) for _ in range(10)]

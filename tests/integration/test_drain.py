@@ -35,7 +35,7 @@ def test_a_request_in_flight_is_finished(draining, customer):
     gateway = draining.gateway()
     with gateway.wire() as busy, gateway.wire() as idle:
         busy.send(put_head(customer, gateway, busy, "drained", 10))
-        assert busy._take_head()[0] == 100
+        assert busy.interim() == 100
         os.kill(draining.process.pid, signal.SIGTERM)
         until(lambda: refuses_connections(gateway), what="no new connections")
         assert idle.closed(within_s=5), "an idle connection is closed at once"
@@ -79,7 +79,7 @@ def test_a_client_that_never_ends_does_not_hold_it(draining, customer):
     gateway = draining.gateway()
     with gateway.wire() as wire:
         wire.send(put_head(customer, gateway, wire, "never", 10))
-        assert wire._take_head()[0] == 100
+        assert wire.interim() == 100
         os.kill(draining.process.pid, signal.SIGTERM)
         draining.process.wait(40)
     assert customer.get("health", "never").status == 404

@@ -50,6 +50,7 @@ def test_without_a_token_all_look_the_same(eu, others):
     assert len(answers) == 1, answers
 
 
+@pytest.mark.slow
 def test_the_time_it_takes_does_not_tell(customer, others):
     """Medians of interleaved requests on one connection; a lookup in a database would stand out."""
     times = {name: [] for name in others}

@@ -5,13 +5,16 @@ import os
 import re
 import shutil
 import signal
-import time
+import subprocess
 
 import api
 from authority import SERVER, Authority
 from gateway import Gateway as Part
-from processes import Failure, spawn, stop, write_pid
+from processes import Failure, spawn, stop
 from until import until
+
+
+POOL = {"connections", "queue_max", "connect_within_ms", "statement_within_ms"}
 
 
 class Extra:
@@ -33,8 +36,7 @@ class Extra:
                         ignore=shutil.ignore_patterns("directory.sqlite*"))
         of_region = next(part for part in self.sandbox.gateways.values() if part.region == self.region)
         self.edit(f"regions/{self.region}.cfg", f'address = "{of_region.address}"', f'address = "{self.address}"')
-        for name in os.listdir(os.path.join(self.config, "regions")):
-            self.substitute(f"regions/{name}", r'"directory\.sqlite"', f'"{self.sandbox.config}/directory.sqlite"')
+        self.use_directory(os.path.join(self.sandbox.config, "directory.sqlite"))
         self.issue_certificate()
 
     @property
@@ -65,8 +67,20 @@ class Extra:
         assert old in text, f'{name} does not say "{old}"'
         self.write(name, text.replace(old, new))
 
-    def substitute(self, name, pattern, new):
-        self.write(name, re.sub(pattern, new, self.read(name)))
+    def set(self, name, value):
+        """Sets a limit, or one of the pool, of our region."""
+        group = "pool" if name in POOL else "limits"
+        path = f"regions/{self.region}.cfg"
+        text = re.sub(rf"(?m)^(\s*{name}\s*=)", r"# \1", self.read(path))
+        changed, count = re.subn(rf"(?m)^(\s*{group}\s*[=:]\s*\{{)", rf"\1 {name} = {value};", text, count=1)
+        assert count == 1, f"{path} has no group {group}"
+        self.write(path, changed)
+
+    def use_directory(self, path):
+        name = "domicile.cfg"
+        text = self.read(name) if os.path.exists(self.path(name)) else ""
+        text = re.sub(r"(?m)^\s*directory\s*[=:].*$", "", text)
+        self.write(name, f'{text}\ndirectory = "{path}";\n')
 
     # --- its life ---
 
@@ -103,7 +117,7 @@ class Extra:
             with open(self.log, encoding="utf-8", errors="replace") as file:
                 file.seek(before)
                 text = file.read()
-            return text if re.search(r"reload", text) and text.endswith("\n") else None
+            return text if re.search(r"is in use|stays as it is", text) and text.endswith("\n") else None
 
         return until(told, what="the gateway says how the reload went")
 
@@ -165,15 +179,5 @@ def sharing_the_port(sandbox, part):
 
 def listens(address, port, pid):
     """Whether that process has a listening socket there."""
-    import subprocess
     out = subprocess.run(["ss", "-Hltnp", f"sport = :{port}"], stdout=subprocess.PIPE, text=True, check=True).stdout
     return any(f"{address}:{port} " in line and f"pid={pid}," in line for line in out.splitlines())
-
-
-def seconds(function):
-    began = time.monotonic()
-    value = function()
-    return value, time.monotonic() - began
-
-
-__all__ = ["Extra", "extra_gateway", "refuses_to_start", "sharing_the_port", "listens", "seconds", "write_pid"]

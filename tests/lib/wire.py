@@ -153,6 +153,12 @@ class Wire:
                 return status, headers, interim
             interim.append(status)
 
+    def interim(self):
+        """The status of the next head, which is a 1xx."""
+        status, _ = self._take_head()
+        assert status < 200, status
+        return status
+
     def answer(self, method="GET"):
         status, headers, interim = self.head()
         body = b"" if method == "HEAD" or status in (204, 304) else b"".join(self.body(dict(headers)))
