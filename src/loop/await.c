@@ -142,48 +142,68 @@ result fiber_offload(void (*work)(void *arg), void *arg)
 
 enum { SIGNALS_MAX = 8 };
 
-struct signal_wait {
+struct signal_watch {
     uv_signal_t handles[SIGNALS_MAX];
-    struct wait wait, closed;
-    size_t open;
-    int caught;
+    size_t count, open;
+    uint64_t caught; /* bits by number */
+    struct wait *waiter;
 };
 
 static void on_signal(uv_signal_t *handle, int number)
 {
-    struct signal_wait *waiting = handle->data;
-    waiting->caught = number;
-    wait_wake(&waiting->wait);
+    struct signal_watch *watch = handle->data;
+    watch->caught |= UINT64_C(1) << number;
+    if (watch->waiter != NULL)
+        wait_wake(watch->waiter);
+}
+
+result signal_watch_new(const int *signals, size_t count, struct signal_watch **ret)
+{
+    must(count > 0 && count <= SIGNALS_MAX);
+    struct signal_watch *watch = calloc(1, sizeof *watch);
+    if (watch == NULL)
+        return FAIL(E_MEMORY, NULL, "no memory for a watch of signals");
+    watch->count = watch->open = count;
+    for (size_t i = 0; i < count; i++) {
+        must(signals[i] > 0 && signals[i] < 64);
+        must(uv_signal_init(loop_uv(), &watch->handles[i]) == 0);
+        watch->handles[i].data = watch;
+        must(uv_signal_start(&watch->handles[i], on_signal, signals[i]) == 0);
+    }
+    *ret = watch;
+    return OK;
 }
 
 static void on_signal_closed(uv_handle_t *handle)
 {
-    struct signal_wait *waiting = handle->data;
-    if (--waiting->open == 0)
-        wait_wake(&waiting->closed);
+    struct signal_watch *watch = handle->data;
+    if (--watch->open == 0)
+        free(watch);
 }
 
-result fiber_await_signal(const int *signals, size_t count, int *ret_signal)
+void signal_watch_free(struct signal_watch *watch)
 {
-    must(count > 0 && count <= SIGNALS_MAX);
+    if (watch == NULL)
+        return;
+    must(watch->waiter == NULL);
+    for (size_t i = 0; i < watch->count; i++)
+        uv_close((uv_handle_t *)&watch->handles[i], on_signal_closed);
+}
+
+result signal_watch_wait(struct signal_watch *watch, int *ret_signal)
+{
+    must(watch->waiter == NULL);
     TRY(fiber_check());
-    struct signal_wait waiting = { .open = count };
-    wait_init(&waiting.wait);
-    wait_init(&waiting.closed);
-    for (size_t i = 0; i < count; i++) {
-        must(uv_signal_init(loop_uv(), &waiting.handles[i]) == 0);
-        waiting.handles[i].data = &waiting;
-        must(uv_signal_start(&waiting.handles[i], on_signal, signals[i]) == 0);
+    if (watch->caught == 0) {
+        struct wait wait;
+        wait_init(&wait);
+        watch->waiter = &wait;
+        result r = wait_for(&wait);
+        watch->waiter = NULL;
+        TRY(r);
     }
-    result r = wait_for(&waiting.wait);
-    for (size_t i = 0; i < count; i++)
-        uv_close((uv_handle_t *)&waiting.handles[i], on_signal_closed);
-    struct shield shield;
-    fiber_shield(&shield);
-    result closed = wait_for(&waiting.closed);
-    fiber_unshield(&shield);
-    must(!failed(closed));
-    TRY(r);
-    *ret_signal = waiting.caught;
+    int number = __builtin_ctzll(watch->caught);
+    watch->caught &= ~(UINT64_C(1) << number);
+    *ret_signal = number;
     return OK;
 }

@@ -107,9 +107,11 @@ result channel_receive(struct channel *channel, void **ret)
     MUST_USE;                                /* waits while empty; E_UNAVAILABLE if closed */
 void channel_close(struct channel *channel); /* receivers still get what is in it; waiting senders fail */
 
-/* ---- signals ----
- * Waits until one of the signals comes; they are caught from the call on until it returns. */
-result fiber_await_signal(const int *signals, size_t count, int *ret_signal) MUST_USE;
+/* ---- signals ---- caught from new to free, and kept until they are waited for; at most 8 */
+struct signal_watch;
+result signal_watch_new(const int *signals, size_t count, struct signal_watch **ret) MUST_USE;
+void signal_watch_free(struct signal_watch *watch); /* takes NULL; the signals do again what they did */
+result signal_watch_wait(struct signal_watch *watch, int *ret_signal) MUST_USE; /* one fiber at a time */
 
 /* ---- stacks ---- */
 enum {

@@ -151,6 +151,7 @@ static struct semaphore no_permits;
 static struct channel full, empty;
 static int pipe_ends[2];
 static struct watch *pipe_watch;
+static struct signal_watch *usr2;
 
 static result wait_sleep(void)
 {
@@ -181,8 +182,8 @@ static result wait_watch(void)
 }
 static result wait_signal(void)
 {
-    int number, usr = SIGUSR2;
-    return fiber_await_signal(&usr, 1, &number);
+    int number;
+    return signal_watch_wait(usr2, &number);
 }
 static result wait_bare(void)
 {
@@ -229,6 +230,7 @@ static void waits_set_up(void)
     expect_code(E_OK, channel_send(&full, &full));
     expect(pipe(pipe_ends) == 0);
     expect_code(E_OK, watch_new(&pipe_watch, pipe_ends[0]));
+    expect_code(E_OK, signal_watch_new((const int[]){ SIGUSR2 }, 1, &usr2));
 }
 
 static void waits_tear_down(void)
@@ -237,6 +239,7 @@ static void waits_tear_down(void)
     channel_done(&full);
     channel_done(&empty);
     watch_free(pipe_watch);
+    signal_watch_free(usr2);
     close(pipe_ends[0]);
     close(pipe_ends[1]);
 }
@@ -480,13 +483,20 @@ static void raise_later(void *arg)
 static void signals(void *arg)
 {
     struct scope scope = SCOPE_INIT;
+    struct signal_watch *watch = NULL;
     int number = 0, wanted[] = { SIGUSR1, SIGUSR2 };
+    expect_code(E_OK, signal_watch_new(wanted, 2, &watch));
     expect_code(E_OK, fiber_spawn(&scope, "raise", raise_later, NULL));
     errno = ERANGE;
-    expect_code(E_OK, fiber_await_signal(wanted, 2, &number));
+    expect_code(E_OK, signal_watch_wait(watch, &number));
     expect(errno == ERANGE);
     expect(number == SIGUSR1);
     expect_code(E_OK, scope_join(&scope));
+    kill(getpid(), SIGUSR2);
+    expect_code(E_OK, fiber_sleep(MS(5))); /* nobody waits: it is kept */
+    expect_code(E_OK, signal_watch_wait(watch, &number));
+    expect(number == SIGUSR2);
+    signal_watch_free(watch);
 }
 
 static void a_signal_wakes_and_errno_survives(void **state)

@@ -1,0 +1,331 @@
+/* Many records in one request, a line each (application/x-ndjson). */
+#include "api/call.h"
+#include "base/buf.h"
+#include "base/encode.h"
+#include "base/log.h"
+#include "loop/fiber.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum {
+    WINDOW_LINES = 128, /* in flight at once: they share commits */
+    LINE_OVERHEAD_BYTES = 16 * 1024,
+    READ_BYTES = 64 * 1024,
+    PAGE_RECORDS = 64,
+    BULK_WITHIN_MS = 15 * 60 * 1000
+};
+static const uint64_t bulk_bytes_max = UINT64_C(4) << 30;
+static const struct http_header ndjson = { { "content-type", 12 }, { "application/x-ndjson", 20 } };
+
+static result stream_line(struct api_call *call, json_t *line)
+{
+    char *text = json_dumps(line, JSON_COMPACT);
+    json_decref(line);
+    must(text != NULL);
+    size_t len = strlen(text);
+    text[len] = '\n'; /* in place of its NUL */
+    result r = http_stream_write(call->request, (struct str){ text, len + 1 });
+    free(text);
+    return r;
+}
+
+/* ---- in ---- */
+
+struct line {
+    const struct record_shelf *shelf;
+    struct arena arena;
+    struct record_write write;
+    result outcome;
+    struct record_written written;
+};
+
+struct window {
+    struct api_call *call;
+    const struct record_shelf *shelf;
+    size_t body_max;
+    struct line lines[WINDOW_LINES];
+    size_t count;
+};
+
+static result line_value(struct line *line, const json_t *object, struct str text)
+{
+    struct str type = json_member_str(object, "content_type"),
+               base64 = json_member_str(object, "value_base64");
+    struct str value = json_member_raw(text, "value");
+    if ((value.ptr == NULL) == (base64.ptr == NULL))
+        return FAIL(E_BODY, "give each line one of \"value\" and \"value_base64\"",
+                    "the line has no value, or two");
+    if (type.ptr == NULL)
+        type = value.ptr != NULL ? STR("application/json") : STR("application/octet-stream");
+    TRY(api_check_content_type(type));
+    line->write.type = arena_str(&line->arena, type);
+    if (value.ptr != NULL) {
+        line->write.body = arena_str(&line->arena, value);
+        return OK;
+    }
+    char *bytes = arena_alloc(&line->arena, base64.len);
+    if (!decode_base64(base64, bytes, base64.len, &line->write.body.len))
+        return FAIL(E_BODY, "encode it as RFC 4648 section 4 says",
+                    "the line's \"value_base64\" is not base64");
+    line->write.body.ptr = bytes;
+    return OK;
+}
+
+static result line_parse(struct line *line, struct str text, size_t body_max)
+{
+    static const char *const members[] = { "key", "value", "value_base64", "content_type", NULL };
+    json_t *object = NULL;
+    TRY(json_parse(text, JSON_DEPTH_MAX, &object));
+    result r = json_is_object(object)
+                   ? json_only_members(object, members)
+                   : FAIL(E_JSON, "send one object a line", "the line is not a JSON object");
+    if (!failed(r)) {
+        line->write.key = arena_str(&line->arena, json_member_str(object, "key"));
+        r = api_check_key(line->write.key);
+    }
+    if (!failed(r))
+        r = line_value(line, object, text);
+    json_decref(object);
+    TRY(r);
+    if (line->write.body.len > body_max)
+        return FAIL(E_BODY_SIZE, "store a smaller record", "the record is larger than %zu bytes", body_max);
+    return OK;
+}
+
+static void line_run(void *arg)
+{
+    struct line *line = arg;
+    line->outcome = records_put(line->shelf, &line->arena, &line->write, &line->written);
+}
+
+/* A problem as RFC 9457 has it; like http_problem it keeps what failed inside to itself. */
+static json_t *error_json(const struct error *error)
+{
+    int status = error_http_status(error->code);
+    char type[64];
+    snprintf(type, sizeof type, "urn:domicile:error:%s", error_slug(error->code));
+    json_t *json = json_object();
+    json_object_set_new(json, "type", json_string(type));
+    json_object_set_new(json, "title", json_string(error_title(error->code)));
+    json_object_set_new(json, "status", json_integer(status));
+    json_object_set_new(json, "detail", json_string(status < 500 ? error->what : error_title(error->code)));
+    return json;
+}
+
+static json_t *line_answer(const struct line *line)
+{
+    json_t *answer = json_object();
+    if (line->write.key.len > 0)
+        json_object_set_new(answer, "key", json_stringn(line->write.key.ptr, line->write.key.len));
+    if (failed(line->outcome)) {
+        json_object_set_new(answer, "status", json_integer(error_http_status(line->outcome.error.code)));
+        json_object_set_new(answer, "error", error_json(&line->outcome.error));
+        return answer;
+    }
+    char etag[REVISION_ETAG_SIZE];
+    revision_format_etag(line->written.revision, etag);
+    json_object_set_new(answer, "status", json_integer(line->written.created ? 201 : 200));
+    json_object_set_new(answer, "etag", json_string(etag));
+    return answer;
+}
+
+/* Stores the lines of the window together, and answers them in their order. */
+static result window_flush(struct window *window)
+{
+    struct scope scope = SCOPE_INIT;
+    result r = OK;
+    for (size_t i = 0; i < window->count && !failed(r); i++)
+        if (!failed(window->lines[i].outcome))
+            r = fiber_spawn(&scope, "bulk line", line_run, &window->lines[i]);
+    result joined = scope_join(&scope);
+    if (!failed(r))
+        r = joined;
+    for (size_t i = 0; i < window->count; i++) {
+        if (!failed(r))
+            r = stream_line(window->call, line_answer(&window->lines[i]));
+        arena_done(&window->lines[i].arena);
+    }
+    window->count = 0;
+    return r;
+}
+
+static bool window_has_key(const struct window *window, struct str key)
+{
+    for (size_t i = 0; i < window->count; i++)
+        if (str_eq(window->lines[i].write.key, key))
+            return true;
+    return false;
+}
+
+/* Lines of one key are stored one after the other: the last one stays. */
+static result window_add(struct window *window, struct str text)
+{
+    struct line line = { .shelf = window->shelf, .outcome = OK };
+    line.outcome = line_parse(&line, text, window->body_max);
+    if (window_has_key(window, line.write.key)) {
+        result r = window_flush(window);
+        if (failed(r)) {
+            arena_done(&line.arena);
+            return r;
+        }
+    }
+    window->lines[window->count++] = line;
+    return window->count == WINDOW_LINES ? window_flush(window) : OK;
+}
+
+/* Takes whole lines out of the buffer. A last line needs no newline. */
+static result lines_take(struct window *window, struct buf *buf, bool at_end)
+{
+    size_t taken = 0;
+    while (taken < buf->len) {
+        const char *start = buf->ptr + taken, *newline = memchr(start, '\n', buf->len - taken);
+        if (newline == NULL && !at_end)
+            break;
+        size_t len = newline != NULL ? (size_t)(newline - start) : buf->len - taken;
+        struct str line = { start, len };
+        taken += len + (newline != NULL);
+        if (line.len > 0 && line.ptr[line.len - 1] == '\r')
+            line.len--;
+        if (line.len > 0)
+            TRY(window_add(window, line));
+    }
+    buf_consume(buf, taken);
+    return OK;
+}
+
+static result lines_read(struct window *window, struct buf *buf)
+{
+    char *chunk = arena_alloc(&window->call->request->arena, READ_BYTES);
+    for (;;) {
+        size_t len;
+        TRY(http_body_read(window->call->request, chunk, READ_BYTES, &len));
+        if (len > 0 && !buf_append(buf, (struct str){ chunk, len }))
+            return FAIL(E_BODY_SIZE, "send shorter lines", "a line is longer than %zu bytes",
+                        buf->max - READ_BYTES);
+        TRY(lines_take(window, buf, len == 0));
+        if (len == 0)
+            return window_flush(window);
+    }
+}
+
+/* The answer begins before the request ends: what fails after that is said in a last line, and breaks the answer off. */
+result bulk_in(struct api_call *call)
+{
+    struct record_shelf shelf;
+    TRY(api_admit_shelf(call, ACTION_STORE, &shelf));
+    if (!api_media_type_is(http_header(call->request, "content-type"), "application/x-ndjson"))
+        return FAIL(E_MEDIA_TYPE, "send application/x-ndjson",
+                    "the body is not of a type that is taken here");
+    struct window *window = calloc(1, sizeof *window);
+    if (window == NULL)
+        return FAIL(E_MEMORY, "try again later", "no memory for a bulk request");
+    window->call = call;
+    window->shelf = &shelf;
+    window->body_max = api_body_max(call);
+    struct buf buf;
+    buf_init(&buf, window->body_max * 2 + LINE_OVERHEAD_BYTES + READ_BYTES);
+    http_body_allow(call->request, bulk_bytes_max, BULK_WITHIN_MS);
+    http_stream_begin(call->request, 200, &ndjson, 1);
+    result r = lines_read(window, &buf);
+    if (failed(r)) {
+        for (size_t i = 0; i < window->count; i++)
+            arena_done(&window->lines[i].arena);
+        json_t *last = json_object();
+        json_object_set_new(last, "status", json_integer(error_http_status(r.error.code)));
+        json_object_set_new(last, "error", error_json(&r.error));
+        result said = stream_line(call, last);
+        if (failed(said) && said.error.code != E_PEER_GONE)
+            log_failure(LOG_WARNING, &said.error, "request %s: its end could not be said", call->request->id);
+    } else {
+        http_stream_end(call->request);
+    }
+    buf_done(&buf);
+    free(window);
+    return OK;
+}
+
+/* ---- out ---- */
+
+static bool is_json_type(struct str type)
+{
+    struct str base = api_media_type(type);
+    return str_eq_nocase(base, STR("application/json")) ||
+           (base.len > 5 && str_eq_nocase((struct str){ base.ptr + base.len - 5, 5 }, STR("+json")));
+}
+
+/* A line that can be read back by bulk in. JSON goes as it was stored, digits and all, but on one line: outside of
+ * strings a newline is white space, and inside there is none. */
+static result item_write(struct api_call *call, struct arena *arena, const struct record_item *item)
+{
+    char etag[REVISION_ETAG_SIZE];
+    revision_format_etag(item->revision, etag);
+    json_t *value = NULL;
+    bool as_json = is_json_type(item->type) && !failed(json_parse(item->body, JSON_DEPTH_MAX, &value));
+    json_decref(value);
+    json_t *head = json_object();
+    json_object_set_new(head, "key", json_stringn(item->key.ptr, item->key.len));
+    json_object_set_new(head, "etag", json_string(etag));
+    json_object_set_new(head, "content_type", json_stringn(item->type.ptr, item->type.len));
+    if (!as_json)
+        json_object_set_new(head, "value_base64", json_string(encode_base64(arena, item->body).ptr));
+    char *text = json_dumps(head, JSON_COMPACT);
+    json_decref(head);
+    must(text != NULL);
+    struct str parts[4] = { { text, strlen(text) - as_json } };
+    size_t count = 1;
+    if (as_json) {
+        char *body = arena_cstr(arena, item->body);
+        for (size_t i = 0; i < item->body.len; i++)
+            if (body[i] == '\n' || body[i] == '\r')
+                body[i] = ' ';
+        parts[count++] = STR(",\"value\":");
+        parts[count++] = (struct str){ body, item->body.len };
+    }
+    parts[count++] = as_json ? STR("}\n") : STR("\n");
+    result r = OK;
+    for (size_t i = 0; i < count && !failed(r); i++)
+        r = http_stream_write(call->request, parts[i]);
+    free(text);
+    return r;
+}
+
+static result pages_write(struct api_call *call, const struct record_shelf *shelf, struct str prefix,
+                          struct arena *arena, char *after)
+{
+    struct str last = { after, 0 };
+    for (bool more = true; more;) {
+        struct record_page page;
+        TRY(records_page(shelf, arena, prefix, last, PAGE_RECORDS, true, &page));
+        if (!http_answered(call->request))
+            http_stream_begin(call->request, 200, &ndjson, 1);
+        for (size_t i = 0; i < page.count; i++)
+            TRY(item_write(call, arena, &page.items[i]));
+        more = page.more;
+        if (more) {
+            last.len = page.items[page.count - 1].key.len;
+            memcpy(after, page.items[page.count - 1].key.ptr, last.len);
+        }
+        arena_reset(arena);
+    }
+    http_stream_end(call->request);
+    return OK;
+}
+
+result api_bulk_out(struct api_call *call)
+{
+    struct record_shelf shelf;
+    TRY(api_admit_shelf(call, ACTION_EXPORT, &shelf));
+    struct str prefix;
+    TRY(http_query(call->request, "prefix", &prefix));
+    struct arena arena;
+    arena_init(&arena);
+    result r = pages_write(call, &shelf, prefix, &arena, arena_alloc(&call->request->arena, HTTP_KEY_MAX));
+    arena_done(&arena);
+    if (failed(r) && http_answered(call->request)) {
+        if (r.error.code != E_PEER_GONE && r.error.code != E_CANCELLED)
+            log_failure(LOG_WARNING, &r.error, "request %s: an export was broken off", call->request->id);
+        return OK;
+    }
+    return r;
+}

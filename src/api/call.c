@@ -1,0 +1,147 @@
+#include "api/call.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+
+#include <stdlib.h>
+
+enum { JSON_BODY_BYTES = 64 * 1024 };
+
+struct snapshot *snapshot_hold(struct snapshot *snapshot)
+{
+    snapshot->users++;
+    return snapshot;
+}
+
+void snapshot_drop(struct snapshot *snapshot)
+{
+    if (snapshot == NULL || --snapshot->users > 0)
+        return;
+    token_keys_free(snapshot->token_keys);
+    token_signer_free(snapshot->signer);
+    config_free(snapshot->config);
+    free(snapshot);
+}
+
+/* ---- routing ---- */
+
+struct route_target {
+    result (*serve)(struct api_call *call);
+};
+
+enum {
+#define X(method, pattern, function) ROUTE_##function,
+#include "api/routes.def"
+#undef X
+    ROUTE_COUNT
+};
+
+static const struct route_target targets[ROUTE_COUNT] = {
+#define X(method, pattern, function) [ROUTE_##function] = { function },
+#include "api/routes.def"
+#undef X
+};
+
+static const struct http_route routes[ROUTE_COUNT] = {
+#define X(method, pattern, function) [ROUTE_##function] = { method, pattern, &targets[ROUTE_##function] },
+#include "api/routes.def"
+#undef X
+};
+
+struct http_router *gateway_router_new(void)
+{
+    return http_router_new(routes, ROUTE_COUNT);
+}
+
+static result serve(struct api_call *call)
+{
+    result r = http_route(call->gateway->router, call->request, &call->match);
+    call->extra.allow = call->match.allow;
+    TRY(r);
+    const struct route_target *target = call->match.route->target;
+    return target->serve(call);
+}
+
+void gateway_serve(struct http_request *request, void *context)
+{
+    struct gateway *gateway = context;
+    struct api_call call = { .request = request,
+                             .gateway = gateway,
+                             .snapshot = snapshot_hold(gateway->snapshot),
+                             .extra = { .region = gateway->region } };
+    result r = serve(&call);
+    if (failed(r))
+        http_problem(request, &r.error, &call.extra);
+    json_decref(call.members);
+    snapshot_drop(call.snapshot);
+}
+
+/* ---- bodies ---- */
+
+struct str api_media_type(struct str content_type)
+{
+    struct str type = { 0 };
+    return str_cut(&content_type, ';', &type) ? str_trim(type) : type;
+}
+
+bool api_media_type_is(struct str content_type, const char *media_type)
+{
+    return str_eq_nocase(api_media_type(content_type), str_from(media_type));
+}
+
+result api_check_content_type(struct str content_type)
+{
+    size_t slashes = 0;
+    bool visible = content_type.len > 0 && content_type.len <= RECORDS_TYPE_MAX;
+    for (size_t i = 0; i < content_type.len && visible; i++) {
+        visible = content_type.ptr[i] >= ' ' && content_type.ptr[i] <= '~';
+        slashes += content_type.ptr[i] == '/' && slashes == 0;
+    }
+    if (!visible || slashes != 1 || api_media_type(content_type).len < 3)
+        return FAIL(E_MEDIA_TYPE, "send a Content-Type such as \"application/fhir+json\"",
+                    "the record has no well-formed content type");
+    return OK;
+}
+
+result api_read_json(struct api_call *call, const char *const *members, json_t **ret)
+{
+    if (!api_media_type_is(http_header(call->request, "content-type"), "application/json"))
+        return FAIL(E_MEDIA_TYPE, "send a Content-Type of application/json",
+                    "the body is not declared to be JSON");
+    struct str text;
+    TRY(http_body_read_all(call->request, JSON_BODY_BYTES, &text));
+    json_t *value = NULL;
+    TRY(json_parse(text, JSON_DEPTH_MAX, &value));
+    result r = json_is_object(value) ? json_only_members(value, members)
+                                     : FAIL(E_JSON, NULL, "the document is not a JSON object");
+    if (failed(r))
+        json_decref(value);
+    else
+        *ret = value;
+    return r;
+}
+
+/* ---- answers ---- */
+
+static void answer(struct api_call *call, int status, json_t *value, const char *location)
+{
+    must(value != NULL);
+    char *text = json_dumps(value, JSON_COMPACT);
+    json_decref(value);
+    must(text != NULL);
+    const struct http_header headers[] = { { STR("content-type"), STR("application/json") },
+                                           { STR("cache-control"), STR("no-store") },
+                                           { STR("location"), str_from(location) } };
+    http_respond(call->request, status, headers, location == NULL ? 2 : 3, str_from(text));
+    free(text);
+}
+
+void api_answer_json(struct api_call *call, int status, json_t *value)
+{
+    answer(call, status, value, NULL);
+}
+
+void api_answer_created(struct api_call *call, json_t *value, const char *location)
+{
+    answer(call, 201, value, location);
+}

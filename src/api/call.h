@@ -1,0 +1,71 @@
+#pragma once
+/* One request to the API, from its head to its answer; for the files of api alone. A resource's function either answers
+ * and returns OK, or fails, and its failure is answered as a problem with what is in `extra`. */
+#include "api/gateway.h"
+#include "base/json.h"
+#include "http/problem.h"
+#include "policy/policy.h"
+#include "records/records.h"
+
+struct api_call {
+    struct http_request *request;
+    struct gateway *gateway;
+    struct snapshot *snapshot; /* held until the call ends */
+    struct http_match match;
+    struct http_problem_extra extra;
+    struct principal principal;      /* after api_authenticate */
+    struct policy_decision decision; /* after api_decide */
+    const struct data_class *class;  /* after api_decide; NULL for actions that are not about one */
+    struct directory_entry customer; /* after api_admit */
+    struct record_cell *cell;        /* after api_admit */
+    json_t *members;                 /* freed with the call */
+};
+
+/* Every resource's function, by the names of routes.def. */
+#define X(method, pattern, function) result function(struct api_call *call) MUST_USE;
+#include "api/routes.def"
+#undef X
+
+/* ---- who asks, and may they (admit.c) ----
+ * The order is part of P1 and P2: token, the token's region, its customer, policy, and only then whether and where the
+ * customer exists. So no answer tells a principal about a customer that it has no right to. */
+
+/* E_UNAUTHENTICATED, E_TOKEN_EXPIRED; E_WRONG_REGION: a token of another region. */
+result api_authenticate(struct api_call *call) MUST_USE;
+
+/* Asks the policy about `action` in this region. class: empty for actions that are not about one. E_POLICY,
+ * E_CLASS_UNKNOWN. */
+result api_decide(struct api_call *call, enum action action, struct str class) MUST_USE;
+
+/* All of it, for the customer of the path. E_FORBIDDEN: another customer's client. E_CUSTOMER_UNKNOWN, E_WRONG_REGION,
+ * E_CUSTOMER_MOVING; E_REGION_UNKNOWN: the directory names a region or cell that is not configured. */
+result api_admit(struct api_call *call, enum action action, struct str class) MUST_USE;
+
+/* The same for the class of the path, and where its records are. */
+result api_admit_shelf(struct api_call *call, enum action action, struct record_shelf *ret) MUST_USE;
+
+/* The shelf of a customer as such, for statements that are not about a class. */
+struct record_shelf api_shelf(const struct api_call *call);
+
+/* Fails with E_WRONG_REGION, and names the home in `extra`. */
+result api_send_home(struct api_call *call, struct str region) MUST_USE;
+
+/* ---- bodies and answers (call.c) ---- */
+
+/* A JSON object of at most 64 KiB with no members but these. E_MEDIA_TYPE, E_JSON. The caller owns *ret. */
+result api_read_json(struct api_call *call, const char *const *members, json_t **ret) MUST_USE;
+
+struct str api_media_type(struct str content_type); /* without parameters */
+bool api_media_type_is(struct str content_type, const char *media_type);
+/* What may be stored as a record's content type: at most RECORDS_TYPE_MAX visible ASCII bytes and spaces with one slash.
+ * E_MEDIA_TYPE. */
+result api_check_content_type(struct str content_type) MUST_USE;
+
+void api_answer_json(struct api_call *call, int status, json_t *value); /* takes over value */
+void api_answer_created(struct api_call *call, json_t *value,
+                        const char *location); /* 201; takes over value */
+
+/* ---- records ---- */
+size_t api_body_max(const struct api_call *call);    /* bytes of a record of the call's class */
+result api_check_key(struct str key) MUST_USE;       /* a key that came in a body. E_KEY */
+result api_bulk_out(struct api_call *call) MUST_USE; /* a list, with content */

@@ -1,0 +1,86 @@
+/* POST /oauth/token: client credentials (RFC 6749 4.4). Errors are those of RFC 6749 5.2, in its own JSON. */
+#include "api/clients.h"
+#include "auth/credentials.h"
+#include "base/clock.h"
+#include "base/log.h"
+
+static result say_error(struct api_call *call, int status, const char *code, const char *description)
+{
+    json_t *json = json_object();
+    json_object_set_new(json, "error", json_string(code));
+    json_object_set_new(json, "error_description", json_string(description));
+    char *text = json_dumps(json, JSON_COMPACT);
+    json_decref(json);
+    must(text != NULL);
+    const struct http_header headers[] = { { STR("content-type"), STR("application/json") },
+                                           { STR("cache-control"), STR("no-store") },
+                                           { STR("www-authenticate"), STR("Basic realm=\"domicile\"") } };
+    http_respond(call->request, status, headers, status == 401 ? 3 : 2, str_from(text));
+    free(text);
+    return OK;
+}
+
+static result refuse_client(struct api_call *call)
+{
+    call->gateway->counters.clients_refused++;
+    return say_error(call, 401, "invalid_client",
+                     "the client is not known, is disabled, or its secret is wrong");
+}
+
+static result read_form(struct api_call *call, struct token_form **ret)
+{
+    if (!api_media_type_is(http_header(call->request, "content-type"), "application/x-www-form-urlencoded"))
+        return FAIL(E_MEDIA_TYPE, "send application/x-www-form-urlencoded", "the body is not a form");
+    struct str body;
+    TRY(http_body_read_all(call->request, TOKEN_FORM_MAX, &body));
+    *ret = arena_new(&call->request->arena, struct token_form);
+    return token_form_parse(body, *ret);
+}
+
+static result issue(struct api_call *call, const struct client *client)
+{
+    struct principal principal = { .role = client->role };
+    memcpy(principal.client, client->id, sizeof principal.client);
+    memcpy(principal.customer, client->customer, sizeof principal.customer);
+    struct str token;
+    TRY(token_sign(call->snapshot->signer, &principal, clock_wall_ms(), TOKEN_LIFETIME_MAX_S,
+                   &call->request->arena, &token));
+    call->gateway->counters.tokens_issued++;
+    json_t *answer = json_object();
+    json_object_set_new(answer, "access_token", json_stringn(token.ptr, token.len));
+    json_object_set_new(answer, "token_type", json_string("Bearer"));
+    json_object_set_new(answer, "expires_in", json_integer(TOKEN_LIFETIME_MAX_S));
+    api_answer_json(call, 200, answer);
+    return OK;
+}
+
+static result authenticate(struct api_call *call, struct client *ret)
+{
+    struct basic_credentials basic;
+    TRY(basic_parse(http_header(call->request, "authorization"), &basic));
+    const struct client_store store = clients_store(call->gateway);
+    result r = client_authenticate(&call->gateway->gate, &store, (struct str){ basic.id, basic.id_len },
+                                   (struct str){ basic.secret, basic.secret_len }, ret);
+    basic_wipe(&basic);
+    return r;
+}
+
+result oauth_token(struct api_call *call)
+{
+    struct token_form *form;
+    result r = read_form(call, &form);
+    if (r.error.code == E_BODY || r.error.code == E_MEDIA_TYPE)
+        return say_error(call, 400, "invalid_request", r.error.what);
+    TRY(r);
+    if (!str_is(form->grant_type, "client_credentials"))
+        return say_error(call, 400, "unsupported_grant_type", "the one grant type is client_credentials");
+    if (form->scope.ptr != NULL)
+        return say_error(call, 400, "invalid_scope",
+                         "there are no scopes: a client's role says what it may do");
+    struct client client;
+    r = authenticate(call, &client);
+    if (r.error.code == E_CLIENT)
+        return refuse_client(call);
+    TRY(r);
+    return issue(call, &client);
+}

@@ -1,0 +1,178 @@
+#include "records/records.h"
+
+#include "api/call.h"
+#include "base/clock.h"
+#include "seal/record.h"
+
+static result read_if_match(const struct http_request *request, struct record_condition *ret)
+{
+    struct str match = http_header(request, "if-match"), none = http_header(request, "if-none-match");
+    if (match.ptr != NULL && none.ptr != NULL)
+        return FAIL(E_ARGUMENT, "send one of them", "If-Match and If-None-Match do not go together");
+    if (match.ptr != NULL && str_is(match, "*"))
+        ret->if_present = true;
+    else if (match.ptr != NULL && !revision_parse_etag(match, &ret->if_revision))
+        return FAIL(E_PRECONDITION, "send one ETag as it was received", "no record has the ETag of If-Match");
+    if (none.ptr != NULL && !str_is(none, "*"))
+        return FAIL(E_ARGUMENT, "send \"If-None-Match: *\", or If-Match",
+                    "If-None-Match of a write takes only \"*\"");
+    ret->if_absent = none.ptr != NULL;
+    return OK;
+}
+
+static result read_idempotency_key(const struct http_request *request, struct str *ret)
+{
+    *ret = http_header(request, "idempotency-key");
+    if (ret->ptr == NULL)
+        return OK;
+    bool visible = ret->len > 0 && ret->len <= RECORDS_IDEMPOTENCY_MAX;
+    for (size_t i = 0; i < ret->len && visible; i++)
+        visible = ret->ptr[i] > ' ' && ret->ptr[i] <= '~';
+    return visible ? OK
+                   : FAIL(E_ARGUMENT, "send 1 to 128 visible ASCII characters",
+                          "the Idempotency-Key is malformed");
+}
+
+size_t api_body_max(const struct api_call *call)
+{
+    return call->class->max_body_bytes != 0 ? call->class->max_body_bytes
+                                            : call->snapshot->region->limits.max_body_bytes;
+}
+
+/* As the router judges a key of a path. */
+result api_check_key(struct str key)
+{
+    struct str rest = key, segment;
+    if (key.ptr == NULL || key.len == 0 || key.len > HTTP_KEY_MAX)
+        return FAIL(E_KEY, "use 1 to 512 bytes", "the key is missing, empty or too long");
+    if (!str_is_utf8(key) || memchr(key.ptr, '\0', key.len) != NULL)
+        return FAIL(E_KEY, "use UTF-8 without NUL", "the key is not UTF-8, or has a NUL in it");
+    while (str_cut(&rest, '/', &segment))
+        if (str_is(segment, ".") || str_is(segment, ".."))
+            return FAIL(E_KEY, "leave out \".\" and \"..\" between slashes",
+                        "the key has a relative segment");
+    return OK;
+}
+
+result record_put(struct api_call *call)
+{
+    struct record_shelf shelf;
+    TRY(api_admit_shelf(call, ACTION_STORE, &shelf));
+    struct record_write write = { .key = http_parameter(&call->match, "key"),
+                                  .type = http_header(call->request, "content-type") };
+    TRY(api_check_content_type(write.type));
+    TRY(read_if_match(call->request, &write.condition));
+    TRY(read_idempotency_key(call->request, &write.idempotency_key));
+    size_t max = api_body_max(call);
+    http_body_allow(call->request, max, call->snapshot->region->limits.body_within_ms);
+    TRY(http_body_read_all(call->request, max, &write.body));
+    struct record_written written;
+    TRY(records_put(&shelf, &call->request->arena, &write, &written));
+    char etag[REVISION_ETAG_SIZE];
+    revision_format_etag(written.revision, etag);
+    const struct http_header headers[] = { { STR("etag"), str_from(etag) } };
+    http_respond(call->request, written.created ? 201 : 200, headers, 1, (struct str){ 0 });
+    return OK;
+}
+
+result record_get(struct api_call *call)
+{
+    struct record_shelf shelf;
+    TRY(api_admit_shelf(call, ACTION_READ, &shelf));
+    struct record record;
+    TRY(records_get(&shelf, &call->request->arena, http_parameter(&call->match, "key"), &record));
+    char etag[REVISION_ETAG_SIZE];
+    revision_format_etag(record.revision, etag);
+    const struct http_header headers[] = { { STR("etag"), str_from(etag) },
+                                           { STR("cache-control"), STR("private, no-store") },
+                                           { STR("x-content-type-options"), STR("nosniff") },
+                                           { STR("content-type"), record.type } };
+    if (str_is(http_header(call->request, "if-none-match"), etag))
+        http_respond(call->request, 304, headers, 2, (struct str){ 0 });
+    else
+        http_respond(call->request, 200, headers, 4, record.body);
+    return OK;
+}
+
+result record_delete(struct api_call *call)
+{
+    struct record_shelf shelf;
+    TRY(api_admit_shelf(call, ACTION_DELETE, &shelf));
+    struct record_condition condition = { 0 };
+    TRY(read_if_match(call->request, &condition));
+    if (condition.if_absent)
+        return FAIL(E_ARGUMENT, "send If-Match, or no condition",
+                    "If-None-Match makes no sense for a deletion");
+    TRY(records_delete(&shelf, http_parameter(&call->match, "key"), &condition));
+    http_respond(call->request, 204, NULL, 0, (struct str){ 0 });
+    return OK;
+}
+
+/* ---- lists ---- */
+
+static result read_limit(struct api_call *call, size_t *ret)
+{
+    struct str text;
+    uint64_t limit = 100;
+    TRY(http_query(call->request, "limit", &text));
+    if (text.ptr != NULL && (!str_to_u64(text, RECORDS_PAGE_MAX, &limit) || limit == 0))
+        return FAIL(E_ARGUMENT, "send a number from 1 to 1000", "the limit is not a number from 1 to 1000");
+    *ret = (size_t)limit;
+    return OK;
+}
+
+static result read_key_parameter(struct api_call *call, const char *name, struct str *ret)
+{
+    TRY(http_query(call->request, name, ret));
+    if (ret->len > RECORD_KEY_MAX)
+        return FAIL(E_ARGUMENT, "send at most 512 bytes", "the parameter \"%s\" is longer than a key", name);
+    if (ret->ptr == NULL)
+        *ret = (struct str){ "", 0 };
+    return OK;
+}
+
+static bool wants_ndjson(const struct http_request *request)
+{
+    struct str accept = http_header(request, "accept"), part;
+    while (str_cut(&accept, ',', &part))
+        if (api_media_type_is(str_trim(part), "application/x-ndjson"))
+            return true;
+    return false;
+}
+
+static json_t *item_json(const struct record_item *item)
+{
+    char etag[REVISION_ETAG_SIZE], written[CLOCK_TEXT_SIZE];
+    revision_format_etag(item->revision, etag);
+    clock_format(item->written_ms, written);
+    json_t *json = json_object();
+    json_object_set_new(json, "key", json_stringn(item->key.ptr, item->key.len));
+    json_object_set_new(json, "etag", json_string(etag));
+    json_object_set_new(json, "stored_bytes", json_integer((json_int_t)item->stored_bytes));
+    json_object_set_new(json, "written_at", json_string(written));
+    return json;
+}
+
+result record_list(struct api_call *call)
+{
+    if (wants_ndjson(call->request))
+        return api_bulk_out(call);
+    struct record_shelf shelf;
+    TRY(api_admit_shelf(call, ACTION_LIST, &shelf));
+    struct str prefix, after;
+    size_t limit;
+    TRY(read_key_parameter(call, "prefix", &prefix));
+    TRY(read_key_parameter(call, "after", &after));
+    TRY(read_limit(call, &limit));
+    struct record_page page;
+    TRY(records_page(&shelf, &call->request->arena, prefix, after, limit, false, &page));
+    json_t *records = json_array();
+    for (size_t i = 0; i < page.count; i++)
+        json_array_append_new(records, item_json(&page.items[i]));
+    struct str last = page.more ? page.items[page.count - 1].key : (struct str){ 0 };
+    json_t *answer = json_object();
+    json_object_set_new(answer, "records", records);
+    json_object_set_new(answer, "next", page.more ? json_stringn(last.ptr, last.len) : json_null());
+    api_answer_json(call, 200, answer);
+    return OK;
+}

@@ -1,0 +1,188 @@
+/* How the gateway is: for load balancers, and for Prometheus. None of it names a customer, and none of it needs a token. */
+#include "api/call.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "loop/loop.h"
+
+#include <sys/resource.h>
+
+static const struct http_header plain_text = { { "content-type", 12 }, { "text/plain; charset=utf-8", 25 } };
+
+result health_show(struct api_call *call)
+{
+    http_respond(call->request, 200, &plain_text, 1, STR("ok\n"));
+    return OK;
+}
+
+/* ---- readiness ---- */
+
+static json_t *check_json(const char *name, bool ok, const char *detail, int64_t since_ms)
+{
+    json_t *json = json_object();
+    json_object_set_new(json, "name", json_string(name));
+    json_object_set_new(json, "ok", json_boolean(ok));
+    json_object_set_new(json, "detail", json_string(detail));
+    if (since_ms != 0) {
+        char since[CLOCK_TEXT_SIZE];
+        clock_format(since_ms, since);
+        json_object_set_new(json, "since", json_string(since));
+    }
+    return json;
+}
+
+/* A lost directory does not take the gateway out of service: it goes on for the customers it knows, and says so. */
+result ready_show(struct api_call *call)
+{
+    const struct gateway *gateway = call->gateway;
+    struct directory_health directory = directory_replica_health(gateway->replica);
+    json_t *checks = json_array();
+    json_array_append_new(
+        checks, check_json("directory", directory.ok,
+                           directory.ok ? "followed" : "lost: only the customers known here are served",
+                           directory.since_ms));
+    bool serving = !gateway->draining;
+    for (size_t i = 0; i < gateway->store.cell_count; i++) {
+        bool up = pg_pool_healthy(gateway->store.cells[i].pool);
+        serving = serving && up;
+        const char *name = arena_printf(&call->request->arena, "cell %s", gateway->store.cells[i].name);
+        json_array_append_new(checks, check_json(name, up, up ? "connected" : "not connected", 0));
+    }
+    if (gateway->draining)
+        json_array_append_new(checks, check_json("draining", false, "the gateway is stopping", 0));
+    json_t *answer = json_object();
+    json_object_set_new(answer, "status",
+                        json_string(!serving       ? "unavailable"
+                                    : directory.ok ? "ready"
+                                                   : "degraded"));
+    json_object_set_new(answer, "region", json_string(gateway->region));
+    json_object_set_new(answer, "checks", checks);
+    api_answer_json(call, serving ? 200 : 503, answer);
+    return OK;
+}
+
+/* ---- metrics: Prometheus text format 0.0.4 ---- */
+
+static const char *gauge_or_counter(bool counter)
+{
+    return counter ? "counter" : "gauge";
+}
+
+static void family(struct buf *out, const char *name, bool counter, const char *help)
+{
+    must(buf_printf(out, "# HELP domicile_%s %s\n# TYPE domicile_%s %s\n", name, help, name,
+                    gauge_or_counter(counter)));
+}
+
+static void metric(struct buf *out, const char *name, bool counter, const char *help, double value)
+{
+    family(out, name, counter, help);
+    must(buf_printf(out, "domicile_%s %.17g\n", name, value));
+}
+
+static void http_metrics(struct buf *out, const struct http_stats *stats)
+{
+    static const char *const protocols[] = { "1.1", "2" };
+    family(out, "http_requests_total", true, "Requests answered, by protocol and class of status.");
+    for (size_t protocol = 0; protocol < 2; protocol++)
+        for (size_t class = 1; class < 6; class ++)
+            must(buf_printf(out, "domicile_http_requests_total{protocol=\"%s\",status=\"%zuxx\"} %llu\n",
+                            protocols[protocol], class,
+                            (unsigned long long)stats->requests[protocol][class]));
+    metric(out, "http_connections", false, "Open connections.", (double)stats->connections);
+    metric(out, "http_requests_in_flight", false, "Requests being served.",
+           (double)stats->requests_in_flight);
+    metric(out, "http_connections_accepted_total", true, "Connections accepted.",
+           (double)stats->connections_accepted);
+    metric(out, "http_connections_refused_total", true, "Connections over the limit.",
+           (double)stats->connections_refused);
+    metric(out, "tls_handshakes_failed_total", true, "TLS handshakes that failed.",
+           (double)stats->handshakes_failed);
+    metric(out, "http_heads_refused_total", true, "Request heads refused.", (double)stats->heads_refused);
+    metric(out, "http_answers_broken_off_total", true, "Answers that the peer did not take whole.",
+           (double)stats->answers_broken_off);
+    metric(out, "http_received_bytes_total", true, "Bytes received on the wire.",
+           (double)stats->bytes_received);
+    metric(out, "http_sent_bytes_total", true, "Bytes sent on the wire.", (double)stats->bytes_sent);
+}
+
+static void gateway_metrics(struct buf *out, const struct gateway *gateway)
+{
+    const struct gateway_counters *counters = &gateway->counters;
+    metric(out, "tokens_issued_total", true, "Access tokens issued.", (double)counters->tokens_issued);
+    metric(out, "clients_refused_total", true, "Client credentials refused.",
+           (double)counters->clients_refused);
+    metric(out, "tokens_refused_total", true, "Access tokens refused.", (double)counters->tokens_refused);
+    metric(out, "policy_denials_total", true, "Requests that the policy refused.",
+           (double)counters->policy_denials);
+    metric(out, "wrong_region_total", true, "Requests sent home to another region.",
+           (double)counters->wrong_region);
+    metric(out, "customers_unknown_total", true, "Requests for customers that are not known.",
+           (double)counters->customers_unknown);
+    metric(out, "alarms_total", true, "Records and keys that did not open.", (double)counters->alarms);
+    metric(out, "class_keys", false, "Class keys held in clear in locked memory.",
+           (double)keyring_count(gateway->store.keyring));
+    struct directory_health directory = directory_replica_health(gateway->replica);
+    metric(out, "directory_up", false, "1 while the directory is followed.", directory.ok);
+    metric(out, "directory_customers", false, "Customers known here.", (double)directory.customers);
+}
+
+static void cell_metrics(struct buf *out, const struct record_store *store)
+{
+    static const struct {
+        const char *name, *help;
+        bool counter;
+    } families[] = {
+        { "cell_connections_up", "Connections to the cell's primary.", false },
+        { "cell_calls_queued", "Calls that wait to be sent.", false },
+        { "cell_calls_in_flight", "Calls that wait for an answer.", false },
+        { "cell_statements_total", "Statements sent.", true },
+        { "cell_batches_total", "Batches sent, each with one commit.", true },
+        { "cell_batches_undone_total", "Batches undone because one statement failed.", true },
+        { "cell_connections_lost_total", "Connections lost.", true },
+        { "cell_calls_refused_total", "Calls refused because the queue was full.", true },
+        { "cell_calls_late_total", "Calls that passed their deadline.", true },
+    };
+    for (size_t i = 0; i < sizeof families / sizeof families[0]; i++) {
+        family(out, families[i].name, families[i].counter, families[i].help);
+        for (size_t j = 0; j < store->cell_count; j++) {
+            struct pg_pool_stats stats = pg_pool_stats(store->cells[j].pool);
+            const uint64_t values[] = { stats.connections_up, stats.queued,  stats.in_flight,
+                                        stats.statements,     stats.batches, stats.batches_undone,
+                                        stats.losses,         stats.busy,    stats.late };
+            must(buf_printf(out, "domicile_%s{cell=\"%s\"} %llu\n", families[i].name, store->cells[j].name,
+                            (unsigned long long)values[i]));
+        }
+    }
+}
+
+static void process_metrics(struct buf *out, const struct gateway *gateway)
+{
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    double cpu = (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+                 (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
+    metric(out, "process_cpu_seconds_total", true, "User and system CPU time.", cpu);
+    metric(out, "process_start_time_seconds", false, "When the process started, since the Unix epoch.",
+           (double)gateway->started_ms / 1e3);
+    struct loop_stats loop = loop_stats();
+    metric(out, "fibers", false, "Fibers alive.", (double)loop.fibers_alive);
+    metric(out, "fiber_stacks", false, "Stacks mapped.", (double)loop.stacks_mapped);
+    family(out, "build", false, "The version that runs.");
+    must(buf_printf(out, "domicile_build{version=\"%s\",region=\"%s\"} 1\n", DOMICILE_VERSION,
+                    gateway->region));
+}
+
+result metrics_show(struct api_call *call)
+{
+    static const struct http_header type = { { "content-type", 12 },
+                                             { "text/plain; version=0.0.4; charset=utf-8", 40 } };
+    struct buf out;
+    buf_init(&out, 1024 * 1024);
+    http_metrics(&out, http_server_stats(call->gateway->server));
+    gateway_metrics(&out, call->gateway);
+    cell_metrics(&out, &call->gateway->store);
+    process_metrics(&out, call->gateway);
+    http_respond(call->request, 200, &type, 1, buf_str(&out));
+    buf_done(&out);
+    return OK;
+}

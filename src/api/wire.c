@@ -1,0 +1,334 @@
+#include "api/wire.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "cell/migrate.h"
+#include "directory/sqlite.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+enum {
+    KEYS_MAX = 20000,
+    KEY_LIFETIME_MS = 5 * 60 * 1000,
+    TOKENS_MAX = 16384,
+    HASHES_AT_ONCE = 2,
+    HASHES_WAITING = 64
+};
+
+/* ---- the configuration ---- */
+
+struct load {
+    const char *dir, *region_name;
+    struct snapshot *snapshot;
+    result outcome;
+};
+
+static void log_config_errors(const struct config_errors *errors)
+{
+    for (size_t i = 0; i < errors->count; i++)
+        log_event(LOG_ERROR, "%s:%d: %s: %s", errors->items[i].file, errors->items[i].line,
+                  errors->items[i].what, errors->items[i].hint == NULL ? "" : errors->items[i].hint);
+    if (errors->dropped > 0)
+        log_event(LOG_ERROR, "and %zu more", errors->dropped);
+}
+
+static result load_token_keys(const struct config *config, struct token_keys *keys)
+{
+    for (size_t i = 0; i < config->region_count; i++) {
+        const struct region *region = &config->regions[i];
+        TRY(token_keys_add_file(keys, region->name, region->token.public_key));
+        for (size_t j = 0; j < region->token.accepted.count; j++)
+            TRY(token_keys_add_file(keys, region->name, region->token.accepted.items[j].text.ptr));
+    }
+    return OK;
+}
+
+static result load_into(struct load *load, struct snapshot *snapshot, struct config_errors *errors)
+{
+    TRY(config_load(load->dir, &snapshot->config, errors));
+    snapshot->region = config_find_region(snapshot->config, str_from(load->region_name));
+    if (snapshot->region == NULL)
+        return FAIL(E_REGION_UNKNOWN, "name one of the regions of DIR/regions/ with --region",
+                    "the region \"%s\" is not configured", load->region_name);
+    TRY(config_check_files(snapshot->config, snapshot->region, errors));
+    TRY(token_signer_new(&snapshot->signer, snapshot->region->name, snapshot->region->token.private_key));
+    TRY(token_keys_new(&snapshot->token_keys));
+    return load_token_keys(snapshot->config, snapshot->token_keys);
+}
+
+static void load_run(void *arg)
+{
+    struct load *load = arg;
+    struct config_errors errors;
+    config_errors_init(&errors);
+    struct snapshot *snapshot = calloc(1, sizeof *snapshot);
+    must(snapshot != NULL);
+    snapshot->users = 1;
+    load->outcome = load_into(load, snapshot, &errors);
+    if (failed(load->outcome)) {
+        log_config_errors(&errors);
+        snapshot_drop(snapshot);
+    } else {
+        load->snapshot = snapshot;
+    }
+    config_errors_done(&errors);
+}
+
+static result snapshot_load(const char *dir, const char *region_name, struct snapshot **ret)
+{
+    struct load load = { .dir = dir, .region_name = region_name };
+    TRY(fiber_offload(load_run, &load));
+    TRY(load.outcome);
+    *ret = load.snapshot;
+    return OK;
+}
+
+static void use_log_level(const struct config *config)
+{
+    static const char *const levels[] = { "debug", "info", "warning", "error" };
+    for (size_t i = 0; i < sizeof levels / sizeof levels[0]; i++)
+        if (strcmp(config->log_level, levels[i]) == 0)
+            log_set_level((enum log_level)i);
+}
+
+/* ---- keys ---- */
+
+struct root_load {
+    const struct region *region;
+    struct root_key *root;
+    result outcome;
+};
+
+static void root_load_run(void *arg)
+{
+    struct root_load *load = arg;
+    const struct region *region = load->region;
+    if (region->root_key.file != NULL) {
+        load->outcome = rootkey_load_file(region->root_key.file, load->root);
+        return;
+    }
+    size_t count = region->root_key.command.count;
+    char **argv = calloc(count + 1, sizeof *argv);
+    must(argv != NULL);
+    for (size_t i = 0; i < count; i++)
+        argv[i] = (char *)region->root_key.command.items[i].text.ptr;
+    load->outcome = rootkey_load_command(argv, region->root_key.command_within_ms, load->root);
+    free(argv);
+}
+
+static result root_load(const struct region *region, struct root_key *root)
+{
+    struct root_load load = { .region = region, .root = root };
+    TRY(fiber_offload(root_load_run, &load));
+    return load.outcome;
+}
+
+static void on_alarm(void *context, struct str customer, struct str class, struct str key)
+{
+    struct gateway *gateway = context;
+    gateway->counters.alarms++;
+    log_event(LOG_ALARM,
+              key.len > 0 ? "a record of customer \"%.*s\", class \"%.*s\" does not open: key of %zu bytes"
+                          : "a class key of customer \"%.*s\", class \"%.*s\" does not open%.0zu",
+              STR_ARG(customer), STR_ARG(class), key.len);
+}
+
+/* ---- cells ---- */
+
+static result on_connected(struct pg_conn *conn, void *context)
+{
+    struct record_cell *cell = context;
+    return cell_check(conn, cell->region, cell->name, &cell->epoch);
+}
+
+static void on_changed(void *context, size_t connection, const struct error *why)
+{
+    const struct record_cell *cell = context;
+    if (why == NULL)
+        log_event(LOG_INFO, "cell \"%s\": connection %zu is up", cell->name, connection);
+    else if (why->code == E_REGION_STAMP)
+        log_failure(LOG_ALARM, why, "cell \"%s\": connection %zu is refused", cell->name, connection);
+    else
+        log_failure(LOG_WARNING, why, "cell \"%s\": connection %zu is down", cell->name, connection);
+}
+
+static result cell_open(struct gateway_process *process, const struct cell *cell, size_t index)
+{
+    struct record_cell *opened = &process->cells[index];
+    struct pg_connect_options *connect = &process->connects[index];
+    *connect = (struct pg_connect_options){ .host = cell->primary->address,
+                                            .port = (uint16_t)cell->primary->port,
+                                            .database = cell->database,
+                                            .user = "domicile_gateway",
+                                            .certificate = cell->gateway.certificate,
+                                            .private_key = cell->gateway.private_key,
+                                            .ca = cell->ca,
+                                            .application_name = "domiciled",
+                                            .connect_within_ms = cell->pool.connect_within_ms,
+                                            .statement_within_ms = cell->pool.statement_within_ms };
+    opened->name = cell->name.ptr;
+    opened->region = process->gateway.region;
+    opened->connect = connect;
+    const struct pg_pool_options options = { .connect = *connect,
+                                             .statements = statements,
+                                             .statement_count = STATEMENT_COUNT,
+                                             .connections = cell->pool.connections,
+                                             .queue_max = cell->pool.queue_max,
+                                             .statement_within_ms = cell->pool.statement_within_ms,
+                                             .check = on_connected,
+                                             .changed = on_changed,
+                                             .context = opened };
+    return pg_pool_new(&options, &opened->pool);
+}
+
+static result cells_open(struct gateway_process *process, const struct region *region)
+{
+    struct record_store *store = &process->gateway.store;
+    process->cells = calloc(region->cell_count, sizeof *process->cells);
+    process->connects = calloc(region->cell_count, sizeof *process->connects);
+    must(process->cells != NULL && process->connects != NULL);
+    store->cells = process->cells;
+    for (size_t i = 0; i < region->cell_count; i++) {
+        TRY(cell_open(process, &region->cells[i], i));
+        store->cell_count++;
+    }
+    return OK;
+}
+
+/* ---- the server ---- */
+
+static result server_open(struct gateway *gateway)
+{
+    const struct region *region = gateway->snapshot->region;
+    const struct region_limits *limits = &region->limits;
+    struct http_server_options options = {
+        .reuse_port = true,
+        .certificate_file = region->tls.certificate,
+        .key_file = region->tls.private_key,
+        .limits = { .head_bytes = limits->max_head_bytes,
+                    .headers = limits->max_headers,
+                    .body_bytes = limits->max_body_bytes,
+                    .connections = limits->max_connections,
+                    .streams_per_connection = limits->max_streams,
+                    .requests_per_connection = limits->max_requests_per_connection,
+                    .handshake_within_ms = limits->handshake_within_ms,
+                    .head_within_ms = limits->head_within_ms,
+                    .body_within_ms = limits->body_within_ms,
+                    .idle_ms = limits->idle_ms,
+                    .stall_ms = limits->stall_ms },
+        .on_request = gateway_serve,
+        .context = gateway,
+    };
+    if (region->listen_count > HTTP_LISTENERS_MAX)
+        return FAIL(E_CONFIG, "listen on fewer addresses",
+                    "the region \"%s\" listens on more than %d addresses", gateway->region,
+                    HTTP_LISTENERS_MAX);
+    for (size_t i = 0; i < region->listen_count; i++)
+        options.listeners[options.listener_count++] =
+            (struct http_listener){ region->listen[i].address, (uint16_t)region->listen[i].port,
+                                    !region->listen[i].tls };
+    TRY(http_server_new(&gateway->server, &options));
+    for (size_t i = 0; i < region->listen_count; i++)
+        log_event(LOG_INFO, "region \"%s\" is served at %s port %u", gateway->region,
+                  region->listen[i].address, (unsigned)region->listen[i].port);
+    return OK;
+}
+
+/* ---- start, reload, stop ---- */
+
+static result start(struct gateway_process *process)
+{
+    struct gateway *gateway = &process->gateway;
+    TRY(snapshot_load(process->config_dir, gateway->region, &gateway->snapshot));
+    const struct region *region = gateway->snapshot->region;
+    use_log_level(gateway->snapshot->config);
+    log_event(LOG_INFO, "region \"%s\", configuration %.12s, version " DOMICILE_VERSION, gateway->region,
+              gateway->snapshot->config->digest);
+    TRY(root_load(region, &process->root));
+    TRY(keyring_new(&gateway->store.keyring, KEYS_MAX, KEY_LIFETIME_MS));
+    client_gate_init(&gateway->gate, HASHES_AT_ONCE, HASHES_WAITING);
+    TRY(token_cache_new(&gateway->token_cache, TOKENS_MAX));
+    TRY(cells_open(process, region));
+    TRY(directory_open_sqlite(gateway->snapshot->config->directory_path, &gateway->directory));
+    TRY(directory_replica_start(&gateway->replica, gateway->directory, &process->follower));
+    gateway->router = gateway_router_new();
+    TRY(fiber_spawn(&process->background, "reseal", gateway_reseal, gateway));
+    TRY(fiber_spawn(&process->background, "sweep", gateway_sweep, gateway));
+    return server_open(gateway);
+}
+
+result gateway_start(struct gateway_process *process, const char *config_dir, const char *region_name)
+{
+    *process = (struct gateway_process){ .config_dir = config_dir };
+    process->gateway = (struct gateway){ .region = region_name,
+                                         .started_ms = clock_wall_ms(),
+                                         .store = { .region = str_from(region_name),
+                                                    .root = &process->root,
+                                                    .alarm = on_alarm,
+                                                    .alarm_context = &process->gateway } };
+    result r = start(process);
+    if (failed(r))
+        gateway_stop(process);
+    return r;
+}
+
+static void log_changes(const struct config_changes *changes)
+{
+    for (size_t i = 0; i < changes->count; i++)
+        log_event(changes->items[i].restart ? LOG_WARNING : LOG_INFO, "%s%s", changes->items[i].what,
+                  changes->items[i].restart ? " (when the gateway is started again)" : "");
+    if (changes->count == 0)
+        log_event(LOG_INFO, "the configuration has not changed");
+}
+
+result gateway_reload(struct gateway_process *process)
+{
+    struct gateway *gateway = &process->gateway;
+    struct snapshot *fresh = NULL;
+    TRY(snapshot_load(process->config_dir, gateway->region, &fresh));
+    struct arena arena;
+    struct config_changes changes;
+    arena_init(&arena);
+    result r = config_compare(gateway->snapshot->config, fresh->config, &arena, &changes);
+    if (!failed(r) && fresh->region->tls.certificate != NULL)
+        r = http_server_reload_tls(gateway->server);
+    if (failed(r)) {
+        snapshot_drop(fresh);
+    } else {
+        struct snapshot *old = gateway->snapshot;
+        gateway->snapshot = fresh;
+        token_cache_clear(gateway->token_cache);
+        snapshot_drop(old);
+        use_log_level(fresh->config);
+        log_changes(&changes);
+        log_event(LOG_INFO, "configuration %.12s is in use", fresh->config->digest);
+    }
+    arena_done(&arena);
+    return r;
+}
+
+void gateway_stop(struct gateway_process *process)
+{
+    struct gateway *gateway = &process->gateway;
+    gateway->draining = true;
+    if (gateway->server != NULL) {
+        result drained = http_server_drain(gateway->server, gateway->snapshot->region->limits.drain_ms);
+        if (failed(drained))
+            log_failure(LOG_WARNING, &drained.error, "some requests were cut off");
+        http_server_free(gateway->server);
+    }
+    scope_end(&process->background);
+    scope_end(&process->follower);
+    directory_replica_free(gateway->replica);
+    directory_free(gateway->directory);
+    for (size_t i = 0; i < gateway->store.cell_count; i++)
+        pg_pool_free(process->cells[i].pool);
+    free(process->cells);
+    free(process->connects);
+    http_router_free(gateway->router);
+    token_cache_free(gateway->token_cache);
+    keyring_free(gateway->store.keyring);
+    rootkey_free(&process->root);
+    snapshot_drop(gateway->snapshot);
+}

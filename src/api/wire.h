@@ -1,0 +1,27 @@
+#pragma once
+/* Builds a gateway out of a configuration, and takes it down. */
+#include "api/gateway.h"
+#include "loop/fiber.h"
+
+/* Everything that is of one process: made by gateway_start, in order; undone by gateway_stop, in the reverse order. */
+struct gateway_process {
+    struct gateway gateway;
+    const char *config_dir;
+    struct root_key root;
+    struct record_cell *cells;
+    struct pg_connect_options *connects;
+    struct scope follower;   /* the directory's replica */
+    struct scope background; /* sealing anew, sweeping */
+};
+
+/* Waits. Listens when it returns; the cells connect behind. On failure everything is undone. region_name and config_dir
+ * outlive the process. */
+result gateway_start(struct gateway_process *process, const char *config_dir, const char *region_name)
+    MUST_USE;
+
+/* Reads the configuration, the certificate and the token keys again: all of it is used from now on, or none. Says what
+ * changed in the log. Waits. */
+result gateway_reload(struct gateway_process *process) MUST_USE;
+
+/* Lets requests in flight end within the region's drain_ms, then stops. Waits. */
+void gateway_stop(struct gateway_process *process);

@@ -1,0 +1,129 @@
+/* domiciled: the gateway of one region. Reads the configuration, wires, runs. */
+#include "api/wire.h"
+#include "base/log.h"
+
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+struct invocation {
+    const char *config_dir, *region;
+    result outcome;
+};
+
+static void print_help(FILE *out)
+{
+    fputs("Usage: domiciled --config DIR --region REGION\n"
+          "\n"
+          "Serves the API of one region: see domiciled(8).\n"
+          "\n"
+          "  -c, --config DIR     the configuration: DIR/regions/*.cfg and DIR/policies/*.cfg\n"
+          "  -r, --region REGION  the region to serve\n"
+          "      --routes         print the API's methods and paths, and end\n"
+          "  -h, --help           print this, and end\n"
+          "  -V, --version        print the version, and end\n"
+          "\n"
+          "SIGHUP reads the configuration and the certificates again; SIGTERM ends after the requests in "
+          "flight.\n",
+          out);
+}
+
+static void print_routes(void)
+{
+#define X(method, pattern, function) printf("%s %s\n", http_method_name(method), pattern);
+#include "api/routes.def"
+#undef X
+}
+
+/* No core file: cleartext and keys are in memory. As many descriptors as we may have: each is a client. */
+static void limit_process(void)
+{
+    const struct rlimit no_core = { 0, 0 };
+    must(setrlimit(RLIMIT_CORE, &no_core) == 0);
+    must(prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0);
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+        files.rlim_cur = files.rlim_max;
+        if (setrlimit(RLIMIT_NOFILE, &files) != 0)
+            log_event(LOG_WARNING, "the limit on open files stays as it is");
+    }
+    signal(SIGPIPE, SIG_IGN);
+    umask(0027);
+}
+
+static void run(void *arg)
+{
+    static const int signals[] = { SIGHUP, SIGTERM, SIGINT };
+    struct invocation *invocation = arg;
+    static struct gateway_process process;
+    struct signal_watch *watch;
+    invocation->outcome = signal_watch_new(signals, sizeof signals / sizeof signals[0], &watch);
+    if (failed(invocation->outcome))
+        return;
+    invocation->outcome = gateway_start(&process, invocation->config_dir, invocation->region);
+    if (failed(invocation->outcome)) {
+        signal_watch_free(watch);
+        return;
+    }
+    for (;;) {
+        int caught;
+        result r = signal_watch_wait(watch, &caught);
+        must(!failed(r));
+        if (caught != SIGHUP)
+            break;
+        r = gateway_reload(&process);
+        if (failed(r))
+            log_failure(LOG_ERROR, &r.error, "the configuration in use stays as it is");
+    }
+    signal_watch_free(watch); /* so that a second SIGTERM does not wait */
+    log_event(LOG_INFO, "stopping");
+    gateway_stop(&process);
+    log_event(LOG_INFO, "stopped");
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option options[] = {
+        { "config", required_argument, NULL, 'c' }, { "region", required_argument, NULL, 'r' },
+        { "routes", no_argument, NULL, 'R' },       { "help", no_argument, NULL, 'h' },
+        { "version", no_argument, NULL, 'V' },      { NULL, 0, NULL, 0 },
+    };
+    struct invocation invocation = { .outcome = OK };
+    for (int option; (option = getopt_long(argc, argv, "c:r:hV", options, NULL)) != -1;) {
+        switch (option) {
+        case 'c':
+            invocation.config_dir = optarg;
+            break;
+        case 'r':
+            invocation.region = optarg;
+            break;
+        case 'R':
+            print_routes();
+            return EXIT_SUCCESS;
+        case 'h':
+            print_help(stdout);
+            return EXIT_SUCCESS;
+        case 'V':
+            puts("domiciled " DOMICILE_VERSION);
+            return EXIT_SUCCESS;
+        default:
+            print_help(stderr);
+            return error_exit_status(E_ARGUMENT);
+        }
+    }
+    if (invocation.config_dir == NULL || invocation.region == NULL || optind != argc) {
+        print_help(stderr);
+        return error_exit_status(E_ARGUMENT);
+    }
+    limit_process();
+    result r = loop_run(run, &invocation);
+    if (!failed(r))
+        r = invocation.outcome;
+    if (failed(r))
+        log_failure(LOG_ERROR, &r.error, "the gateway of \"%s\" cannot run", invocation.region);
+    return failed(r) ? error_exit_status(r.error.code) : EXIT_SUCCESS;
+}

@@ -1,0 +1,334 @@
+#include "records/records.h"
+
+#include "base/clock.h"
+#include "records/internal.h"
+#include "records/keys.h"
+#include "seal/record.h"
+
+#include <openssl/evp.h>
+
+enum { ATTEMPTS = 5, DIGEST_BYTES = 32, PAGE_BYTES = 1024 * 1024 };
+
+/* Microseconds between PostgreSQL's epoch (2000-01-01) and Unix's. */
+static const int64_t POSTGRES_EPOCH_US = INT64_C(946684800000000);
+
+static uint64_t fnv1a(uint64_t hash, struct str s)
+{
+    for (size_t i = 0; i < s.len; i++)
+        hash = (hash ^ (unsigned char)s.ptr[i]) * UINT64_C(0x100000001b3);
+    return hash;
+}
+
+/* What functions that return rows raise, where others answer with an outcome. */
+static result raised_error(const struct record_shelf *shelf, const char *sqlstate, result raised)
+{
+    static const struct {
+        char sqlstate[6];
+        struct str outcome;
+    } known[] = { { "DM001", { "region", 6 } },
+                  { "DM002", { "epoch", 5 } },
+                  { "DM003", { "customer", 8 } },
+                  { "DM004", { "bounds", 6 } } };
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+        if (strcmp(sqlstate, known[i].sqlstate) == 0)
+            return record_outcome_error(shelf, known[i].outcome);
+    return raised;
+}
+
+result record_call(const struct record_shelf *shelf, enum statement statement, struct str key,
+                   const struct pg_value *params, size_t count, struct pg_reply *reply)
+{
+    uint64_t shard = fnv1a(fnv1a(UINT64_C(0xcbf29ce484222325), shelf->customer), key);
+    result r = pg_pool_call(shelf->cell->pool, statement, shard ^ shard >> 32, params, count, reply);
+    return r.error.code == E_SQL ? raised_error(shelf, reply->sqlstate, r) : r;
+}
+
+void record_shelf_params(const struct record_shelf *shelf, struct pg_value params[SHELF_PARAMS])
+{
+    params[0] = pg_text(shelf->store->region);
+    params[1] = pg_int8(shelf->epoch);
+    params[2] = pg_text(shelf->customer);
+    params[3] = pg_text(shelf->class);
+}
+
+void record_actor_params(const struct record_shelf *shelf, struct pg_value params[ACTOR_PARAMS])
+{
+    params[0] = pg_text(shelf->actor.client);
+    params[1] = pg_text(shelf->actor.role);
+    params[2] = pg_text(shelf->actor.rule);
+    params[3] = pg_text(shelf->actor.request);
+}
+
+/* ---- content ---- */
+
+static struct str content_pack(struct arena *arena, struct str type, struct str body)
+{
+    must(type.len <= RECORDS_TYPE_MAX);
+    char *packed = arena_alloc(arena, 1 + type.len + body.len);
+    packed[0] = (char)(unsigned char)type.len;
+    if (type.len > 0)
+        memcpy(packed + 1, type.ptr, type.len);
+    if (body.len > 0)
+        memcpy(packed + 1 + type.len, body.ptr, body.len);
+    return (struct str){ packed, 1 + type.len + body.len };
+}
+
+static bool content_unpack(struct str packed, struct str *ret_type, struct str *ret_body)
+{
+    size_t type_len = packed.len > 0 ? (unsigned char)packed.ptr[0] : 0;
+    if (packed.len < 1 + type_len)
+        return false;
+    *ret_type = (struct str){ packed.ptr + 1, type_len };
+    *ret_body = (struct str){ packed.ptr + 1 + type_len, packed.len - 1 - type_len };
+    return true;
+}
+
+static struct record_place place_of(const struct record_shelf *shelf, struct str key, int64_t revision)
+{
+    return (struct record_place){ shelf->store->region, shelf->customer, shelf->class, key, revision };
+}
+
+/* One error whatever is wrong: who can write into the cell learns nothing from the answer. */
+static result unopened(const struct record_shelf *shelf, struct str key)
+{
+    shelf->store->alarm(shelf->store->alarm_context, shelf->customer, shelf->class, key);
+    return FAIL(E_SEAL, "look for who changed the cell's tables, and restore the record",
+                "a record does not open");
+}
+
+result record_sealed_open(const struct record_shelf *shelf, struct arena *arena, struct str key,
+                          int64_t revision, uint32_t key_version, struct str payload, struct str *ret)
+{
+    uint32_t named = 0;
+    if (failed(record_key_version(payload, &named)) || named != key_version)
+        return unopened(shelf, key);
+    const struct class_key *class_key;
+    result r = record_key_version_get(shelf, key_version, &class_key);
+    if (r.error.code == E_SEAL || r.error.code == E_KEY_VERSION_UNKNOWN)
+        return unopened(shelf, key);
+    TRY(r);
+    struct record_place place = place_of(shelf, key, revision);
+    char *plain = arena_alloc(arena, record_plaintext_size(payload.len));
+    size_t plain_len;
+    if (failed(record_open(class_key, &place, payload, (uint8_t *)plain, &plain_len)))
+        return unopened(shelf, key);
+    *ret = (struct str){ plain, plain_len };
+    return OK;
+}
+
+result record_content_open(const struct record_shelf *shelf, struct arena *arena, struct str key,
+                           int64_t revision, uint32_t key_version, struct str payload, struct str *ret_type,
+                           struct str *ret_body)
+{
+    /* A clear row in a sealed class was put there by somebody else. */
+    if (shelf->sealed && key_version == 0)
+        return unopened(shelf, key);
+    struct str content;
+    if (key_version != 0)
+        TRY(record_sealed_open(shelf, arena, key, revision, key_version, payload, &content));
+    else
+        content = arena_str(arena, payload);
+    return content_unpack(content, ret_type, ret_body) ? OK : unopened(shelf, key);
+}
+
+/* ---- put ---- */
+
+struct prepared {
+    struct str content; /* packed */
+    uint8_t digest[DIGEST_BYTES];
+};
+
+/* The shape of p_if_revision: 0 whatever, -1 any that is there, else this one. */
+static int64_t condition_revision(const struct record_condition *condition)
+{
+    return condition->if_present ? -1 : condition->if_revision;
+}
+
+/* What an Idempotency-Key stands for: place, type and body, without what differs at each attempt. */
+static result idempotency_digest(const struct record_shelf *shelf, const struct record_write *write,
+                                 struct str content, uint8_t digest[DIGEST_BYTES])
+{
+    EVP_MD_CTX *context = EVP_MD_CTX_new();
+    must(context != NULL);
+    const struct str parts[] = { shelf->class, write->key, content };
+    bool done = EVP_DigestInit_ex(context, EVP_sha256(), NULL) == 1;
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0] && done; i++) {
+        uint64_t len = parts[i].len;
+        done = EVP_DigestUpdate(context, &len, sizeof len) == 1 &&
+               EVP_DigestUpdate(context, parts[i].ptr, parts[i].len) == 1;
+    }
+    const int64_t condition[] = { condition_revision(&write->condition), write->condition.if_absent };
+    done = done && EVP_DigestUpdate(context, condition, sizeof condition) == 1 &&
+           EVP_DigestFinal_ex(context, digest, NULL) == 1;
+    EVP_MD_CTX_free(context);
+    return done ? OK : FAIL(E_INTERNAL, NULL, "a request cannot be digested");
+}
+
+static result content_seal(const struct record_shelf *shelf, struct arena *arena, struct str key,
+                           int64_t revision, struct str content, struct str *ret_payload,
+                           uint32_t *ret_key_version)
+{
+    *ret_payload = content;
+    *ret_key_version = 0;
+    if (!shelf->sealed)
+        return OK;
+    const struct class_key *class_key;
+    TRY(record_key_current(shelf, &class_key));
+    struct record_place place = place_of(shelf, key, revision);
+    size_t size = record_sealed_size(content.len);
+    uint8_t *sealed = arena_alloc(arena, size);
+    TRY(record_seal(class_key, &place, content, sealed));
+    *ret_payload = (struct str){ (const char *)sealed, size };
+    *ret_key_version = class_key->version;
+    return OK;
+}
+
+/* *ret_again: the cell has a newer revision or key than we knew of; both are known now. */
+static result put_once(const struct record_shelf *shelf, struct arena *arena,
+                       const struct record_write *write, const struct prepared *prepared,
+                       struct record_written *ret, bool *ret_again)
+{
+    int64_t revision = revision_next(&shelf->store->clock);
+    struct str payload;
+    uint32_t key_version;
+    TRY(content_seal(shelf, arena, write->key, revision, prepared->content, &payload, &key_version));
+
+    bool idempotent = write->idempotency_key.len > 0;
+    struct pg_value params[16];
+    record_shelf_params(shelf, params);
+    params[4] = pg_text(write->key);
+    params[5] = pg_int8(revision);
+    params[6] = pg_int4((int32_t)key_version);
+    params[7] = pg_bytes(payload);
+    params[8] = pg_int8(condition_revision(&write->condition));
+    params[9] = pg_bool(write->condition.if_absent);
+    record_actor_params(shelf, params + 10);
+    params[14] = idempotent ? pg_text(write->idempotency_key) : pg_null();
+    params[15] =
+        idempotent ? pg_bytes((struct str){ (const char *)prepared->digest, DIGEST_BYTES }) : pg_null();
+
+    struct pg_reply reply = PG_REPLY_INIT;
+    result r = record_call(shelf, STATEMENT_RECORD_PUT, write->key, params, 16, &reply);
+    *ret_again = false;
+    if (!failed(r)) {
+        struct str outcome = pg_reply_str(&reply, 0, 0);
+        int64_t stored = pg_reply_number(&reply, 0, 1);
+        if (str_is(outcome, "created") || str_is(outcome, "replayed-created")) {
+            *ret = (struct record_written){ true, stored };
+        } else if (str_is(outcome, "replaced") || str_is(outcome, "replayed-replaced")) {
+            *ret = (struct record_written){ false, stored };
+        } else if (str_is(outcome, "revision")) {
+            revision_observe(&shelf->store->clock, stored);
+            *ret_again = true;
+        } else if (str_is(outcome, "key-version") && shelf->sealed) {
+            *ret_again = true;
+            r = record_key_refresh(shelf);
+        } else if (str_is(outcome, "key-version")) {
+            r = FAIL(E_CONFLICT, "seal the class in the policy, or export its records and erase its keys",
+                     "the class \"%.*s\" is sealed in the cell, and not by policy", STR_ARG(shelf->class));
+        } else {
+            r = record_outcome_error(shelf, outcome);
+        }
+    }
+    pg_reply_done(&reply);
+    return r;
+}
+
+result records_put(const struct record_shelf *shelf, struct arena *arena, const struct record_write *write,
+                   struct record_written *ret)
+{
+    struct prepared prepared = { .content = content_pack(arena, write->type, write->body) };
+    if (write->idempotency_key.len > 0)
+        TRY(idempotency_digest(shelf, write, prepared.content, prepared.digest));
+    for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
+        bool again;
+        TRY(put_once(shelf, arena, write, &prepared, ret, &again));
+        if (!again)
+            return OK;
+    }
+    return FAIL(E_BUSY, "try again", "the record changes faster than it can be written");
+}
+
+/* ---- get, delete ---- */
+
+result records_get(const struct record_shelf *shelf, struct arena *arena, struct str key, struct record *ret)
+{
+    struct pg_value params[9];
+    record_shelf_params(shelf, params);
+    params[4] = pg_text(key);
+    record_actor_params(shelf, params + 5);
+    struct pg_reply reply = PG_REPLY_INIT;
+    result r = record_call(shelf, shelf->audit_reads ? STATEMENT_RECORD_GET_AUDITED : STATEMENT_RECORD_GET,
+                           key, params, shelf->audit_reads ? 9 : 5, &reply);
+    if (!failed(r)) {
+        struct str outcome = pg_reply_str(&reply, 0, 0);
+        ret->revision = pg_reply_number(&reply, 0, 1);
+        r = str_is(outcome, "found") ? record_content_open(shelf, arena, key, ret->revision,
+                                                           (uint32_t)pg_reply_number(&reply, 0, 2),
+                                                           pg_reply_str(&reply, 0, 3), &ret->type, &ret->body)
+                                     : record_outcome_error(shelf, outcome);
+    }
+    pg_reply_done(&reply);
+    return r;
+}
+
+result records_delete(const struct record_shelf *shelf, struct str key,
+                      const struct record_condition *condition)
+{
+    struct pg_value params[10];
+    record_shelf_params(shelf, params);
+    params[4] = pg_text(key);
+    params[5] = pg_int8(condition_revision(condition));
+    record_actor_params(shelf, params + 6);
+    struct pg_reply reply = PG_REPLY_INIT;
+    result r = record_call(shelf, STATEMENT_RECORD_DELETE, key, params, 10, &reply);
+    if (!failed(r) && !str_is(pg_reply_str(&reply, 0, 0), "deleted"))
+        r = record_outcome_error(shelf, pg_reply_str(&reply, 0, 0));
+    pg_reply_done(&reply);
+    return r;
+}
+
+/* ---- pages ---- */
+
+static result item_read(const struct record_shelf *shelf, struct arena *arena, const struct pg_reply *reply,
+                        size_t row, bool with_content, struct record_item *item)
+{
+    item->key = arena_str(arena, pg_reply_str(reply, row, 0));
+    item->revision = pg_reply_number(reply, row, 1);
+    item->written_ms = (pg_reply_number(reply, row, 3) + POSTGRES_EPOCH_US) / 1000;
+    item->stored_bytes = (uint64_t)pg_reply_number(reply, row, 4);
+    if (!with_content)
+        return OK;
+    return record_content_open(shelf, arena, item->key, item->revision,
+                               (uint32_t)pg_reply_number(reply, row, 2), pg_reply_str(reply, row, 5),
+                               &item->type, &item->body);
+}
+
+result records_page(const struct record_shelf *shelf, struct arena *arena, struct str prefix,
+                    struct str after, size_t limit, bool with_content, struct record_page *ret)
+{
+    must(limit >= 1 && limit <= RECORDS_PAGE_MAX);
+    struct pg_value params[14];
+    record_shelf_params(shelf, params);
+    params[4] = pg_text(prefix);
+    params[5] = pg_text(after);
+    params[6] = pg_int4((int32_t)limit);
+    params[7] = pg_int8(PAGE_BYTES);
+    params[8] = pg_bool(with_content);
+    params[9] = shelf->audit_reads ? pg_text(with_content ? STR("export") : STR("list")) : pg_null();
+    record_actor_params(shelf, params + 10);
+    struct pg_reply reply = PG_REPLY_INIT;
+    result r = record_call(shelf, STATEMENT_RECORD_PAGE, (struct str){ 0 }, params, 14, &reply);
+    if (!failed(r)) {
+        uint64_t bytes = 0;
+        *ret = (struct record_page){ .count = pg_reply_rows(&reply) };
+        ret->items = arena_array(arena, struct record_item, ret->count);
+        for (size_t i = 0; i < ret->count && !failed(r); i++) {
+            r = item_read(shelf, arena, &reply, i, with_content, &ret->items[i]);
+            bytes += ret->items[i].stored_bytes;
+        }
+        ret->more = ret->count == limit || (with_content && bytes >= PAGE_BYTES);
+    }
+    pg_reply_done(&reply);
+    return r;
+}
