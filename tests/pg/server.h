@@ -1,0 +1,155 @@
+#pragma once
+/* The throw-away server of tests/pg/run, for the tests beside it. */
+#include "check.h"
+
+#include "base/clock.h"
+#include "pg/exec.h"
+#include "pg/pool.h"
+
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+extern char **environ;
+
+static inline const char *server_path(const char *name)
+{
+    static char paths[8][256];
+    static unsigned next;
+    char *path = paths[next++ % 8];
+    snprintf(path, sizeof paths[0], "%s/%s", getenv("PGT_DIR"), name);
+    return path;
+}
+
+static inline uint16_t server_port(void)
+{
+    return (uint16_t)atoi(getenv("PGT_PORT"));
+}
+
+/* The superuser, over the Unix socket. */
+static inline struct pg_connect_options server_superuser(void)
+{
+    return (struct pg_connect_options){
+        .host = server_path("socket"), .port = server_port(), .database = "domicile", .user = "postgres"
+    };
+}
+
+/* role is "gateway" or "admin", over TLS. */
+static inline struct pg_connect_options server_role(const char *role)
+{
+    static char user[32], certificate[32], key[32];
+    snprintf(user, sizeof user, "domicile_%s", role);
+    snprintf(certificate, sizeof certificate, "%s.crt", role);
+    snprintf(key, sizeof key, "%s.key", role);
+    return (struct pg_connect_options){ .host = "cell.test",
+                                        .address = "127.0.0.1",
+                                        .port = server_port(),
+                                        .database = "domicile",
+                                        .user = user,
+                                        .certificate = server_path(certificate),
+                                        .private_key = server_path(key),
+                                        .ca = server_path("ca.crt") };
+}
+
+static inline struct pg_conn *server_open(struct pg_connect_options options)
+{
+    struct pg_conn *conn;
+    check_ok(pg_connect(&options, &conn));
+    return conn;
+}
+
+static inline void server_do(struct pg_conn *conn, const char *script)
+{
+    check_ok(pg_run_script(conn, script));
+}
+
+/* As the superuser, on a connection of its own. */
+static inline void server_run(const char *script)
+{
+    struct pg_conn *conn = server_open(server_superuser());
+    server_do(conn, script);
+    pg_close(conn);
+}
+
+static inline int64_t server_number_on(struct pg_conn *conn, const char *sql)
+{
+    struct pg_reply reply = PG_REPLY_INIT;
+    check_ok(pg_exec(conn, sql, NULL, 0, &reply));
+    int64_t number = pg_reply_number(&reply, 0, 0);
+    pg_reply_done(&reply);
+    return number;
+}
+
+static inline int64_t server_number(const char *sql)
+{
+    struct pg_conn *conn = server_open(server_superuser());
+    int64_t number = server_number_on(conn, sql);
+    pg_close(conn);
+    return number;
+}
+
+static inline pid_t server_pid(void)
+{
+    char line[32] = "";
+    FILE *file = fopen(getenv("PGT_PIDFILE"), "r");
+    if (file == NULL)
+        return 0;
+    if (fgets(line, sizeof line, file) == NULL)
+        line[0] = '\0';
+    fclose(file);
+    return (pid_t)atoi(line);
+}
+
+static inline void server_restart(void)
+{
+    char *argv[] = { (char *)server_path("restart"), NULL };
+    pid_t pid;
+    int status;
+    assert_int_equal(posix_spawn(&pid, argv[0], NULL, NULL, argv, environ), 0);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+}
+
+static inline uint64_t now_ms(void)
+{
+    return clock_monotonic_ns() / 1000000;
+}
+
+static inline struct pg_pool *server_pool(struct pg_pool_options options)
+{
+    struct pg_pool *pool;
+    check_ok(pg_pool_new(&options, &pool));
+    struct deadline deadline;
+    deadline_begin(&deadline, SEC(10));
+    while (pg_pool_stats(pool).connections_up < pg_pool_stats(pool).connections)
+        check_ok(fiber_sleep(5));
+    deadline_end(&deadline);
+    return pool;
+}
+
+/* A test whose body is a fiber. */
+static void (*server_test_body)(void);
+
+static inline void server_test_fiber(void *arg)
+{
+    (void)arg;
+    server_test_body();
+}
+
+static inline void server_test_run(void (*body)(void))
+{
+    server_test_body = body;
+    check_ok(loop_run(server_test_fiber, NULL));
+}
+
+#define ON_LOOP(name)                                                                                        \
+    static void name##_on_loop(void);                                                                        \
+    static void name(void **state)                                                                           \
+    {                                                                                                        \
+        (void)state;                                                                                         \
+        server_test_run(name##_on_loop);                                                                     \
+    }                                                                                                        \
+    static void name##_on_loop(void)

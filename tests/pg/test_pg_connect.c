@@ -1,0 +1,176 @@
+/* One connection: who is let in, how failures are told apart, and single statements. */
+#include "server.h"
+
+#include <arpa/inet.h>
+#include <sys/socket.h>
+
+ON_LOOP(tls_with_a_client_certificate_connects)
+{
+    struct pg_conn *conn = server_open(server_role("gateway"));
+    struct pg_reply reply = PG_REPLY_INIT;
+    check_ok(pg_exec(
+        conn, "SELECT current_user::text, s.ssl, s.version FROM pg_stat_ssl s WHERE pid = pg_backend_pid()",
+        NULL, 0, &reply));
+    assert_true(str_is(pg_reply_str(&reply, 0, 0), "domicile_gateway"));
+    assert_int_equal(pg_reply_number(&reply, 0, 1), 1);
+    assert_true(str_is(pg_reply_str(&reply, 0, 2), "TLSv1.3"));
+    pg_reply_done(&reply);
+    pg_close(conn);
+}
+
+static void refused(struct pg_connect_options options, enum error_code code)
+{
+    struct pg_conn *conn = NULL;
+    check_fails(code, pg_connect(&options, &conn));
+    assert_null(conn);
+}
+
+ON_LOOP(p2_a_server_without_the_right_certificate_is_refused)
+{
+    struct pg_connect_options other_name = server_role("gateway"), other_ca = server_role("gateway");
+    other_name.host = "cell.example";
+    refused(other_name, E_TLS);
+    other_ca.ca = server_path("other-ca.crt");
+    refused(other_ca, E_TLS);
+}
+
+ON_LOOP(a_log_in_that_the_server_refuses_is_a_matter_of_configuration)
+{
+    struct pg_connect_options user = server_role("gateway"), database = server_role("gateway");
+    user.user = "domicile_admin"; /* with the gateway's certificate */
+    refused(user, E_CONFIG);
+    database.database = "elsewhere";
+    refused(database, E_CONFIG);
+    struct pg_connect_options none = server_role("gateway");
+    none.certificate = NULL;
+    refused(none, E_CONFIG);
+}
+
+ON_LOOP(nobody_there_is_unavailable)
+{
+    struct pg_connect_options options = server_role("gateway");
+    options.port = 1;
+    refused(options, E_UNAVAILABLE);
+    options = server_role("gateway");
+    options.address = NULL;
+    options.host = "no-such-host.invalid";
+    refused(options, E_UNAVAILABLE);
+}
+
+ON_LOOP(a_name_is_resolved_off_the_loop_and_checked_against_the_certificate)
+{
+    struct pg_connect_options options = server_role("gateway");
+    options.address = NULL;
+    options.host = "localhost"; /* resolves, but is not in the certificate */
+    refused(options, E_TLS);
+    options.host = "127.0.0.1"; /* is */
+    struct pg_conn *conn;
+    check_ok(pg_connect(&options, &conn));
+    pg_close(conn);
+}
+
+ON_LOOP(a_host_that_is_silent_costs_bounded_time)
+{
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    socklen_t size = sizeof address;
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, size), 0);
+    assert_int_equal(listen(fd, 1), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &size), 0);
+    struct pg_connect_options options = server_role("gateway");
+    options.port = ntohs(address.sin_port);
+    options.connect_within_ms = 150;
+    uint64_t begin = now_ms();
+    refused(options, E_UNAVAILABLE);
+    assert_in_range(now_ms() - begin, 140, 1000);
+
+    struct deadline deadline;
+    deadline_begin(&deadline, 50);
+    refused(options, E_DEADLINE);
+    deadline_end(&deadline);
+    close(fd);
+}
+
+ON_LOOP(values_go_and_come_in_binary)
+{
+    struct pg_conn *conn = server_open(server_superuser());
+    char bytes[256];
+    for (int i = 0; i < 256; i++)
+        bytes[i] = (char)i;
+    struct pg_value params[] = { pg_bytes((struct str){ bytes, sizeof bytes }),
+                                 pg_text(STR("é")),
+                                 pg_int2(-2),
+                                 pg_int4(-70000),
+                                 pg_int8(INT64_MIN),
+                                 pg_bool(true),
+                                 pg_null(),
+                                 pg_text(STR("")) };
+    struct pg_reply reply = PG_REPLY_INIT;
+    check_ok(pg_exec(
+        conn,
+        "SELECT $1::bytea, $2::text, $3::smallint, $4::integer, $5::bigint, $6::boolean, $7::text, $8::text",
+        params, 8, &reply));
+    assert_true(str_eq(pg_reply_str(&reply, 0, 0), (struct str){ bytes, sizeof bytes }));
+    assert_true(str_is(pg_reply_str(&reply, 0, 1), "é"));
+    assert_int_equal(pg_reply_number(&reply, 0, 2), -2);
+    assert_int_equal(pg_reply_number(&reply, 0, 3), -70000);
+    assert_true(pg_reply_number(&reply, 0, 4) == INT64_MIN);
+    assert_int_equal(pg_reply_number(&reply, 0, 5), 1);
+    assert_true(pg_reply_is_null(&reply, 0, 6));
+    assert_false(pg_reply_is_null(&reply, 0, 7));
+    pg_reply_done(&reply);
+    pg_close(conn);
+}
+
+ON_LOOP(a_refused_statement_says_why_and_the_connection_goes_on)
+{
+    struct pg_conn *conn = server_open(server_superuser());
+    struct pg_reply reply = PG_REPLY_INIT;
+    check_fails(E_SQL, pg_exec(conn, "SELECT 1/0", NULL, 0, &reply));
+    assert_string_equal(reply.sqlstate, "22012");
+    assert_null(reply.result);
+    check_fails(E_SQL, pg_run_script(conn, "CREATE TABLE half (i int); SELECT 1/0"));
+    assert_int_equal(server_number_on(conn, "SELECT (to_regclass('half') IS NULL)"), 1);
+    pg_close(conn);
+}
+
+ON_LOOP(a_script_larger_than_the_socket_takes_at_once_is_sent_whole)
+{
+    struct pg_conn *conn = server_open(server_role("gateway"));
+    size_t size = 4 * 1024 * 1024;
+    char *script = malloc(size + 64);
+    size_t begin = (size_t)snprintf(script, 64, "SELECT length('");
+    memset(script + begin, 'x', size);
+    snprintf(script + begin + size, 8, "')");
+    struct pg_reply reply = PG_REPLY_INIT;
+    check_ok(pg_exec(conn, script, NULL, 0, &reply));
+    assert_int_equal(pg_reply_number(&reply, 0, 0), size);
+    pg_reply_done(&reply);
+    free(script);
+    pg_close(conn);
+}
+
+ON_LOOP(a_connection_that_dies_is_unavailable)
+{
+    struct pg_conn *conn = server_open(server_superuser());
+    check_fails(E_UNAVAILABLE, pg_run(conn, "SELECT pg_terminate_backend(pg_backend_pid())"));
+    check_fails(E_UNAVAILABLE, pg_run(conn, "SELECT 1"));
+    pg_close(conn);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(tls_with_a_client_certificate_connects),
+        cmocka_unit_test(p2_a_server_without_the_right_certificate_is_refused),
+        cmocka_unit_test(a_log_in_that_the_server_refuses_is_a_matter_of_configuration),
+        cmocka_unit_test(nobody_there_is_unavailable),
+        cmocka_unit_test(a_name_is_resolved_off_the_loop_and_checked_against_the_certificate),
+        cmocka_unit_test(a_host_that_is_silent_costs_bounded_time),
+        cmocka_unit_test(values_go_and_come_in_binary),
+        cmocka_unit_test(a_refused_statement_says_why_and_the_connection_goes_on),
+        cmocka_unit_test(a_script_larger_than_the_socket_takes_at_once_is_sent_whole),
+        cmocka_unit_test(a_connection_that_dies_is_unavailable),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
