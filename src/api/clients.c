@@ -112,7 +112,7 @@ static result make(struct api_call *call, enum role role, const char *secret)
 result client_add(struct api_call *call)
 {
     TRY(api_admit(call, ACTION_MANAGE_CLIENTS, (struct str){ 0 }));
-    enum role role;
+    enum role role = ROLE_UNKNOWN;
     TRY(read_role(call, &role));
     char secret[CLIENT_SECRET_SIZE];
     client_secret_new(secret);

@@ -67,7 +67,7 @@ static result authenticate(struct api_call *call, struct client *ret)
 
 result oauth_token(struct api_call *call)
 {
-    struct token_form *form;
+    struct token_form *form = NULL;
     result r = read_form(call, &form);
     if (r.error.code == E_BODY || r.error.code == E_MEDIA_TYPE)
         return say_error(call, 400, "invalid_request", r.error.what);

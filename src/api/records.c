@@ -160,7 +160,7 @@ result record_list(struct api_call *call)
     struct record_shelf shelf;
     TRY(api_admit_shelf(call, ACTION_LIST, &shelf));
     struct str prefix, after;
-    size_t limit;
+    size_t limit = 0;
     TRY(read_key_parameter(call, "prefix", &prefix));
     TRY(read_key_parameter(call, "after", &after));
     TRY(read_limit(call, &limit));
