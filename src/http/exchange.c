@@ -78,9 +78,9 @@ void exchange_release(struct exchange *exchange)
 static void handled(struct exchange *exchange)
 {
     struct conn *conn = exchange->conn;
-    if (!exchange->answered) {
+    if (!exchange->answered && !exchange->gone && conn->state == CONN_OPEN) {
 #ifndef NDEBUG
-        must(exchange->gone || conn->state == CONN_CLOSED || fiber_check().error.code == E_CANCELLED);
+        must(fiber_check().error.code == E_CANCELLED);
 #endif
         result r = FAIL(E_INTERNAL, NULL, "the request was not answered");
         http_problem(&exchange->request, &r.error, NULL);

@@ -15,14 +15,14 @@
 #include <openssl/ssl.h>
 
 enum {
-    PLAIN_BYTES = 16 * 1024,     /* a TLS record */
-    READ_BYTES = 64 * 1024,      /* at most so much of a connection in one turn */
-    STASH_BYTES = 64 * 1024,     /* received and not yet wanted: beyond it reading pauses */
-    OUT_HIGH_BYTES = 256 * 1024, /* queued to the peer: beyond it nothing new is begun */
-    STALL_BYTES = 4096,          /* what a peer must take in stall_ms */
-    DISCARD_BYTES = 64 * 1024,   /* of a body that nobody read */
-    LINGER_BYTES = 256 * 1024,   /* read away after the last answer */
-    COMPOSE_BYTES = 128 * 1024,  /* an answer's head at most */
+    PLAIN_BYTES = 16 * 1024,        /* a TLS record */
+    READ_BYTES = 64 * 1024,         /* at most so much of a connection in one turn */
+    STASH_BYTES = 64 * 1024,        /* received and not yet wanted: beyond it reading pauses */
+    OUT_HIGH_BYTES = 256 * 1024,    /* queued to the peer: beyond it nothing new is begun */
+    STALL_BYTES = 4096,             /* what a peer must take in stall_ms */
+    DISCARD_BYTES = 64 * 1024,      /* of a body that nobody read */
+    LINGER_BYTES = 2 * 1024 * 1024, /* read away after the last answer */
+    COMPOSE_BYTES = 128 * 1024,     /* an answer's head at most */
     POOLED_EXCHANGES = 256
 };
 

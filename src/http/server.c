@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/secret.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -102,6 +103,7 @@ result http_server_new(struct http_server **ret, const struct http_server_option
     must(options->listener_count <= HTTP_LISTENERS_MAX);
     struct http_server *server;
     TRY(server_new_bare(&server, options));
+    signal(SIGPIPE, SIG_IGN); /* libuv writes without MSG_NOSIGNAL */
     result r = open_all(server, options);
     if (failed(r)) {
         http_server_free(server);
