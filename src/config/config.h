@@ -177,7 +177,6 @@ struct service {
 };
 
 struct config {
-    struct config_source source;
     const char *directory_path; /* the SQLite file of the directory */
     const char *log_level;      /* debug, info, warning, error */
     struct region *regions;     /* by name */
@@ -254,4 +253,4 @@ result config_check_files(const struct config *config, const struct region *regi
 /* Names of the files that end in `suffix` in `subdirectory` below dir, sorted; and one file's text. E_CONFIG. */
 result config_list_files(const char *dir, const char *subdirectory, const char *suffix, struct arena *arena,
                          struct config_words *ret) MUST_USE;
-result config_read_file(const char *dir, const char *name, struct arena *arena, struct str *ret) MUST_USE;
+result config_file_text(const char *dir, const char *name, struct arena *arena, struct str *ret) MUST_USE;

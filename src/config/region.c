@@ -1,0 +1,161 @@
+/* Each region by itself, and the names that all regions share. */
+#include "config/internal.h"
+
+#include <arpa/inet.h>
+
+#define COMPLAIN_AT(loader, thing, hint, ...)                                                                \
+    config_complain((loader), (thing)->source.file, (thing)->source.line, (hint), __VA_ARGS__)
+
+static bool is_loopback(const char *address)
+{
+    struct in_addr v4;
+    struct in6_addr v6;
+    if (inet_pton(AF_INET, address, &v4) == 1)
+        return ntohl(v4.s_addr) >> 24 == 127;
+    return inet_pton(AF_INET6, address, &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
+}
+
+/* "regions/us.cfg" declares "us": a copied file shows. */
+static void check_name(struct loader *loader, const struct region *region)
+{
+    struct str file = str_from(region->source.file);
+    struct str stem = { file.ptr + strlen("regions/"), file.len - strlen("regions/") - strlen(".cfg") };
+    if (!str_eq(stem, region->name))
+        COMPLAIN_AT(loader, region, "Name the file regions/NAME.cfg after the region.",
+                    "the file declares region \"%s\"", region->name.ptr);
+    if (str_is(region->name, "home") || str_starts(region->name, STR("home-")))
+        COMPLAIN_AT(loader, region, "Choose a name that is no word of the rules.",
+                    "\"%s\" cannot be a region's name", region->name.ptr);
+}
+
+static void check_listen(struct loader *loader, const struct region *region)
+{
+    bool any_tls = false;
+    for (size_t i = 0; i < region->listen_count; i++) {
+        const struct listen_address *listen = &region->listen[i];
+        any_tls |= listen->tls;
+        if (!listen->tls && !is_loopback(listen->address))
+            COMPLAIN_AT(loader, listen, "Only a loopback address may be without TLS; set tls = true.",
+                        "\"%s\" port %u listens without TLS and is no loopback address", listen->address,
+                        listen->port);
+    }
+    if (any_tls && (region->tls.certificate == NULL || region->tls.private_key == NULL))
+        COMPLAIN_AT(loader, region, "Give tls a certificate and a private_key.",
+                    "region \"%s\" listens with TLS and has no certificate or no private key",
+                    region->name.ptr);
+}
+
+static void check_root_key(struct loader *loader, const struct region *region)
+{
+    const struct config_words *command = &region->root_key.command;
+    if ((region->root_key.file != NULL) == (command->count > 0))
+        COMPLAIN_AT(loader, region, "Give root_key either a file or a command.",
+                    "the root key of region \"%s\" comes from both a file and a command, or from neither",
+                    region->name.ptr);
+    if (command->count > 0 && command->items[0].text.ptr[0] != '/')
+        config_complain(
+            loader, region->source.file, command->items[0].line, "Give its whole path: no PATH is searched.",
+            "the root key's command \"%.80s\" is not an absolute path", command->items[0].text.ptr);
+}
+
+/* ---- names ---- */
+static const char once[] = "Names of sites, nodes and cells are unique in all regions.";
+
+static const struct site *first_site(const struct config *config, struct str name)
+{
+    for (size_t r = 0; r < config->region_count; r++)
+        for (size_t i = 0; i < config->regions[r].site_count; i++)
+            if (str_eq(config->regions[r].sites[i].name, name))
+                return &config->regions[r].sites[i];
+    return NULL;
+}
+
+static const struct cell *first_cell(const struct config *config, struct str name)
+{
+    for (size_t r = 0; r < config->region_count; r++) {
+        const struct cell *cell = config_find_cell(&config->regions[r], name);
+        if (cell != NULL)
+            return cell;
+    }
+    return NULL;
+}
+
+static const struct node *first_node(const struct config *config, struct str name)
+{
+    for (size_t r = 0; r < config->region_count; r++)
+        for (size_t c = 0; c < config->regions[r].cell_count; c++)
+            for (size_t i = 0; i < config->regions[r].cells[c].node_count; i++)
+                if (str_eq(config->regions[r].cells[c].nodes[i].name, name))
+                    return &config->regions[r].cells[c].nodes[i];
+    return NULL;
+}
+
+/* ---- sites and cells ---- */
+static void check_site(struct loader *loader, const struct region *region, const struct site *site)
+{
+    if (first_site(loader->config, site->name) != site)
+        COMPLAIN_AT(loader, site, once, "the site \"%s\" is declared twice", site->name.ptr);
+    if (config_find_country(loader->config, str_from(site->country)) == NULL)
+        COMPLAIN_AT(loader, site, "Correct the country, or declare it in a bloc in policies/.",
+                    "the site \"%s\" is in no jurisdiction: \"%s\" is in no bloc", site->name.ptr,
+                    site->country);
+    else if (strcmp(site->country, region->jurisdiction.country) != 0)
+        COMPLAIN_AT(loader, site, "A region is within one country; make another region for another country.",
+                    "the site \"%s\" is in \"%s\" and its region \"%s\" is in \"%s\"", site->name.ptr,
+                    site->country, region->name.ptr, region->jurisdiction.country);
+}
+
+static void link_node(struct loader *loader, const struct region *region, struct node *node)
+{
+    if (first_node(loader->config, node->name) != node)
+        COMPLAIN_AT(loader, node, once, "the node \"%s\" is declared twice", node->name.ptr);
+    for (size_t i = 0; i < region->site_count; i++)
+        if (str_eq(region->sites[i].name, node->site_name))
+            node->site = &region->sites[i];
+    if (node->site == NULL)
+        COMPLAIN_AT(loader, node, "Declare the site in this region's file.",
+                    "the node \"%s\" is at the site \"%s\", which region \"%s\" does not have",
+                    node->name.ptr, node->site_name.ptr, region->name.ptr);
+}
+
+static void link_cell(struct loader *loader, const struct region *region, struct cell *cell)
+{
+    cell->region = region;
+    if (first_cell(loader->config, cell->name) != cell)
+        COMPLAIN_AT(loader, cell, once, "the cell \"%s\" is declared twice", cell->name.ptr);
+    for (size_t i = 0; i < cell->node_count; i++) {
+        link_node(loader, region, &cell->nodes[i]);
+        if (str_eq(cell->nodes[i].name, cell->primary_name))
+            cell->primary = &cell->nodes[i];
+    }
+    if (cell->primary == NULL)
+        COMPLAIN_AT(loader, cell, "Set primary to the name of one of its nodes.",
+                    "the cell \"%s\" has no primary: it has no node \"%s\"", cell->name.ptr,
+                    cell->primary_name.ptr);
+}
+
+static void check_region(struct loader *loader, struct region *region)
+{
+    check_name(loader, region);
+    check_listen(loader, region);
+    check_root_key(loader, region);
+    for (size_t i = 0; i < region->site_count; i++)
+        check_site(loader, region, &region->sites[i]);
+    for (size_t i = 0; i < region->cell_count; i++)
+        link_cell(loader, region, &region->cells[i]);
+}
+
+void config_check_regions(struct loader *loader)
+{
+    struct config *config = loader->config;
+    if (config->region_count == 0)
+        config_complain(loader, "", 0,
+                        "Declare one in regions/NAME.cfg; the shipped ones are examples that work.",
+                        "no region is declared");
+    for (size_t i = 0; i < config->region_count; i++) {
+        if (config_find_region(config, config->regions[i].name) != &config->regions[i])
+            COMPLAIN_AT(loader, &config->regions[i], "A region is one file.",
+                        "the region \"%s\" is declared twice", config->regions[i].name.ptr);
+        check_region(loader, &config->regions[i]);
+    }
+}

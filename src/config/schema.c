@@ -1,0 +1,285 @@
+/* Every key of the configuration, once: its type, its limits, what it is when it is left out, and what it is for. */
+#include "config/internal.h"
+
+#include <stdlib.h>
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#define SCHEMA(name, what, bytes, keys) const struct schema name = { what, bytes, keys, COUNT(keys) }
+#define AT(type, member) .offset = offsetof(type, member)
+#define LIST(type, items, number, of)                                                                        \
+    .kind = KEY_GROUPS, .offset = offsetof(type, items), .count_offset = offsetof(type, number),             \
+    .schema = &(of)
+
+/* ---- regions/NAME.cfg ---- */
+static const struct schema_key jurisdiction_keys[] = {
+    { "country", KEY_COUNTRY, true,
+      AT(struct region, jurisdiction.country) - offsetof(struct region, jurisdiction),
+      .help = "The country, as ISO 3166-1 has it in two letters." },
+    { "bloc", KEY_BLOC, true, AT(struct region, jurisdiction.bloc) - offsetof(struct region, jurisdiction),
+      .help =
+          "The bloc whose law the region is under; one that policies/ declares, with this country in it." },
+};
+static SCHEMA(jurisdiction_schema, "jurisdiction", 0, jurisdiction_keys);
+
+static const struct schema_key listen_keys[] = {
+    { "address", KEY_ADDRESS, true, AT(struct listen_address, address),
+      .help = "A numeric address of this host." },
+    { "port", KEY_INT, true, AT(struct listen_address, port), .min = 1, .max = 65535,
+      .help = "The TCP port." },
+    { "tls", KEY_BOOL, .preset = "true", AT(struct listen_address, tls),
+      .help = "false is allowed on a loopback address only." },
+};
+static SCHEMA(listen_schema, "listen address", sizeof(struct listen_address), listen_keys);
+
+static const struct schema_key tls_keys[] = {
+    { "certificate", KEY_PATH, AT(struct region, tls.certificate) - offsetof(struct region, tls),
+      .help = "PEM: the gateway's certificate and its intermediates. Read again on SIGHUP." },
+    { "private_key", KEY_PATH, AT(struct region, tls.private_key) - offsetof(struct region, tls),
+      .help = "PEM: its private key, mode 0600 or 0640." },
+    { "ca", KEY_PATH, AT(struct region, tls.ca) - offsetof(struct region, tls),
+      .help =
+          "PEM: what the command line verifies this gateway with; the system's authorities if left out." },
+};
+static SCHEMA(tls_schema, "tls", 0, tls_keys);
+
+static const struct schema_key token_keys[] = {
+    { "public_key", KEY_PATH, true, AT(struct region, token.public_key) - offsetof(struct region, token),
+      .help = "PEM: the Ed25519 key that verifies this region's access tokens. Every gateway needs it." },
+    { "private_key", KEY_PATH, true, AT(struct region, token.private_key) - offsetof(struct region, token),
+      .help = "PEM: the key that signs them, mode 0600. Only this region's gateway has the file." },
+    { "accepted", KEY_PATHS, .max = 8, AT(struct region, token.accepted) - offsetof(struct region, token),
+      .help = "PEM: further public keys whose tokens are still accepted, while the key is being changed." },
+};
+static SCHEMA(token_schema, "token", 0, token_keys);
+
+static const struct schema_key root_key_keys[] = {
+    { "file", KEY_PATH, AT(struct region, root_key.file) - offsetof(struct region, root_key),
+      .help = "The file that holds the region's root key, mode 0600. Only this region's gateway has it." },
+    { "command", KEY_WORDS, .max = 16,
+      AT(struct region, root_key.command) - offsetof(struct region, root_key),
+      .help =
+          "Instead of file: a program with its arguments, run without a shell, that prints the root key." },
+    { "command_within_ms", KEY_INT, .preset = "10000", .min = 100, .max = 300000,
+      AT(struct region, root_key.command_within_ms) - offsetof(struct region, root_key),
+      .help = "How long the command may take." },
+};
+static SCHEMA(root_key_schema, "root key", 0, root_key_keys);
+
+#define LIMIT(key, smallest, largest, normal, words)                                                         \
+    {                                                                                                        \
+#key, KEY_INT, .preset = normal, .min = (smallest), .max = (largest), AT(struct region_limits, key), \
+                       .help = words                                                                         \
+    }
+static const struct schema_key limits_keys[] = {
+    LIMIT(max_head_bytes, 1024, 1 << 20, "16384", "Bytes of a request's head; more is answered 431."),
+    LIMIT(max_headers, 8, 1000, "100", "Header lines of a request; more is answered 431."),
+    LIMIT(max_body_bytes, 1024, CONFIG_BODY_BYTES_MAX, "1048576",
+          "Bytes of a record or body; more is answered 413."),
+    LIMIT(max_connections, 1, 1000000, "20000", "Connections at once; one more is closed at once."),
+    LIMIT(max_streams, 1, 1000, "100", "HTTP/2 streams at once on one connection."),
+    LIMIT(max_requests_per_connection, 1, 100000000, "10000",
+          "Requests on one connection; then it is closed politely."),
+    LIMIT(handshake_within_ms, 100, 600000, "10000", "From accept to the end of the TLS handshake."),
+    LIMIT(head_within_ms, 100, 600000, "10000",
+          "From the first byte of a head to its last, however it dribbles."),
+    LIMIT(body_within_ms, 100, 3600000, "30000", "The same for a body."),
+    LIMIT(idle_ms, 100, 3600000, "60000", "How long a connection may stand without a request."),
+    LIMIT(stall_ms, 100, 600000, "20000", "How long a peer may take next to nothing of an answer."),
+    LIMIT(drain_ms, 0, 600000, "10000", "How long requests in flight may take to end on SIGTERM."),
+};
+static SCHEMA(limits_schema, "limits", 0, limits_keys);
+
+static const struct schema_key site_keys[] = {
+    { "name", KEY_NAME, true, AT(struct site, name), .help = "Unique in all regions." },
+    { "title", KEY_TEXT, AT(struct site, title), .max = 100, .help = "For people." },
+    { "country", KEY_COUNTRY, true, AT(struct site, country),
+      .help = "Where the building stands: the region's country." },
+};
+static SCHEMA(site_schema, "site", sizeof(struct site), site_keys);
+
+static const struct schema_key node_keys[] = {
+    { "name", KEY_NAME, true, AT(struct node, name), .help = "Unique in all regions." },
+    { "site", KEY_NAME, true, AT(struct node, site_name),
+      .help = "The site of this region where it stands." },
+    { "address", KEY_HOST, true, AT(struct node, address),
+      .help = "A host name or numeric address; the server's certificate must carry it." },
+    { "port", KEY_INT, .preset = "5432", .min = 1, .max = 65535, AT(struct node, port),
+      .help = "PostgreSQL's port." },
+};
+static SCHEMA(node_schema, "node", sizeof(struct node), node_keys);
+
+static const struct schema_key gateway_files_keys[] = {
+    { "certificate", KEY_PATH, true, AT(struct tls_files, certificate),
+      .help = "PEM: the client certificate of the role domicile_gateway." },
+    { "private_key", KEY_PATH, true, AT(struct tls_files, private_key),
+      .help = "PEM: its private key, mode 0600 or 0640." },
+};
+static SCHEMA(gateway_files_schema, "gateway", 0, gateway_files_keys);
+
+static const struct schema_key admin_files_keys[] = {
+    { "certificate", KEY_PATH, true, AT(struct tls_files, certificate),
+      .help = "PEM: the client certificate of the role domicile_admin." },
+    { "private_key", KEY_PATH, true, AT(struct tls_files, private_key),
+      .help = "PEM: its private key. The administrator's: the gateway does not need it." },
+};
+static SCHEMA(admin_files_schema, "admin", 0, admin_files_keys);
+
+#define POOL(key) AT(struct cell, pool.key) - offsetof(struct cell, pool)
+static const struct schema_key pool_keys[] = {
+    { "connections", KEY_INT, .preset = "4", .min = 1, .max = 64, POOL(connections),
+      .help = "Connections of each gateway process to the primary." },
+    { "queue_max", KEY_INT, .preset = "4096", .min = 1, .max = 1000000, POOL(queue_max),
+      .help = "Statements waiting or in flight; one more is answered 503." },
+    { "connect_within_ms", KEY_INT, .preset = "5000", .min = 100, .max = 60000, POOL(connect_within_ms),
+      .help = "Connecting and logging in." },
+    { "statement_within_ms", KEY_INT, .preset = "5000", .min = 100, .max = 600000, POOL(statement_within_ms),
+      .help = "One statement, from being asked for to its answer." },
+};
+static SCHEMA(pool_schema, "pool", 0, pool_keys);
+
+static const struct schema_key cell_keys[] = {
+    { "name", KEY_NAME, true, AT(struct cell, name),
+      .help = "Unique in all regions; stamped into the cluster." },
+    { "database", KEY_TEXT, .preset = "domicile", .max = 63, AT(struct cell, database),
+      .help = "The PostgreSQL database." },
+    { "primary", KEY_NAME, true, AT(struct cell, primary_name), .help = "The node that takes writes." },
+    { "ca", KEY_PATH, true, AT(struct cell, ca),
+      .help = "PEM: what the nodes' certificates are verified with." },
+    { "gateway", KEY_GROUP, true, AT(struct cell, gateway), .schema = &gateway_files_schema,
+      .help = "What the gateway shows to PostgreSQL." },
+    { "admin", KEY_GROUP, true, AT(struct cell, admin), .schema = &admin_files_schema,
+      .help = "What an administrator shows to PostgreSQL." },
+    { "pool", KEY_GROUP, AT(struct cell, pool), .schema = &pool_schema,
+      .help = "The gateway's connections." },
+    { "nodes", LIST(struct cell, nodes, node_count, node_schema), .required = true, .min = 1, .max = 16,
+      .help = "The PostgreSQL servers of the cell: a primary and its standbys." },
+};
+static SCHEMA(cell_schema, "cell", sizeof(struct cell), cell_keys);
+
+static const struct schema_key region_keys[] = {
+    { "name", KEY_NAME, true, true, AT(struct region, name), .help = "The region's name, and its file's." },
+    { "title", KEY_TEXT, true, AT(struct region, title), .max = 100, .help = "For people." },
+    { "jurisdiction", KEY_GROUP, true, AT(struct region, jurisdiction), .schema = &jurisdiction_schema,
+      .help = "Whose law holds here: a country in a bloc." },
+    { "endpoint", KEY_URL, true, AT(struct region, endpoint),
+      .help =
+          "Where its gateway is reached: https, host and port. Clients that asked elsewhere are told so." },
+    { "listen", LIST(struct region, listen, listen_count, listen_schema), .required = true, .restart = true,
+      .min = 1, .max = 8, .help = "Where its gateway listens." },
+    { "tls", KEY_GROUP, AT(struct region, tls), .schema = &tls_schema,
+      .help = "Needed if anything listens with TLS." },
+    { "token", KEY_GROUP, true, AT(struct region, token), .schema = &token_schema,
+      .help = "The keys of access tokens." },
+    { "root_key", KEY_GROUP, true, .restart = true, AT(struct region, root_key), .schema = &root_key_schema,
+      .help = "The key that wraps all other keys of the region: a file or a command." },
+    { "limits", KEY_GROUP, .restart = true, AT(struct region, limits), .schema = &limits_schema,
+      .help = "What a client may ask for, and for how long." },
+    { "sites", LIST(struct region, sites, site_count, site_schema), .required = true, .min = 1, .max = 64,
+      .help = "The data centres of the region." },
+    { "cells", LIST(struct region, cells, cell_count, cell_schema), .required = true, .restart = true,
+      .min = 1, .max = 64,
+      .help = "The PostgreSQL clusters of the region. One cluster is never of two regions." },
+};
+SCHEMA(schema_region, "region", sizeof(struct region), region_keys);
+
+/* ---- policies/NAME.cfg ---- */
+static const struct schema_key class_keys[] = {
+    { "name", KEY_NAME, true, AT(struct data_class, name),
+      .help = "What records of the class are stored under." },
+    { "description", KEY_TEXT, true, AT(struct data_class, description), .max = 400,
+      .help = "What belongs into it." },
+    { "sealed", KEY_BOOL, true, AT(struct data_class, sealed),
+      .help = "Whether its records are encrypted before they reach the cell." },
+    { "audit_reads", KEY_BOOL, true, AT(struct data_class, audit_reads),
+      .help = "Whether reads leave an audit row too. Writes always do." },
+    { "max_body_bytes", KEY_INT, AT(struct data_class, max_body_bytes), .min = 1,
+      .max = CONFIG_BODY_BYTES_MAX,
+      .help = "Bytes of a record of the class; the region's limits.max_body_bytes if left out." },
+};
+static SCHEMA(class_schema, "class", sizeof(struct data_class), class_keys);
+
+static const struct schema_key bloc_keys[] = {
+    { "name", KEY_BLOC, true, AT(struct bloc, name), .help = "Capital letters, digits and hyphens." },
+    { "countries", KEY_WORDS, true, AT(struct bloc, country_codes), .min = 1, .max = CONFIG_COUNTRIES_MAX,
+      .help = "Its countries in two letters. A country may be in several blocs; one in none is no place at "
+              "all." },
+};
+static SCHEMA(bloc_schema, "bloc", sizeof(struct bloc), bloc_keys);
+
+#define RULE_WORDS(key, member, most, words)                                                                 \
+    {                                                                                                        \
+        key, KEY_WORDS, AT(struct policy_rule, member), .min = 1, .max = (most), .help = words               \
+    }
+static const struct schema_key rule_keys[] = {
+    { "name", KEY_NAME, true, AT(struct policy_rule, name), .help = "What refusals and audit rows call it." },
+    RULE_WORDS("deny", deny, 32,
+               "The actions that it refuses, or [\"any\"]. A rule has either deny or allow."),
+    RULE_WORDS("allow", allow, 32, "The actions that it allows, or [\"any\"], unless another rule denies."),
+    RULE_WORDS("roles", roles, 32, "The principals' roles."),
+    RULE_WORDS("classes", classes, CONFIG_CLASSES_MAX, "The classes of records."),
+    RULE_WORDS("homes", homes, 64, "The customers' home regions: a region, country:XX or bloc:X."),
+    RULE_WORDS("places", places, 64,
+               "Where it would happen, one of: home, home-country, home-bloc, a region, country:XX, bloc:X."),
+    RULE_WORDS("outside", outside, 64, "The opposite of places: where it would happen is none of these."),
+    { "reason", KEY_TEXT, true, AT(struct policy_rule, reason), .max = 400,
+      .help = "A sentence for whoever is refused, and for whoever audits." },
+};
+static SCHEMA(rule_schema, "rule", sizeof(struct policy_rule), rule_keys);
+
+static const struct schema_key service_keys[] = {
+    { "name", KEY_NAME, true, AT(struct service, name), .help = "What a customer acknowledges." },
+    { "title", KEY_TEXT, true, AT(struct service, title), .max = 100, .help = "For people." },
+    { "regional", KEY_BOOL, true, AT(struct service, regional),
+      .help = "Whether it is kept in every region." },
+    { "regions", KEY_WORDS, AT(struct service, region_names), .min = 1, .max = CONFIG_REGIONS_MAX,
+      .help = "Of a service that is not: the regions in which it is, all the same." },
+    { "reason", KEY_TEXT, AT(struct service, reason), .max = 400,
+      .help = "Why it cannot be kept in the region. Needed if it is not regional." },
+    { "where", KEY_TEXT, AT(struct service, where), .max = 200,
+      .help = "Where it works instead. Needed if it is not regional." },
+};
+static SCHEMA(service_schema, "service", sizeof(struct service), service_keys);
+
+static const struct schema_key policies_keys[] = {
+    { "blocs", LIST(struct config, blocs, bloc_count, bloc_schema), .max = CONFIG_BLOCS_MAX,
+      .help = "The blocs of countries that rules and regions speak of." },
+    { "classes", LIST(struct config, classes, class_count, class_schema), .max = CONFIG_CLASSES_MAX,
+      .help = "The data register." },
+    { "rules", LIST(struct config, rules, rule_count, rule_schema), .max = CONFIG_RULES_MAX,
+      .help = "What is allowed and what is not. A rule that denies wins; what no rule allows is denied." },
+    { "services_version", KEY_INT, AT(struct config, services_version), .min = 1, .max = 1000000000,
+      .help = "Grows by one with every change of services, since customers acknowledged what it was." },
+    { "services", LIST(struct config, services, service_count, service_schema), .max = 256,
+      .help = "The vendor's services, and whether they can be kept in a customer's region." },
+};
+SCHEMA(schema_policies, "policy", sizeof(struct config), policies_keys);
+
+/* ---- domicile.cfg ---- */
+static const char *const log_levels[] = { "debug", "info", "warning", "error", NULL };
+static const struct schema_key top_keys[] = {
+    { "directory", KEY_PATH, .restart = true, .preset = "directory.sqlite", AT(struct config, directory_path),
+      .help =
+          "The SQLite file of the directory: where each customer lives. The gateways of one host share it." },
+    { "log_level", KEY_WORD, .preset = "info", .choices = log_levels, AT(struct config, log_level),
+      .help = "How much a gateway says: debug, info, warning or error." },
+};
+SCHEMA(schema_top, "domicile", sizeof(struct config), top_keys);
+
+static const struct schema_key whole_keys[] = {
+    { "regions", LIST(struct config, regions, region_count, schema_region), .max = CONFIG_REGIONS_MAX,
+      .help = "One file each." },
+};
+SCHEMA(schema_whole, "configuration", sizeof(struct config), whole_keys);
+
+const struct schema_key *schema_find(const struct schema *schema, const char *name)
+{
+    for (size_t i = 0; i < schema->count; i++)
+        if (strcmp(schema->keys[i].name, name) == 0)
+            return &schema->keys[i];
+    return NULL;
+}
+
+uint32_t schema_preset_int(const struct schema_key *key)
+{
+    return key->preset == NULL ? 0 : (uint32_t)strtoul(key->preset, NULL, 10);
+}
