@@ -74,6 +74,8 @@ bool str_to_u64(struct str s, uint64_t max, uint64_t *ret)
 /* Unicode 15, table 3-7: the byte sequences that are well formed. */
 bool str_is_utf8(struct str s)
 {
+    if (s.len == 0)
+        return true;
     const unsigned char *p = (const unsigned char *)s.ptr, *end = p + s.len;
     while (p < end) {
         unsigned char c = *p++;
