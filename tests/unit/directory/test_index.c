@@ -1,0 +1,243 @@
+/* The index against a plain array that does the same. DOMICILE_BENCH=10000000 measures it instead. */
+#include "check.h"
+
+#include "base/clock.h"
+#include "directory/index.h"
+#include "directory/siphash.h"
+
+#include <openssl/core_names.h>
+#include <openssl/evp.h>
+#include <openssl/params.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { IDS = 5000, STEPS = 400000, ACCOUNTED = 300000 };
+
+static uint64_t random_state = 88172645463325252U;
+
+static uint64_t random_next(void) /* xorshift64: the same numbers in each run */
+{
+    random_state ^= random_state << 13;
+    random_state ^= random_state >> 7;
+    random_state ^= random_state << 17;
+    return random_state;
+}
+
+static struct str id_of(uint64_t number, char text[64])
+{
+    int len = snprintf(text, 64, "customer-%llu%.*s", (unsigned long long)number, (int)(number % 23),
+                       "-with-a-tail-as-long-as-this");
+    return (struct str){ text, (size_t)len };
+}
+
+static struct directory_entry entry_at(struct str id, uint64_t version)
+{
+    return (struct directory_entry){ .id = id,
+                                     .region = version % 3 ? STR("eu-fr") : STR("us"),
+                                     .cell = version % 2 ? STR("a1") : STR("b2"),
+                                     .epoch = (uint32_t)(version * 7),
+                                     .services_version = (uint32_t)(version * 13),
+                                     .state = (enum customer_state)(version % 5),
+                                     .version = version };
+}
+
+static bool same(const struct directory_entry *a, const struct directory_entry *b)
+{
+    return str_eq(a->id, b->id) && str_eq(a->region, b->region) && str_eq(a->cell, b->cell) &&
+           a->epoch == b->epoch && a->services_version == b->services_version && a->state == b->state &&
+           a->version == b->version;
+}
+
+static void check_against(const struct directory_index *index, const uint64_t *model, size_t count)
+{
+    size_t live = 0;
+    for (size_t i = 0; i < count; i++) {
+        char text[64];
+        struct directory_entry got, wanted = entry_at(id_of(i, text), model[i]);
+        bool there = directory_index_find(index, wanted.id, &got);
+        assert_int_equal(there, model[i] != 0);
+        if (there)
+            assert_true(same(&got, &wanted));
+        live += model[i] != 0;
+    }
+    assert_int_equal(directory_index_stats(index).entries, live);
+}
+
+static void agrees_with_a_plain_array(void **state)
+{
+    static uint64_t model[IDS];
+    struct directory_index *index = directory_index_new();
+    for (uint64_t step = 1; step <= STEPS; step++) {
+        uint64_t number = random_next() % IDS;
+        char text[64];
+        struct str id = id_of(number, text);
+        if (random_next() % 3 == 0) {
+            directory_index_remove(index, id, step);
+            model[number] = 0;
+        } else {
+            struct directory_entry entry = entry_at(id, step);
+            check_ok(directory_index_put(index, &entry));
+            model[number] = step;
+        }
+        if (step % (STEPS / 8) == 0)
+            check_against(index, model, IDS);
+    }
+    directory_index_free(index);
+}
+
+/* Against the library's own: same key, same bytes, every length of the last word. */
+static void siphash_is_siphash(void **state)
+{
+    unsigned char bytes[64], key_bytes[16], wanted[16];
+    for (size_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = (unsigned char)i;
+    memcpy(key_bytes, bytes, sizeof key_bytes);
+    struct siphash_key key;
+    memcpy(&key, key_bytes, sizeof key);
+    for (size_t len = 0; len < sizeof bytes; len++) {
+        size_t size = sizeof wanted, wanted_len;
+        unsigned int c_rounds = 1, d_rounds = 3;
+        const OSSL_PARAM params[] = { OSSL_PARAM_size_t(OSSL_MAC_PARAM_SIZE, &size),
+                                      OSSL_PARAM_uint(OSSL_MAC_PARAM_C_ROUNDS, &c_rounds),
+                                      OSSL_PARAM_uint(OSSL_MAC_PARAM_D_ROUNDS, &d_rounds), OSSL_PARAM_END };
+        assert_non_null(EVP_Q_mac(NULL, "SIPHASH", NULL, NULL, params, key_bytes, sizeof key_bytes, bytes,
+                                  len, wanted, sizeof wanted, &wanted_len));
+        struct siphash got = siphash(&key, (struct str){ (const char *)bytes, len });
+        assert_memory_equal(&got, wanted, sizeof wanted);
+    }
+}
+
+static void an_older_word_does_not_undo_a_newer(void **state)
+{
+    struct directory_index *index = directory_index_new();
+    struct directory_entry got, old = entry_at(STR("clinic"), 5), new = entry_at(STR("clinic"), 9);
+    check_ok(directory_index_put(index, &new));
+    check_ok(directory_index_put(index, &old));
+    directory_index_remove(index, STR("clinic"), 8);
+    assert_true(directory_index_find(index, STR("clinic"), &got));
+    assert_true(same(&got, &new));
+    check_ok(directory_index_put(index, &got)); /* its strings are the index's own */
+    assert_true(directory_index_find(index, STR("clinic"), &got) && same(&got, &new));
+    directory_index_remove(index, STR("clinic"), 9);
+    assert_false(directory_index_find(index, STR("clinic"), &got));
+    directory_index_free(index);
+}
+
+static void p1_near_ids_are_other_customers(void **state)
+{
+    struct directory_index *index = directory_index_new();
+    struct directory_entry got, entry = entry_at(STR("clinic-1"), 1);
+    check_ok(directory_index_put(index, &entry));
+    const struct str near[] = { STR("clinic-"), STR("clinic-11"), STR("clinic-2"), STR("Clinic-1"), STR("") };
+    for (size_t i = 0; i < sizeof near / sizeof near[0]; i++)
+        assert_false(directory_index_find(index, near[i], &got));
+    directory_index_free(index);
+}
+
+static void refuses_what_is_no_entry(void **state)
+{
+    struct directory_index *index = directory_index_new();
+    struct directory_entry entry = entry_at(STR("x"), 1);
+    check_fails(E_ID, directory_index_put(index, &entry));
+    entry = entry_at(STR("customer"), 1);
+    entry.cell = STR("");
+    check_fails(E_ID, directory_index_put(index, &entry));
+    for (int i = 0; i < 1024; i++) {
+        char cell[64], id[64];
+        entry = entry_at(id_of((uint64_t)i, id), 1);
+        entry.region = STR("eu-fr");
+        entry.cell = (struct str){ cell, (size_t)snprintf(cell, sizeof cell, "cell-%d", i) };
+        check_ok(directory_index_put(index, &entry));
+    }
+    entry = entry_at(STR("one-more"), 1);
+    check_fails(E_LIMIT, directory_index_put(index, &entry));
+    assert_int_equal(directory_index_stats(index).entries, 1024);
+    directory_index_free(index);
+}
+
+static void at_most_64_bytes_a_customer_at_every_size(void **state)
+{
+    struct directory_index *index = directory_index_new();
+    for (uint64_t i = 0; i < ACCOUNTED; i++) {
+        char text[64];
+        struct directory_entry entry = entry_at(id_of(i, text), 1);
+        check_ok(directory_index_put(index, &entry));
+        struct directory_index_stats stats = directory_index_stats(index);
+        assert_int_equal(stats.entries, i + 1);
+        if (i >= 100000)
+            assert_true(stats.bytes <= 64 * stats.entries);
+    }
+    for (uint64_t i = 0; i < 4 * ACCOUNTED; i++) { /* what is removed makes room for what comes */
+        char text[64];
+        struct directory_entry entry = entry_at(id_of(i % ACCOUNTED, text), 1);
+        directory_index_remove(index, entry.id, 1);
+        check_ok(directory_index_put(index, &entry));
+    }
+    struct directory_index_stats stats = directory_index_stats(index);
+    assert_int_equal(stats.entries, ACCOUNTED);
+    assert_true(stats.bytes <= 64 * stats.entries);
+    directory_index_free(index);
+}
+
+static int by_size(const void *a, const void *b)
+{
+    uint64_t left = *(const uint64_t *)a, right = *(const uint64_t *)b;
+    return (left > right) - (left < right);
+}
+
+static void bench(uint64_t count)
+{
+    struct directory_index *index = directory_index_new();
+    char text[64];
+    uint64_t worst_ns = 0, begin_ns = clock_monotonic_ns(), last_ns = begin_ns;
+    for (uint64_t i = 0; i < count; i++) {
+        struct directory_entry entry = entry_at(id_of(i, text), 1);
+        check_ok(directory_index_put(index, &entry));
+        uint64_t now_ns = clock_monotonic_ns();
+        worst_ns = now_ns - last_ns > worst_ns ? now_ns - last_ns : worst_ns;
+        last_ns = now_ns;
+    }
+    struct directory_index_stats stats = directory_index_stats(index);
+    printf("%zu entries, %.1f bytes each, %.0f ns a put, the slowest %.1f ms\n", stats.entries,
+           (double)stats.bytes / (double)stats.entries, (double)(last_ns - begin_ns) / (double)count,
+           (double)worst_ns / 1e6);
+    enum { BATCHES = 16000, BATCH = 256 };
+    static char ids[BATCH][64];
+    static uint64_t spent_ns[BATCHES];
+    struct str keys[BATCH];
+    uint64_t sum = 0;
+    for (int batch = 0; batch < BATCHES; batch++) {
+        for (int i = 0; i < BATCH; i++)
+            keys[i] = id_of(random_next() % count, ids[i]);
+        begin_ns = clock_monotonic_ns();
+        for (int i = 0; i < BATCH; i++) {
+            struct directory_entry got;
+            must(directory_index_find(index, keys[i], &got));
+            sum += got.epoch; /* each lookup is used, so that none is left out */
+        }
+        spent_ns[batch] = clock_monotonic_ns() - begin_ns;
+    }
+    qsort(spent_ns, BATCHES, sizeof spent_ns[0], by_size);
+    printf("%.0f ns a random lookup, median of %d batches (nine in ten within %.0f ns; %llu)\n",
+           (double)spent_ns[BATCHES / 2] / BATCH, BATCHES, (double)spent_ns[BATCHES / 10 * 9] / BATCH,
+           (unsigned long long)sum);
+    directory_index_free(index);
+}
+
+int main(void)
+{
+    const char *count = getenv("DOMICILE_BENCH");
+    if (count != NULL) {
+        bench(strtoull(count, NULL, 10));
+        return 0;
+    }
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(agrees_with_a_plain_array),
+        cmocka_unit_test(siphash_is_siphash),
+        cmocka_unit_test(an_older_word_does_not_undo_a_newer),
+        cmocka_unit_test(p1_near_ids_are_other_customers),
+        cmocka_unit_test(refuses_what_is_no_entry),
+        cmocka_unit_test(at_most_64_bytes_a_customer_at_every_size),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
