@@ -96,8 +96,9 @@ size_t conn_take_input(struct conn *conn, char *buf, size_t size)
         return length;
     }
     size_t length = conn->input.len < size ? conn->input.len : size;
-    if (length > 0)
-        memcpy(buf, conn->input.ptr, length);
+    if (length == 0)
+        return 0;
+    memcpy(buf, conn->input.ptr, length);
     conn->input.ptr += length;
     conn->input.len -= length;
     return length;

@@ -285,7 +285,8 @@ void h1_answer(struct exchange *exchange, int status, const struct http_header *
     struct str first = { body.ptr, body.len < room ? body.len : room };
     add(buf, first);
     conn_send(conn, buf_str(buf));
-    conn_send(conn, (struct str){ body.ptr + first.len, body.len - first.len });
+    if (first.len < body.len)
+        conn_send(conn, (struct str){ body.ptr + first.len, body.len - first.len });
 }
 
 void h1_stream_begin(struct exchange *exchange, int status, const struct http_header *headers, size_t count)

@@ -116,9 +116,9 @@ result head_set_target(struct http_request *request, struct str target, struct s
 /* uri-host [ ":" port ] (RFC 9110 7.2), without user information. */
 static bool is_authority(struct str s)
 {
-    const char *at = s.ptr, *end = s.ptr + s.len;
     if (s.len == 0 || s.len > 300)
         return false;
+    const char *at = s.ptr, *end = s.ptr + s.len;
     if (*at == '[') {
         at++;
         while (at < end && (is_alphanumeric((unsigned char)*at) || *at == ':' || *at == '.'))
