@@ -6,7 +6,7 @@
 
 enum {
     CLIENT_ID_SIZE = 23,     /* "c-" and 20 of [a-z2-7], NUL included */
-    CLIENT_SECRET_SIZE = 44, /* base64url of 32 bytes, NUL included */
+    CLIENT_SECRET_SIZE = 44, /* 43 letters of base64url (258 bits), NUL included */
     CLIENT_SECRET_MAX = 128, /* bytes; no secret that is longer is looked at */
 };
 

@@ -1,0 +1,143 @@
+#include "auth/credentials.h"
+
+#include "base/encode.h"
+
+/* application/x-www-form-urlencoded: "+" is a space, "%41" a byte. False: a broken escape, or buf is full. */
+static bool form_decode(struct str text, char *buf, size_t size, size_t *ret_len)
+{
+    size_t len = 0, one = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        char c = text.ptr[i] == '+' ? ' ' : text.ptr[i];
+        if (c == '%') {
+            if (text.len - i < 3 || !decode_hex((struct str){ text.ptr + i + 1, 2 }, &c, 1, &one))
+                return false;
+            i += 2;
+        }
+        if (len == size)
+            return false;
+        buf[len++] = c;
+    }
+    *ret_len = len;
+    return true;
+}
+
+/* The value of an Authorization header of that scheme; ptr is NULL if it is of another one. */
+static struct str scheme_value(struct str authorization, const char *scheme)
+{
+    struct str rest = str_trim(authorization), word;
+    if (rest.len == 0 || !str_cut(&rest, ' ', &word) || rest.ptr == NULL ||
+        !str_eq_nocase(word, str_from(scheme)))
+        return (struct str){ 0 };
+    return str_trim(rest);
+}
+
+void basic_wipe(struct basic_credentials *credentials)
+{
+    secret_wipe(credentials, sizeof *credentials);
+}
+
+static bool basic_decode(struct str value, struct basic_credentials *ret)
+{
+    char pair[BASIC_TEXT_MAX / 4 * 3];
+    struct str rest = { pair, 0 }, id;
+    bool good = value.ptr != NULL && value.len <= BASIC_TEXT_MAX &&
+                decode_base64(value, pair, sizeof pair, &rest.len) && str_cut(&rest, ':', &id) &&
+                rest.ptr != NULL && form_decode(id, ret->id, sizeof ret->id - 1, &ret->id_len) &&
+                form_decode(rest, ret->secret, sizeof ret->secret, &ret->secret_len) && ret->secret_len > 0 &&
+                str_is_id((struct str){ ret->id, ret->id_len });
+    secret_wipe(pair, sizeof pair);
+    return good;
+}
+
+result basic_parse(struct str authorization, struct basic_credentials *ret)
+{
+    struct basic_credentials credentials = { 0 };
+    bool good = basic_decode(scheme_value(authorization, "Basic"), &credentials);
+    if (good)
+        *ret = credentials;
+    basic_wipe(&credentials);
+    return good ? OK
+                : FAIL(E_CLIENT,
+                       "Send \"Authorization: Basic\" with the client's id and secret (RFC 6749 2.3.1).",
+                       "the request has no well-formed client credentials");
+}
+
+static bool is_token_letter(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+           c == '_' || c == '.';
+}
+
+result bearer_parse(struct str authorization, struct str *ret_token)
+{
+    struct str token = scheme_value(authorization, "Bearer");
+    bool good = token.len > 0;
+    for (size_t i = 0; good && i < token.len; i++)
+        good = is_token_letter(token.ptr[i]);
+    if (!good)
+        return FAIL(E_UNAUTHENTICATED,
+                    "Send \"Authorization: Bearer\" with an access token from /oauth/token.",
+                    "the request has no well-formed access token");
+    *ret_token = token;
+    return OK;
+}
+
+struct form_scan {
+    struct token_form *form;
+    size_t used, fields;
+    struct str names[TOKEN_FORM_FIELDS_MAX];
+};
+
+static result malformed(const char *why)
+{
+    return FAIL(E_BODY, "Send grant_type=client_credentials, form-encoded, each field once.", "the form %s",
+                why);
+}
+
+static bool form_take(struct form_scan *scan, struct str text, struct str *ret)
+{
+    char *at = scan->form->text + scan->used;
+    size_t len = 0;
+    if (!form_decode(text, at, sizeof scan->form->text - scan->used, &len))
+        return false;
+    scan->used += len;
+    *ret = (struct str){ len > 0 ? at : NULL, len };
+    return true;
+}
+
+static result form_field(struct form_scan *scan, struct str field)
+{
+    struct str rest = field, name, value = { 0 };
+    if (field.len == 0)
+        return OK;
+    if (scan->fields == TOKEN_FORM_FIELDS_MAX)
+        return malformed("has too many fields");
+    if (!str_cut(&rest, '=', &name) || !form_take(scan, name, &name) || !form_take(scan, rest, &value))
+        return malformed("has a broken escape");
+    for (size_t i = 0; i < scan->fields; i++)
+        if (str_eq(scan->names[i], name))
+            return malformed("has a field twice");
+    scan->names[scan->fields++] = name;
+    if (str_is(name, "grant_type"))
+        scan->form->grant_type = value;
+    else if (str_is(name, "scope"))
+        scan->form->scope = value;
+    else if (str_is(name, "client_id"))
+        scan->form->client_id = value;
+    else if (str_is(name, "client_secret") && value.len > 0)
+        return malformed("has a client_secret: it belongs into the Authorization header");
+    return OK;
+}
+
+result token_form_parse(struct str body, struct token_form *ret)
+{
+    if (body.len > TOKEN_FORM_MAX)
+        return FAIL(E_BODY_SIZE, "Send grant_type=client_credentials alone.",
+                    "the form has %zu bytes, more than %d", body.len, TOKEN_FORM_MAX);
+    struct form_scan scan = { .form = ret };
+    struct str rest = body, field;
+    ret->grant_type = ret->scope = ret->client_id = (struct str){ 0 };
+    while (str_cut(&rest, '&', &field))
+        TRY(form_field(&scan, field));
+    return ret->grant_type.ptr != NULL ? OK : malformed("has no grant_type");
+}
