@@ -156,21 +156,19 @@ static void on_changed(void *context, size_t connection, const struct error *why
 static result cell_open(struct gateway_process *process, const struct cell *cell, size_t index)
 {
     struct record_cell *opened = &process->cells[index];
-    struct pg_connect_options *connect = &process->connects[index];
-    *connect = (struct pg_connect_options){ .host = cell->primary->address,
-                                            .port = (uint16_t)cell->primary->port,
-                                            .database = cell->database,
-                                            .user = "domicile_gateway",
-                                            .certificate = cell->gateway.certificate,
-                                            .private_key = cell->gateway.private_key,
-                                            .ca = cell->ca,
-                                            .application_name = "domiciled",
-                                            .connect_within_ms = cell->pool.connect_within_ms,
-                                            .statement_within_ms = cell->pool.statement_within_ms };
+    const struct pg_connect_options connect = { .host = cell->primary->address,
+                                                .port = (uint16_t)cell->primary->port,
+                                                .database = cell->database,
+                                                .user = "domicile_gateway",
+                                                .certificate = cell->gateway.certificate,
+                                                .private_key = cell->gateway.private_key,
+                                                .ca = cell->ca,
+                                                .application_name = "domiciled",
+                                                .connect_within_ms = cell->pool.connect_within_ms,
+                                                .statement_within_ms = cell->pool.statement_within_ms };
     opened->name = cell->name.ptr;
     opened->region = process->gateway.region;
-    opened->connect = connect;
-    const struct pg_pool_options options = { .connect = *connect,
+    const struct pg_pool_options options = { .connect = connect,
                                              .statements = statements,
                                              .statement_count = STATEMENT_COUNT,
                                              .connections = cell->pool.connections,
@@ -186,8 +184,7 @@ static result cells_open(struct gateway_process *process, const struct region *r
 {
     struct record_store *store = &process->gateway.store;
     process->cells = calloc(region->cell_count, sizeof *process->cells);
-    process->connects = calloc(region->cell_count, sizeof *process->connects);
-    must(process->cells != NULL && process->connects != NULL);
+    must(process->cells != NULL);
     store->cells = process->cells;
     for (size_t i = 0; i < region->cell_count; i++) {
         TRY(cell_open(process, &region->cells[i], i));
@@ -325,7 +322,6 @@ void gateway_stop(struct gateway_process *process)
     for (size_t i = 0; i < gateway->store.cell_count; i++)
         pg_pool_free(process->cells[i].pool);
     free(process->cells);
-    free(process->connects);
     http_router_free(gateway->router);
     token_cache_free(gateway->token_cache);
     keyring_free(gateway->store.keyring);

@@ -9,7 +9,6 @@ struct gateway_process {
     const char *config_dir;
     struct root_key root;
     struct record_cell *cells;
-    struct pg_connect_options *connects;
     struct scope follower;   /* the directory's replica */
     struct scope background; /* sealing anew, sweeping */
 };

@@ -1,32 +1,13 @@
 /* Rotation of class keys, and sealing records anew behind it. */
 #include "base/arena.h"
 #include "loop/fiber.h"
-#include "pg/exec.h"
 #include "records/internal.h"
 #include "records/keys.h"
 #include "seal/record.h"
 
-enum { PAGE_RECORDS = 64, PAGE_BYTES = 4 * 1024 * 1024, ROTATE_WITHIN_MS = 15 * 1000 };
+enum { PAGE_RECORDS = 64, PAGE_BYTES = 4 * 1024 * 1024 };
 
 /* ---- a new key ---- */
-
-/* The statement locks the table of keys, so it goes on a connection of its own, alone in its transaction: in a batch it
- * would wait for statements that wait for it. */
-static result rotate_alone(const struct record_shelf *shelf, const struct pg_value *params, size_t count,
-                           struct pg_reply *reply)
-{
-    struct pg_conn *conn = NULL;
-    struct deadline deadline;
-    deadline_begin(&deadline, ROTATE_WITHIN_MS);
-    result r = pg_connect(shelf->cell->connect, &conn);
-    if (!failed(r))
-        r = pg_exec(conn,
-                    "SELECT outcome, version FROM domicile.class_key_rotate($1,$2,$3,$4,$5,$6,$7,$8,$9,$10)",
-                    params, count, reply);
-    pg_close(conn);
-    deadline_end(&deadline);
-    return r;
-}
 
 result record_key_rotate(const struct record_shelf *shelf, uint32_t *ret_version)
 {
@@ -43,7 +24,7 @@ result record_key_rotate(const struct record_shelf *shelf, uint32_t *ret_version
     params[5] = pg_bytes((struct str){ (const char *)wrapped, sizeof wrapped });
     record_actor_params(shelf, params + 6);
     struct pg_reply reply = PG_REPLY_INIT;
-    result r = rotate_alone(shelf, params, 10, &reply);
+    result r = record_call(shelf, STATEMENT_KEY_ROTATE, (struct str){ 0 }, params, 10, &reply);
     if (!failed(r)) {
         struct str outcome = pg_reply_str(&reply, 0, 0);
         *ret_version = (uint32_t)pg_reply_number(&reply, 0, 1);

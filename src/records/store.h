@@ -10,9 +10,8 @@
 /* One PostgreSQL cluster of the region. */
 struct record_cell {
     const char *name, *region;
-    int64_t epoch;                            /* as it said when it was last connected; 0: not yet */
-    struct pg_pool *pool;                     /* of the statements of statement.h */
-    const struct pg_connect_options *connect; /* the same, for what must be alone in its transaction */
+    int64_t epoch;        /* as it said when it was last connected; 0: not yet */
+    struct pg_pool *pool; /* of the statements of statement.h */
 };
 
 struct record_store {
