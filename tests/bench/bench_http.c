@@ -93,10 +93,13 @@ static void serve(void *arg)
         fprintf(stderr, "%s\n", r.error.what);
         return;
     }
+    struct signal_watch *watch = NULL;
     int caught = 0;
-    while (!failed(fiber_await_signal(signals, 3, &caught)) && caught == SIGUSR1)
+    r = signal_watch_new(signals, 3, &watch);
+    while (!failed(r) && !failed(signal_watch_wait(watch, &caught)) && caught == SIGUSR1)
         print_figures(server);
     print_figures(server);
+    signal_watch_free(watch);
     http_server_free(server);
 }
 
