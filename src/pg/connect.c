@@ -105,7 +105,7 @@ static void put_habits(struct keywords *keywords, const struct pg_connect_option
         options->application_name != NULL ? options->application_name : "domicile");
     put(keywords, "client_encoding", "UTF8");
     put(keywords, "gssencmode", "disable");
-    put(keywords, "passfile", "/dev/null");
+    put(keywords, "passfile", "/dev/null/none");
     put(keywords, "keepalives_idle", "10");
     put(keywords, "keepalives_interval", "5");
     put(keywords, "keepalives_count", "3");

@@ -169,7 +169,8 @@ static void keep_options(struct pg_pool *pool, const struct pg_pool_options *opt
         own->statement_within_ms = STATEMENT_WITHIN_MS;
     if (own->down_within_ms == 0)
         own->down_within_ms = DOWN_WITHIN_MS;
-    own->connect.statement_within_ms = own->statement_within_ms;
+    own->connect.statement_within_ms =
+        own->statement_within_ms / 2; /* the others of its batch want the rest */
     own->connect.host = keep_string(pool, options->connect.host);
     own->connect.address = keep_string(pool, options->connect.address);
     own->connect.database = keep_string(pool, options->connect.database);
@@ -180,7 +181,7 @@ static void keep_options(struct pg_pool *pool, const struct pg_pool_options *opt
     own->connect.application_name = keep_string(pool, options->connect.application_name);
 }
 
-/* The server's own limit comes first, as it ends one statement and not the connection. */
+/* Long after the server's own limit, which ends one statement and not the connection. */
 static uint64_t overdue_ms(uint64_t statement_within_ms)
 {
     return statement_within_ms + statement_within_ms / 4 + 100;
@@ -301,13 +302,15 @@ static result wait_up_for_call(struct pg_pool *pool)
     return r;
 }
 
-/* A write goes to its shard's connection, or while that one is down to the next that is up. */
+/* Writes share half of the connections: their batches grow, which saves commits, and reads seldom wait for a commit. A
+ * write goes to its shard's connection, or while that one is down to the next that is up; a read to the least loaded. */
 static struct session *choose(struct pg_pool *pool, const struct pg_statement *statement, uint64_t shard)
 {
+    size_t count = pool->options.connections, home = shard % ((count + 1) / 2);
     struct session *best = NULL;
-    size_t best_load = SIZE_MAX, count = pool->options.connections;
+    size_t best_load = SIZE_MAX;
     for (size_t i = 0; i < count; i++) {
-        struct session *session = &pool->members[(shard + i) % count].session;
+        struct session *session = &pool->members[(home + i) % count].session;
         if (!session_serves(session))
             continue;
         if (!statement->idempotent)

@@ -27,10 +27,11 @@ struct pg_pool_options {
     struct pg_connect_options connect;
     const struct pg_statement *statements; /* kept: static */
     size_t statement_count;
-    size_t connections;           /* 0: 4; at most 64 */
-    size_t queue_max;             /* calls waiting or in flight, all connections together; 0: 4,096 */
-    uint64_t statement_within_ms; /* 0: 5,000 */
-    uint64_t down_within_ms;      /* how long a call waits for a connection while all are down; 0: 250 */
+    size_t connections; /* 0: 4; at most 64 */
+    size_t queue_max;   /* calls waiting or in flight, all connections together; 0: 4,096 */
+    uint64_t
+        statement_within_ms; /* a call, waiting included; the server ends a statement after half of it; 0: 5,000 */
+    uint64_t down_within_ms; /* how long a call waits for a connection while all are down; 0: 250 */
 
     /* Optional. checks a new connection before it serves (the cell's stamp and schema); on a fiber, may wait.
      */

@@ -299,23 +299,30 @@ static void batch_finish(struct session *session)
     turn_hook_ask(&session->send);
 }
 
+/* Severity FATAL: the server says why it hangs up, and what follows is only that it did. */
+static void keep_last_word(struct session *session, const PGresult *refusal)
+{
+    const char *severity = PQresultErrorField(refusal, PG_DIAG_SEVERITY_NONLOCALIZED);
+    const char *message = PQresultErrorField(refusal, PG_DIAG_MESSAGE_PRIMARY);
+    if (severity == NULL || message == NULL || strcmp(severity, "ERROR") == 0 ||
+        session->last_word.code != E_OK)
+        return;
+    session->last_word =
+        FAIL(E_UNAVAILABLE, "See PostgreSQL's log of that moment.", "\"%s\" ended the connection: %.*s",
+             PQhost(session->conn->pq), STR_ARG(pg_first_line(message)))
+            .error;
+}
+
 static void batch_refuse(struct session *session, struct batch *batch, const PGresult *refusal)
 {
-    struct call *call = batch->answered < batch->count ? batch->calls[batch->answered] : NULL;
-    char sqlstate[6];
-    result r = pg_refused(refusal, call != NULL ? call->statement->name : "commit", sqlstate);
-    const char *severity = PQresultErrorField(refusal, PG_DIAG_SEVERITY_NONLOCALIZED);
-    if (severity == NULL || strcmp(severity, "ERROR") != 0) {
-        result last = FAIL(E_UNAVAILABLE, "See PostgreSQL's log of that moment.",
-                           "the server ended the connection: %s", r.error.what);
-        session->last_word = last.error;
-    }
+    keep_last_word(session, refusal);
     if (batch->undone)
         return;
-    batch->undone = true;
+    struct call *call = batch->answered < batch->count ? batch->calls[batch->answered] : NULL;
+    batch->refusal =
+        pg_refused(refusal, call != NULL ? call->statement->name : "commit", batch->sqlstate).error;
     batch->refused = batch->answered;
-    batch->refusal = r.error;
-    memcpy(batch->sqlstate, sqlstate, sizeof sqlstate);
+    batch->undone = true;
 }
 
 /* One result of the oldest batch: a statement's rows or refusal, the NULL that ends a statement, or the Sync. */

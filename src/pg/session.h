@@ -43,7 +43,7 @@ struct batch {
     struct call *calls[BATCH_CALLS]; /* NULL: its caller has left */
     size_t count, answered,
         refused; /* refused: the slot of the statement that failed; count: at the commit */
-    bool undone, refused_may_repeat;
+    bool undone;
     struct error refusal;
     char sqlstate[6];
     uint64_t head_since_ns; /* when it became the oldest in flight */

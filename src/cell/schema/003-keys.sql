@@ -20,8 +20,8 @@ BEGIN
                   WHERE k.customer = p_customer AND k.class = p_class AND k.version = p_version;
 END $$;
 
--- The first key of a class. Outcomes: added; exists (someone was faster: version and wrapped are the current ones); records
--- (the class holds records that are not sealed: nothing was added). Besides: region, epoch, customer.
+-- The first key of a class. Outcomes: added; exists (someone was faster: version and wrapped are the current ones).
+-- Besides: region, epoch, customer.
 CREATE FUNCTION domicile.class_key_add(
     p_region text, p_epoch bigint, p_customer text, p_class text, p_wrapped bytea,
     p_principal text, p_role text, p_rule text, p_request text,
