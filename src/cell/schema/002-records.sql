@@ -196,7 +196,7 @@ CREATE FUNCTION domicile.record_page(
     p_region text, p_epoch bigint, p_customer text, p_class text, p_prefix text, p_after text,
     p_limit integer, p_max_bytes bigint, p_with_payload boolean,
     p_action text, p_principal text, p_role text, p_rule text, p_request text)
-RETURNS TABLE (key text, revision bigint, key_version integer, written_at timestamptz, octets integer,
+RETURNS TABLE (key text, revision bigint, key_version integer, written_at timestamptz, payload_bytes integer,
                payload bytea)
 LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
@@ -208,7 +208,7 @@ BEGIN
         OR coalesce(p_action, 'list') NOT IN ('list', 'export') THEN
         RAISE EXCEPTION 'an argument is out of bounds' USING ERRCODE = 'DM004';
     END IF;
-    FOR key, revision, key_version, written_at, octets, payload IN
+    FOR key, revision, key_version, written_at, payload_bytes, payload IN
         SELECT r.key, r.revision, r.key_version, r.written_at, octet_length(r.payload),
                CASE WHEN p_with_payload THEN r.payload END
           FROM domicile.record r
@@ -218,7 +218,7 @@ BEGIN
         EXIT WHEN NOT starts_with(key, p_prefix); -- in this order those with the prefix stand together
         RETURN NEXT;
         v_rows := v_rows + 1;
-        v_bytes := v_bytes + octets;
+        v_bytes := v_bytes + payload_bytes;
         EXIT WHEN p_with_payload AND v_bytes >= p_max_bytes;
     END LOOP;
     IF p_action IS NOT NULL THEN
