@@ -249,7 +249,7 @@ static const struct schema_key policies_keys[] = {
       .help = "What is allowed and what is not. A rule that denies wins; what no rule allows is denied." },
     { "services_version", KEY_INT, AT(struct config, services_version), .min = 1, .max = 1000000000,
       .help = "Grows by one with every change of services, since customers acknowledged what it was." },
-    { "services", LIST(struct config, services, service_count, service_schema), .max = 256,
+    { "services", LIST(struct config, services, service_count, service_schema), .max = CONFIG_SERVICES_MAX,
       .help = "The vendor's services, and whether they can be kept in a customer's region." },
 };
 SCHEMA(schema_policies, "policy", sizeof(struct config), policies_keys);
