@@ -80,6 +80,7 @@ static result snapshot_load(const char *dir, const char *region_name, struct sna
     struct load load = { .dir = dir, .region_name = region_name };
     TRY(fiber_offload(load_run, &load));
     TRY(load.outcome);
+    must(load.snapshot != NULL);
     *ret = load.snapshot;
     return OK;
 }

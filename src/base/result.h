@@ -42,10 +42,17 @@ static inline bool failed(const result r)
 }
 
 /* FAIL(code, hint, format, ...): an error made here. hint is a string literal or NULL. */
-#define FAIL(code, hint, ...) error_make((code), __FILE__, __LINE__, (hint), __VA_ARGS__)
+#define FAIL(code, hint, ...) error_sure((code), error_make((code), __FILE__, __LINE__, (hint), __VA_ARGS__))
 result error_make(enum error_code code, const char *file, int line, const char *hint, const char *format, ...)
     PRINTF(5, 6)
 MUST_USE;
+
+/* Lets the compiler and the analyser see that what FAIL makes has failed. */
+static inline result error_sure(enum error_code code, result r)
+{
+    r.error.code = code;
+    return r;
+}
 
 /* Returns from the calling function if the expression failed. */
 #define TRY(expression)                                                                                      \
