@@ -98,7 +98,7 @@ class Sandbox:
             list(pool.map(lambda node: self._make_node(node, authorities[node.region]), self.nodes.values()))
         say("sandbox: schema and OAuth clients")
         for region in REGIONS:
-            self.gateways["eu"].domicile("cell", "migrate", self._cell(region))
+            self.gateways["eu"].domicile("cell", "migrate", f"{region}/{region}-1")
         secrets = self._add_clients()
         say("sandbox: gateways eu-fr and us")
         self._start_gateways()
@@ -109,12 +109,6 @@ class Sandbox:
         node.create(authority)
         node.start()
         node.create_roles()
-
-    def _cell(self, region):
-        """REGION/CELL of the region's first cell, as its file declares it."""
-        cells = run([f"{self.home}/bin/domicile", "--config", self.config, "--json", "region", "list"])
-        found = re.search(rf'"({re.escape(region)}/[a-z0-9-]+)"', cells)
-        return found.group(1) if found else f"{region}/{region}-1"
 
     def _lay_configuration(self, authorities):
         os.makedirs(self.config)
