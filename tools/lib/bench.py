@@ -16,6 +16,7 @@ import time
 import urllib.error
 import urllib.request
 
+from postgres import PORT
 from sandbox import DEFAULT, Sandbox
 
 KEYS = 10000
@@ -165,7 +166,7 @@ class Bench:
             copied = os.path.join(self.work, name)
             shutil.copyfile(os.path.join(source, name), copied)
             os.chmod(copied, 0o600)
-        return {"PGHOST": self.node.address, "PGPORT": str(self.node.port), "PGDATABASE": "domicile",
+        return {"PGHOST": self.node.address, "PGPORT": str(PORT), "PGDATABASE": "domicile",
                 "PGUSER": "domicile_gateway", "PGSSLMODE": "verify-full", "PGSSLCERT": f"{self.work}/gateway.crt",
                 "PGSSLKEY": f"{self.work}/gateway.key", "PGSSLROOTCERT": f"{self.work}/ca.crt"}
 
