@@ -1,0 +1,102 @@
+#pragma once
+/* The command line: one table of commands (commands.def), one of options (options.def). A verb is a function that prints
+ * what it has to say and returns a result; cli_main prints an error once, and makes the exit status of it. */
+#include "base/json.h"
+#include "config/config.h"
+
+#include <stdio.h>
+
+enum cli_option {
+#define X(option, name, value, help) option,
+#include "cli/options.def"
+#undef X
+    OPT_COUNT
+};
+
+enum { CLI_REGIONS_MAX = 32, CLI_ARGUMENTS_MAX = 8 };
+
+struct cli;
+
+struct cli_command {
+    const char *group, *verb; /* verb "": the group is the command */
+    const char *arguments;
+    uint32_t options; /* bits of enum cli_option, beside those that go with every command */
+    result (*run)(struct cli *cli);
+    const char *help;
+};
+extern const struct cli_command cli_commands[];
+extern const size_t cli_command_count;
+
+struct cli_option_row {
+    const char *name, *value, *help;
+};
+extern const struct cli_option_row cli_options[OPT_COUNT];
+
+/* One run of the program. */
+struct cli {
+    FILE *out, *err;
+    struct arena arena; /* until the end */
+    bool color;         /* of err and out: both are terminals, and NO_COLOR is not set */
+    bool progress;      /* err is a terminal, and nobody asked for JSON */
+    /* what was asked for */
+    const struct cli_command *command; /* NULL with --help alone or for a group */
+    const char *group;
+    const char *values[OPT_COUNT]; /* NULL: not given; "" for a switch that was */
+    const char *regions[CLI_REGIONS_MAX];
+    size_t region_count;
+    const char *arguments[CLI_ARGUMENTS_MAX]; /* those that were given, then NULL */
+    size_t argument_count;
+    /* read when it is needed */
+    struct config *config;
+    /* what a gateway said when it refused: beside the error */
+    const char *said; /* in full */
+    json_t *problem;
+};
+
+/* The whole program: parse, run, say. Returns the exit status. */
+int cli_main(int argc, char **argv);
+int cli_run(struct cli *cli, int argc, char **argv);
+void cli_init(struct cli *cli, FILE *out, FILE *err);
+void cli_done(struct cli *cli);
+
+/* ---- parse.c ---- E_ARGUMENT */
+result cli_parse(struct cli *cli, int argc, char **argv) MUST_USE;
+bool cli_command_is(const struct cli_command *command, const char *group, const char *verb);
+const char *cli_command_name(struct cli *cli, const struct cli_command *command); /* "record put" */
+static inline bool cli_has(const struct cli *cli, enum cli_option option)
+{
+    return cli->values[option] != NULL;
+}
+/* E_ARGUMENT names the option that is missing. */
+result cli_need(const struct cli *cli, enum cli_option option, struct str *ret) MUST_USE;
+
+/* ---- help.c, completion.c ---- */
+void cli_help(struct cli *cli);
+
+/* ---- output.c ---- */
+void cli_print_json(struct cli *cli, json_t *document); /* takes it over */
+void cli_print_error(struct cli *cli, const struct error *error);
+enum cli_style { STYLE_GOOD, STYLE_BAD, STYLE_FAINT };
+const char *cli_style(const struct cli *cli, enum cli_style style); /* "" without colours */
+const char *cli_plain(const struct cli *cli);
+/* A line of progress that the next one replaces, where somebody watches; cli_progress_end clears it. */
+void cli_progress(struct cli *cli, const char *format, ...) PRINTF(2, 3);
+void cli_progress_end(struct cli *cli);
+/* Columns as wide as what is in them. Rows of `columns` cells; the first is the head. */
+void cli_print_table(struct cli *cli, const char *const *cells, size_t rows, size_t columns);
+
+/* ---- what verbs share ---- */
+const char *cli_config_dir(const struct cli *cli);
+result cli_load_config(struct cli *cli) MUST_USE; /* cli->config; once */
+/* --region, $DOMICILE_REGION, or the only one there is: no other is guessed. Loads the configuration. */
+result cli_region(struct cli *cli, const struct region **ret) MUST_USE;
+result cli_region_named(struct cli *cli, const char *name, const struct region **ret) MUST_USE;
+/* A whole file, or standard input for NULL or "-". E_LIMIT beyond `max` bytes. */
+result cli_read_file(struct cli *cli, const char *path, size_t max, struct str *ret) MUST_USE;
+/* Runs on a fiber of a loop of its own, and returns what it returned. */
+result cli_on_loop(struct cli *cli, result (*body)(struct cli *cli, void *arg), void *arg) MUST_USE;
+
+/* ---- verbs ---- */
+#define X(group, verb, arguments, options, function, help) result function(struct cli *cli) MUST_USE;
+#include "cli/commands.def"
+#undef X

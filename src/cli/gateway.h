@@ -1,0 +1,48 @@
+#pragma once
+/* Talking to a region's gateway over HTTPS (libcurl), as the client whose credentials were given. HTTP/1.1, and a body
+ * waits for "100 Continue": it does not leave this host for a region that will not take it. Redirects and 421 are not
+ * followed: an error names the home, and the person decides. */
+#include "base/buf.h"
+#include "cli/cli.h"
+
+struct gateway_session;
+/* The region's gateway; no connection yet. Takes nothing over. */
+result gateway_session_new(struct cli *cli, struct gateway_session **ret) MUST_USE;
+void gateway_session_free(struct gateway_session *session); /* takes NULL */
+
+/* An access token, asked for once a session. E_CLIENT, E_UNAVAILABLE, E_TLS... */
+result gateway_token(struct gateway_session *session, const char **ret) MUST_USE;
+
+struct gateway_ask {
+    const char *method, *path; /* path: made by gateway_path */
+    const char *query;         /* NULL: none; encoded */
+    const char *type, *accept, *if_match, *if_none_match;
+    struct str body; /* ptr NULL: none */
+    FILE *upload;    /* instead of body: streamed until its end */
+    /* The answer's body as it comes, when the status is 2xx; false stops. NULL: it is kept. */
+    bool (*take)(void *context, struct str bytes);
+    void *context;
+};
+
+enum { GATEWAY_ANSWER_MAX = 80 << 20 };
+struct gateway_answer {
+    long status;
+    struct buf body; /* with take: empty, but for errors */
+    char etag[64];
+};
+void gateway_answer_done(struct gateway_answer *answer);
+
+/* An answer of 400 or more is an error: its problem is cli->problem, cli->said what it says, and its code that of the
+ * problem's type. *ret is set on success alone. */
+result gateway_ask(struct gateway_session *session, const struct gateway_ask *ask, struct gateway_answer *ret)
+    MUST_USE;
+/* The same for a JSON object as the answer (or nothing: NULL). The caller owns *ret. */
+result gateway_ask_json(struct gateway_session *session, const struct gateway_ask *ask, json_t **ret)
+    MUST_USE;
+
+/* "/v1/customers/" and then the parts, percent-encoded: NULL ends them. */
+const char *gateway_path(struct cli *cli, const char *first, ...);
+const char *gateway_escape(struct cli *cli, const char *text);
+
+/* What a problem document says, as an error with its code. Pure. */
+result gateway_problem(struct cli *cli, long status, struct str body) MUST_USE;
