@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from authority import Authority
 from gateway import Gateway, install_programs
 from postgres import Node
-from processes import Failure, account, give, run
+from processes import Failure, account, give
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 DEFAULT = os.path.join(ROOT, "build", "sandbox")
