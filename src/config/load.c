@@ -19,7 +19,7 @@ static void read_text(struct loader *loader, const struct schema *schema, const 
         schema_read(schema, loader, text->name, config_root_setting(&tree), target);
     else
         config_complain(loader, text->name, config_error_line(&tree),
-                        "Look at this line and the one before it: every setting ends with \";\".", "%s",
+                        "Look at this line and the one before it: a setting is written NAME = VALUE;", "%s",
                         config_error_text(&tree));
     config_destroy(&tree);
 }
