@@ -304,7 +304,7 @@ class Demo:
         client, secret = self.clients[CLINIC]
         path = os.path.join(self.sandbox.home, "demo.env")
         with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-            for name, value in (("DOMICILE_CONFIG", self.env["CONFIG"]), ("DOMICILE_CLIENT_ID", client),
+            for name, value in (("DOMICILE_CONFIG", self.env["CONFIG"]), ("DOMICILE_REGION", "eu-fr"), ("DOMICILE_CLIENT_ID", client),
                                 ("DOMICILE_CLIENT_SECRET", secret)):
                 file.write(f"export {name}={shlex.quote(value)}\n")
         seconds = time.monotonic() - self.story.began
