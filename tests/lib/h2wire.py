@@ -37,6 +37,7 @@ class H2Wire:
         self.streams = {}
         self.goaway = None  # (error code, last stream)
         self.peer_closed = False
+        self._partial = b""
         self.h2.initiate_connection()
         self.flush()
 
@@ -66,7 +67,7 @@ class H2Wire:
         if body is None:
             return self.open(method, path, headers)
         number = self.open(method, path, {**dict(headers), "content-length": len(body)}, end=False)
-        while body:
+        while body and not self.over(number):
             room = min(self.h2.local_flow_control_window(number), self.h2.max_outbound_frame_size)
             if room == 0:
                 self.receive()
@@ -76,13 +77,17 @@ class H2Wire:
             self.flush()
         return number
 
+    def over(self, number):
+        """Whether the stream has its answer, or was reset: then its body is of no use any more."""
+        return self.streams[number].ended or self.streams[number].reset is not None
+
     def ask(self, method, path, headers=(), body=None):
         return self.answer(self.request(method, path, headers, body))
 
     def answer(self, number):
         """Waits for the stream's end."""
         stream = self.streams[number]
-        while not stream.ended and stream.reset is None:
+        while not self.over(number):
             if self.peer_closed:
                 raise Broken(f"closed before stream {number} ended")
             self.receive()
@@ -100,9 +105,17 @@ class H2Wire:
         if not data:
             self.peer_closed = True
             return
-        for event in self.h2.receive_data(data):
-            self._note(event)
+        for frame in self._frames(data):
+            for event in self.h2.receive_data(frame):
+                self._note(event)
         self.flush_quietly()
+
+    def _frames(self, data):
+        """Whole frames, one by one."""
+        self._partial += data
+        while len(self._partial) >= 9 and len(self._partial) >= (end := 9 + int.from_bytes(self._partial[:3], "big")):
+            frame, self._partial = self._partial[:end], self._partial[end:]
+            yield frame
 
     def flush_quietly(self):
         """Sends what h2 owes; a peer that has gone shows when we read."""
@@ -115,6 +128,8 @@ class H2Wire:
         stream = self.streams.get(getattr(event, "stream_id", None))
         if isinstance(event, h2.events.ConnectionTerminated):
             self.goaway = int(event.error_code), event.last_stream_id
+            # RFC 9113 6.8: streams up to that one go on. The library thinks that all is over.
+            self.h2.state_machine.state = h2.connection.ConnectionState.CLIENT_OPEN
         elif stream is None:
             return
         elif isinstance(event, h2.events.InformationalResponseReceived):
