@@ -127,13 +127,14 @@ static bool scan_next(struct scan *scan)
 
 bool config_scan(struct loader *loader, const struct config_text *text)
 {
+    if (text->text.len == 0)
+        return true;
     if (text->text.len > CONFIG_FILE_BYTES_MAX) {
         config_complain(loader, text->name, 0, "Split the file.", "the file is larger than %d bytes",
                         CONFIG_FILE_BYTES_MAX);
         return false;
     }
-    if (text->text.len > 0 &&
-        (memchr(text->text.ptr, '\0', text->text.len) != NULL || !str_is_utf8(text->text))) {
+    if (memchr(text->text.ptr, '\0', text->text.len) != NULL || !str_is_utf8(text->text)) {
         config_complain(loader, text->name, 0, "Save it as UTF-8 text.", "the file is not UTF-8 text");
         return false;
     }
