@@ -165,11 +165,16 @@ static void advance_h2(struct conn *conn)
     }
 }
 
-/* A peer that has ended gets what it asked for, if it asked for something. */
+/* A peer that has ended gets what it asked for, if it asked for something. In HTTP/2 it could no more say that it has
+ * room for it. */
 static void check_ended(struct conn *conn)
 {
     if (!conn->peer_ended || conn->state != CONN_OPEN)
         return;
+    if (conn->h2 != NULL) {
+        conn_abort(conn);
+        return;
+    }
     for (struct exchange *exchange = conn->exchanges; exchange != NULL; exchange = exchange->next)
         exchange_wake(exchange);
     if (conn->exchange_count == 0)
@@ -336,11 +341,8 @@ void conn_abort(struct conn *conn)
         return;
     conn->state = CONN_CLOSED;
     untouch(conn);
-    for (struct exchange *exchange = conn->exchanges; exchange != NULL; exchange = exchange->next) {
-        if (!exchange->gone)
-            conn->server->stats.answers_broken_off++;
+    for (struct exchange *exchange = conn->exchanges; exchange != NULL; exchange = exchange->next)
         exchange_lost(exchange);
-    }
     if (conn->h2 != NULL)
         h2_drop(conn);
     if (conn->has_socket)

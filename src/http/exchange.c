@@ -130,6 +130,8 @@ void exchange_wake(struct exchange *exchange)
 
 void exchange_lost(struct exchange *exchange)
 {
+    if (!exchange->gone)
+        exchange->conn->server->stats.answers_broken_off++;
     exchange->gone = true;
     exchange_wake(exchange);
 }

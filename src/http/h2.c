@@ -366,11 +366,9 @@ void h2_handled(struct exchange *exchange)
 {
     struct conn *conn = exchange->conn;
     bool open = conn->state == CONN_OPEN;
-    if (open && exchange->stream_open && exchange->streaming && !exchange->stream_ended) {
-        conn->server->stats.answers_broken_off++;
+    if (open && exchange->stream_open && exchange->streaming && !exchange->stream_ended)
         (void)nghttp2_submit_rst_stream(conn->h2, NGHTTP2_FLAG_NONE, exchange->stream_id,
                                         NGHTTP2_INTERNAL_ERROR);
-    }
     consume(exchange, exchange->body_in.len - exchange->body_in_at);
     buf_done(&exchange->body_in);
     exchange->body_in_at = 0;
@@ -399,10 +397,8 @@ static int on_stream_close(nghttp2_session *session, int32_t stream_id, uint32_t
     if (exchange == NULL)
         return 0;
     exchange->stream_open = false;
-    if (error != NGHTTP2_NO_ERROR && !exchange->gone) {
-        conn->server->stats.answers_broken_off++;
+    if (error != NGHTTP2_NO_ERROR)
         exchange_lost(exchange);
-    }
     if (exchange->handled)
         exchange_release(exchange);
     rest_if_empty(conn);
@@ -547,7 +543,6 @@ static void check_stall(struct exchange *exchange, uint64_t now_ms)
         exchange->out_due_ms = NEVER;
         (void)nghttp2_submit_rst_stream(conn->h2, NGHTTP2_FLAG_NONE, exchange->stream_id, NGHTTP2_CANCEL);
         exchange_lost(exchange);
-        conn->server->stats.answers_broken_off++;
         conn_touch(conn);
     }
 }

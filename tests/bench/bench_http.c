@@ -61,11 +61,11 @@ static double seconds(struct timeval time)
 }
 
 /* Since the last call. */
-static void print_figures(struct http_server *server)
+static void print_figures(struct http_server *running)
 {
     static double user_before, system_before;
     static uint64_t requests_before;
-    const struct http_stats *stats = http_server_stats(server);
+    const struct http_stats *stats = http_server_stats(running);
     struct rusage usage;
     getrusage(RUSAGE_SELF, &usage);
     double user = seconds(usage.ru_utime), system = seconds(usage.ru_stime);
@@ -82,11 +82,11 @@ static void print_figures(struct http_server *server)
 }
 
 static struct http_server_options options;
+static struct http_server *server;
 
 static void serve(void *arg)
 {
     static const int signals[] = { SIGINT, SIGTERM, SIGUSR1 };
-    struct http_server *server;
     result r = http_server_new(&server, &options);
     (void)arg;
     if (failed(r)) {

@@ -680,6 +680,25 @@ static void leaving(void *arg)
     end(client);
 }
 
+/* With its window closed and its end closed nothing would ever come of it. */
+static void ended(void *arg)
+{
+    struct client *client = arg;
+    begin_with(client, &options, true);
+    request(client, "GET", "/stream", SIZE_MAX, NULL);
+    exchange_frames(client);
+    conn_ended(client->memory.conn);
+    settle();
+    expect(stream_code == E_PEER_GONE && http_server_stats(client->memory.server)->requests_in_flight == 0);
+    end(client);
+}
+
+static void a_peer_that_ends_gets_no_more(void **state)
+{
+    static struct client client;
+    on_loop(ended, &client);
+}
+
 static void handlers_keep_their_requests_when_the_peer_leaves(void **state)
 {
     static struct client client;
@@ -738,6 +757,7 @@ int main(void)
         cmocka_unit_test(p8_a_flood_of_continuations_is_cut),
         cmocka_unit_test(streams_at_once_are_bounded),
         cmocka_unit_test(p8_slow_peers_are_cut),
+        cmocka_unit_test(a_peer_that_ends_gets_no_more),
         cmocka_unit_test(handlers_keep_their_requests_when_the_peer_leaves),
         cmocka_unit_test(a_drain_sends_goaway_and_lets_streams_end),
         cmocka_unit_test(without_the_preface_it_ends),
