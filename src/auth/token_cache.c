@@ -5,22 +5,26 @@
 
 #include <stdlib.h>
 
-/* A token has one set of WAYS slots to be in, by the hash of its last bytes: they are of its signature, so they differ
- * from token to token, and hashing all of it would take as long as comparing it. The key of the hash keeps a stranger
- * from aiming at a set. */
-enum { WAYS = 4, HASHED_BYTES = 64 };
+/* A token has one set of slots to be in, by the hash of its last bytes: they are of its signature, so they differ from
+ * token to token, and hashing all of it would take as long as comparing it. The key of the hash keeps a stranger from
+ * aiming at a set. There are twice as many slots as tokens, so that few sets overflow when the cache is full. */
+enum { WAYS = 8, HASHED_BYTES = 64, SIGNATURE_BYTES = 86 };
 
 struct slot {
-    uint64_t hash;
     size_t len; /* 0: free */
     char *token;
     struct principal principal;
 };
 
+struct set {
+    uint64_t hashes[WAYS]; /* one cache line: most looks go no further than this and one slot */
+    struct slot slots[WAYS];
+};
+
 struct token_cache {
     struct siphash_key key;
     size_t set_mask;
-    struct slot *slots;
+    struct set *sets;
     struct token_cache_stats stats;
 };
 
@@ -29,18 +33,18 @@ result token_cache_new(struct token_cache **ret, size_t tokens)
     if (tokens == 0 || tokens > TOKEN_CACHE_MAX)
         return FAIL(E_LIMIT, "Keep between 1 and 1048576 tokens.", "a cache of %zu tokens is not possible",
                     tokens);
-    size_t sets = 1;
-    while (sets * WAYS < tokens)
-        sets *= 2;
+    size_t count = 1;
+    while (count * WAYS < 2 * tokens)
+        count *= 2;
     struct token_cache *cache = calloc(1, sizeof *cache);
-    struct slot *slots = calloc(sets * WAYS, sizeof *slots);
-    if (cache == NULL || slots == NULL) {
+    struct set *sets = calloc(count, sizeof *sets);
+    if (cache == NULL || sets == NULL) {
         free(cache);
-        free(slots);
+        free(sets);
         return FAIL(E_MEMORY, NULL, "no memory for a cache of %zu tokens", tokens);
     }
-    cache->set_mask = sets - 1;
-    cache->slots = slots;
+    cache->set_mask = count - 1;
+    cache->sets = sets;
     random_bytes(&cache->key, sizeof cache->key);
     *ret = cache;
     return OK;
@@ -58,8 +62,9 @@ static void slot_empty(struct token_cache *cache, struct slot *slot)
 
 void token_cache_clear(struct token_cache *cache)
 {
-    for (size_t i = 0; i < (cache->set_mask + 1) * WAYS; i++)
-        slot_empty(cache, &cache->slots[i]);
+    for (size_t i = 0; i <= cache->set_mask; i++)
+        for (size_t way = 0; way < WAYS; way++)
+            slot_empty(cache, &cache->sets[i].slots[way]);
 }
 
 void token_cache_free(struct token_cache *cache)
@@ -67,7 +72,7 @@ void token_cache_free(struct token_cache *cache)
     if (cache == NULL)
         return;
     token_cache_clear(cache);
-    free(cache->slots);
+    free(cache->sets);
     free(cache);
 }
 
@@ -77,28 +82,47 @@ static uint64_t hash_of(const struct token_cache *cache, struct str token)
     return siphash(&cache->key, (struct str){ token.ptr + token.len - len, len }).words[0];
 }
 
-static struct slot *find(struct slot *set, uint64_t hash, struct str token)
+/* The signature in constant time. Nobody has it who does not have the rest as well, so the rest need not be. */
+static bool is_token(const struct slot *slot, struct str token)
+{
+    if (slot->len != token.len)
+        return false;
+    size_t signature = token.len < SIGNATURE_BYTES ? token.len : SIGNATURE_BYTES,
+           rest = token.len - signature;
+    return secret_equal(slot->token + rest, token.ptr + rest, signature) &&
+           memcmp(slot->token, token.ptr, rest) == 0;
+}
+
+static struct slot *find(struct set *set, uint64_t hash, struct str token)
 {
     for (size_t i = 0; i < WAYS; i++)
-        if (set[i].hash == hash && set[i].len == token.len &&
-            secret_equal(set[i].token, token.ptr, token.len))
-            return &set[i];
+        if (set->hashes[i] == hash && is_token(&set->slots[i], token))
+            return &set->slots[i];
     return NULL;
 }
 
-static void keep(struct token_cache *cache, struct slot *set, uint64_t hash, struct str token,
+/* A free slot, or the one whose token expires first. */
+static size_t way_for_new(const struct set *set)
+{
+    size_t best = 0;
+    for (size_t i = 0; i < WAYS && set->slots[best].len != 0; i++)
+        if (set->slots[i].len == 0 ||
+            set->slots[i].principal.expires_ms < set->slots[best].principal.expires_ms)
+            best = i;
+    return best;
+}
+
+static void keep(struct token_cache *cache, struct set *set, uint64_t hash, struct str token,
                  const struct principal *principal)
 {
     char *copy = malloc(token.len);
     if (copy == NULL)
         return; /* it is checked again the next time */
     memcpy(copy, token.ptr, token.len);
-    struct slot *slot = &set[0];
-    for (size_t i = 1; i < WAYS && slot->len != 0; i++)
-        if (set[i].len == 0 || set[i].principal.expires_ms < slot->principal.expires_ms)
-            slot = &set[i];
-    slot_empty(cache, slot);
-    *slot = (struct slot){ .hash = hash, .len = token.len, .token = copy, .principal = *principal };
+    size_t way = way_for_new(set);
+    slot_empty(cache, &set->slots[way]);
+    set->hashes[way] = hash;
+    set->slots[way] = (struct slot){ .len = token.len, .token = copy, .principal = *principal };
     cache->stats.tokens++;
 }
 
@@ -108,7 +132,7 @@ result token_cache_verify(struct token_cache *cache, const struct token_keys *ke
     if (token.len == 0 || token.len > TOKEN_MAX)
         return token_verify(keys, token, wall_ms, ret);
     uint64_t hash = hash_of(cache, token);
-    struct slot *set = &cache->slots[(hash & cache->set_mask) * WAYS];
+    struct set *set = &cache->sets[hash & cache->set_mask];
     struct slot *slot = find(set, hash, token);
     if (slot != NULL && !principal_is_expired(&slot->principal, wall_ms)) {
         cache->stats.hits++;
