@@ -65,7 +65,8 @@ static void help_group(struct cli *cli)
 static void help_program(struct cli *cli)
 {
     fputs("Usage: domicile COMMAND [ARGUMENT...] [OPTION...]\n\n"
-          "Keeps each customer's records in the region that the customer chose. See domicile(1).\n\nCommands:\n",
+          "Keeps each customer's records in the region that the customer chose. See "
+          "domicile(1).\n\nCommands:\n",
           cli->out);
     for (size_t i = 0; i < cli_command_count; i++)
         print_row(cli->out, cli_command_name(cli, &cli_commands[i]), cli_commands[i].help, 16);

@@ -13,7 +13,9 @@ void cli_print_json(struct cli *cli, json_t *document)
 
 const char *cli_style(const struct cli *cli, enum cli_style style)
 {
-    static const char *const codes[] = { [STYLE_GOOD] = "\033[32m", [STYLE_BAD] = "\033[31m", [STYLE_FAINT] = "\033[2m" };
+    static const char *const codes[] = {
+        [STYLE_GOOD] = "\033[32m", [STYLE_BAD] = "\033[31m", [STYLE_FAINT] = "\033[2m"
+    };
     return cli->color ? codes[style] : "";
 }
 
@@ -37,8 +39,8 @@ static json_t *text_json(struct cli *cli, const char *text)
 
 static void print_error_json(struct cli *cli, const struct error *error, const char *what)
 {
-    static const char *const members[] = { "region", "home_region", "home_endpoint", "policy_rule", "instance",
-                                           "services", "services_version", NULL };
+    static const char *const members[] = { "region",   "home_region", "home_endpoint",    "policy_rule",
+                                           "instance", "services",    "services_version", NULL };
     json_t *json = json_object(), *document = json_object();
     json_object_set_new(json, "code", json_string(error_slug(error->code)));
     json_object_set_new(json, "what", text_json(cli, what));

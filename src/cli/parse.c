@@ -50,8 +50,8 @@ static result find_option(struct str name, enum cli_option *ret)
             return OK;
         }
     }
-    return FAIL(E_ARGUMENT, overview_hint, "there is no option \"--%.*s\"", name.len > 80 ? 80 : (int)name.len,
-                name.ptr);
+    return FAIL(E_ARGUMENT, overview_hint, "there is no option \"--%.*s\"",
+                name.len > 80 ? 80 : (int)name.len, name.ptr);
 }
 
 static result set_option(struct cli *cli, enum cli_option option, const char *value)
@@ -88,8 +88,9 @@ static result check_options(struct cli *cli)
 {
     for (size_t i = 0; i < OPT_COUNT; i++)
         if (cli_has(cli, (enum cli_option)i) && !((everywhere | cli->command->options) >> i & 1))
-            return FAIL(E_ARGUMENT, "The command's --help lists its options.", "\"domicile %s\" takes no --%s",
-                        cli_command_name(cli, cli->command), cli_options[i].name);
+            return FAIL(E_ARGUMENT, "The command's --help lists its options.",
+                        "\"domicile %s\" takes no --%s", cli_command_name(cli, cli->command),
+                        cli_options[i].name);
     return OK;
 }
 
@@ -123,8 +124,8 @@ static result find_command(struct cli *cli, const char **words, size_t count, si
     if (cli->group != NULL && !group_known)
         return FAIL(E_ARGUMENT, overview_hint, "there is no command \"%.60s\"", words[0]);
     if (count > 1)
-        return FAIL(E_ARGUMENT, "The group's --help lists its commands.", "there is no command \"%s %.60s\"", words[0],
-                    words[1]);
+        return FAIL(E_ARGUMENT, "The group's --help lists its commands.", "there is no command \"%s %.60s\"",
+                    words[0], words[1]);
     if (cli_has(cli, OPT_HELP))
         return OK;
     return cli->group == NULL ? FAIL(E_ARGUMENT, overview_hint, "no command is given")
@@ -142,9 +143,8 @@ static result check_arguments(struct cli *cli)
     }
     if (cli->argument_count >= least && cli->argument_count <= most)
         return OK;
-    return FAIL(E_ARGUMENT, "The command's --help says what it takes.",
-                "usage: domicile %s %s (%zu given)", cli_command_name(cli, cli->command), cli->command->arguments,
-                cli->argument_count);
+    return FAIL(E_ARGUMENT, "The command's --help says what it takes.", "usage: domicile %s %s (%zu given)",
+                cli_command_name(cli, cli->command), cli->command->arguments, cli->argument_count);
 }
 
 result cli_parse(struct cli *cli, int argc, char **argv)
@@ -161,11 +161,13 @@ result cli_parse(struct cli *cli, int argc, char **argv)
             else if (count < sizeof words / sizeof words[0])
                 words[count++] = argv[i];
             else if (!failed(r))
-                r = FAIL(E_ARGUMENT, "The command's --help says what it takes.", "there are too many arguments");
+                r = FAIL(E_ARGUMENT, "The command's --help says what it takes.",
+                         "there are too many arguments");
             continue;
         }
         options_end = argv[i][2] == '\0';
-        result parsed = options_end ? OK : parse_option(cli, argv[i], i + 1 < argc ? argv[i + 1] : NULL, &took_next);
+        result parsed =
+            options_end ? OK : parse_option(cli, argv[i], i + 1 < argc ? argv[i + 1] : NULL, &took_next);
         if (failed(parsed) && !failed(r))
             r = parsed;
         i += took_next && i + 1 < argc;

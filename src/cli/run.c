@@ -76,7 +76,8 @@ static const char *region_names(struct cli *cli)
 {
     const char *names = "";
     for (size_t i = 0; i < cli->config->region_count; i++)
-        names = arena_printf(&cli->arena, "%s%s%s", names, i == 0 ? "" : ", ", cli->config->regions[i].name.ptr);
+        names =
+            arena_printf(&cli->arena, "%s%s%s", names, i == 0 ? "" : ", ", cli->config->regions[i].name.ptr);
     return names;
 }
 
@@ -85,8 +86,8 @@ result cli_region_named(struct cli *cli, const char *name, const struct region *
     TRY(cli_load_config(cli));
     const struct region *region = config_find_region(cli->config, str_from(name));
     if (region == NULL)
-        return FAIL(E_REGION_UNKNOWN, "domicile region list names the regions.", "there is no region \"%.60s\": %s",
-                    name, region_names(cli));
+        return FAIL(E_REGION_UNKNOWN, "domicile region list names the regions.",
+                    "there is no region \"%.60s\": %s", name, region_names(cli));
     *ret = region;
     return OK;
 }
@@ -128,7 +129,8 @@ static result read_all(struct cli *cli, FILE *file, const char *name, size_t max
                         "\"%s\" has more than %zu bytes", name, max);
     } while (got > 0);
     if (ferror(file))
-        return FAIL(E_IO, "Look at the file and its disk.", "\"%s\" cannot be read: %s", name, strerror(errno));
+        return FAIL(E_IO, "Look at the file and its disk.", "\"%s\" cannot be read: %s", name,
+                    strerror(errno));
     *ret = (struct str){ text, len };
     return OK;
 }
@@ -139,7 +141,8 @@ result cli_read_file(struct cli *cli, const char *path, size_t max, struct str *
         return read_all(cli, stdin, "standard input", max, ret);
     FILE *file = fopen(path, "re");
     if (file == NULL)
-        return FAIL(E_IO, "Look at the file's name and rights.", "\"%s\" cannot be read: %s", path, strerror(errno));
+        return FAIL(E_IO, "Look at the file's name and rights.", "\"%s\" cannot be read: %s", path,
+                    strerror(errno));
     result r = read_all(cli, file, path, max, ret);
     fclose(file);
     return r;

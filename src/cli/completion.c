@@ -1,0 +1,184 @@
+/* Completion scripts, made of the tables. Commands and options are completed; names of customers and records are not, as
+ * that would ask a gateway at each key. */
+#include "cli/cli.h"
+
+#include <string.h>
+
+static const uint32_t everywhere = 1U << OPT_CONFIG | 1U << OPT_JSON | 1U << OPT_HELP;
+
+/* True for the first row of each group. */
+static bool opens_group(size_t i)
+{
+    return i == 0 || strcmp(cli_commands[i].group, cli_commands[i - 1].group) != 0;
+}
+
+static void print_groups(struct cli *cli)
+{
+    for (size_t i = 0; i < cli_command_count; i++)
+        if (opens_group(i))
+            fprintf(cli->out, "%s%s", i == 0 ? "" : " ", cli_commands[i].group);
+}
+
+static void print_verbs(struct cli *cli, const char *group)
+{
+    const char *space = "";
+    for (size_t i = 0; i < cli_command_count; i++) {
+        if (strcmp(cli_commands[i].group, group) == 0 && cli_commands[i].verb[0]) {
+            fprintf(cli->out, "%s%s", space, cli_commands[i].verb);
+            space = " ";
+        }
+    }
+}
+
+static void print_words(struct cli *cli, const struct cli_command *command)
+{
+    const char *space = "";
+    if (cli_command_is(command, "completion", ""))
+        fputs("bash zsh fish ", cli->out);
+    for (size_t i = 0; i < OPT_COUNT; i++) {
+        if ((command->options | everywhere) >> i & 1) {
+            fprintf(cli->out, "%s--%s", space, cli_options[i].name);
+            space = " ";
+        }
+    }
+}
+
+/* The options whose next word is a value, for a regular expression. */
+static void print_valued(struct cli *cli)
+{
+    const char *bar = "";
+    for (size_t i = 0; i < OPT_COUNT; i++) {
+        if (cli_options[i].value != NULL) {
+            fprintf(cli->out, "%s%s", bar, cli_options[i].name);
+            bar = "|";
+        }
+    }
+}
+
+/* One `case` for bash and zsh: of the words of a command that are there, what may follow. */
+static void print_cases(struct cli *cli)
+{
+    fputs("    case \"$command\" in\n        '') words='", cli->out);
+    print_groups(cli);
+    fputs("' ;;\n", cli->out);
+    for (size_t i = 0; i < cli_command_count; i++) {
+        const struct cli_command *command = &cli_commands[i];
+        if (opens_group(i) && command->verb[0]) {
+            fprintf(cli->out, "        %s) words='", command->group);
+            print_verbs(cli, command->group);
+            fputs("' ;;\n", cli->out);
+        }
+        fprintf(cli->out, "        '%s'*) words='", cli_command_name(cli, command));
+        print_words(cli, command);
+        fputs("' ;;\n", cli->out);
+    }
+    fputs("        *) words='--config --json --help' ;;\n    esac\n", cli->out);
+}
+
+static void print_bash(struct cli *cli)
+{
+    fputs("# Completion of domicile for bash: source <(domicile completion bash)\n"
+          "_domicile() {\n"
+          "    local cur=${COMP_WORDS[COMP_CWORD]} command='' words='' i\n"
+          "    for ((i = 1; i < COMP_CWORD; i++)); do\n"
+          "        [[ ${COMP_WORDS[i]} == -* || ${COMP_WORDS[i-1]} =~ ^--(",
+          cli->out);
+    print_valued(cli);
+    fputs(")$ ]] && continue\n"
+          "        command=\"${command:+$command }${COMP_WORDS[i]}\"\n"
+          "    done\n",
+          cli->out);
+    print_cases(cli);
+    fputs("    COMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n"
+          "}\n"
+          "complete -o default -F _domicile domicile\n",
+          cli->out);
+}
+
+static void print_zsh(struct cli *cli)
+{
+    fputs("#compdef domicile\n"
+          "# Completion of domicile for zsh: source <(domicile completion zsh)\n"
+          "_domicile() {\n"
+          "    local command='' words_given=(\"${words[@]}\") last=$((CURRENT - 1)) i\n"
+          "    local words=''\n"
+          "    for ((i = 2; i <= last; i++)); do\n"
+          "        [[ ${words_given[i]} == -* || ${words_given[i-1]} =~ ^--(",
+          cli->out);
+    print_valued(cli);
+    fputs(")$ ]] && continue\n"
+          "        command=\"${command:+$command }${words_given[i]}\"\n"
+          "    done\n",
+          cli->out);
+    print_cases(cli);
+    fputs("    compadd -- ${=words}\n"
+          "    _files\n"
+          "}\n"
+          "compdef _domicile domicile\n",
+          cli->out);
+}
+
+/* Help texts have no backslash; a quote is escaped for fish. */
+static void print_quoted(FILE *out, const char *text)
+{
+    fputc('\'', out);
+    for (; *text; text++) {
+        if (*text == '\'' || *text == '\\')
+            fputc('\\', out);
+        fputc(*text, out);
+    }
+    fputc('\'', out);
+}
+
+static void print_fish_options(struct cli *cli, const struct cli_command *command, const char *condition)
+{
+    for (size_t i = 0; i < OPT_COUNT; i++) {
+        if (!(command->options >> i & 1))
+            continue;
+        fprintf(cli->out, "complete -c domicile -n '%s' -l %s%s -d ", condition, cli_options[i].name,
+                cli_options[i].value ? " -r" : "");
+        print_quoted(cli->out, cli_options[i].help);
+        fputc('\n', cli->out);
+    }
+}
+
+static void print_fish(struct cli *cli)
+{
+    fputs("# Completion of domicile for fish: domicile completion fish | source\n"
+          "complete -c domicile -f -n __fish_use_subcommand -a '",
+          cli->out);
+    print_groups(cli);
+    fputs("'\n", cli->out);
+    for (size_t i = 0; i < cli_command_count; i++) {
+        const struct cli_command *command = &cli_commands[i];
+        const char *condition = arena_printf(&cli->arena, "__fish_seen_subcommand_from %s", command->group);
+        if (command->verb[0]) {
+            fprintf(cli->out, "complete -c domicile -n '%s", condition);
+            fputs("; and not __fish_seen_subcommand_from ", cli->out);
+            print_verbs(cli, command->group);
+            fprintf(cli->out, "' -a %s -d ", command->verb);
+            print_quoted(cli->out, command->help);
+            fputc('\n', cli->out);
+            condition =
+                arena_printf(&cli->arena, "%s; and __fish_seen_subcommand_from %s", condition, command->verb);
+        }
+        print_fish_options(cli, command, condition);
+    }
+    fputs("complete -c domicile -f -n '__fish_seen_subcommand_from completion' -a 'bash zsh fish'\n",
+          cli->out);
+}
+
+result cli_completion(struct cli *cli)
+{
+    struct str shell = str_from(cli->arguments[0]);
+    if (str_is(shell, "bash"))
+        print_bash(cli);
+    else if (str_is(shell, "zsh"))
+        print_zsh(cli);
+    else if (str_is(shell, "fish"))
+        print_fish(cli);
+    else
+        return FAIL(E_ARGUMENT, "There are bash, zsh and fish.", "there is no completion for \"%.60s\"",
+                    shell.ptr);
+    return OK;
+}

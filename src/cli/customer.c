@@ -1,0 +1,136 @@
+/* customer ..., token. */
+#include "cli/gateway.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const char *text_of(const json_t *object, const char *name)
+{
+    const char *text = json_string_value(json_object_get(object, name));
+    return text == NULL ? "-" : text;
+}
+
+static void print_services(FILE *out, const json_t *services)
+{
+    size_t i;
+    json_t *service;
+    json_array_foreach(services, i, service)
+        fprintf(out, "  %s (%s), to %s\n      %s\n", text_of(service, "name"), text_of(service, "title"),
+                text_of(service, "where"), text_of(service, "reason"));
+}
+
+static void print_customer(struct cli *cli, json_t *customer)
+{
+    if (cli_has(cli, OPT_JSON)) {
+        cli_print_json(cli, customer);
+        return;
+    }
+    const json_t *services = json_object_get(customer, "services_leaving_region");
+    fprintf(cli->out, "%s\n  lives in   %s, cell %s\n  endpoint   %s\n  state      %s\n",
+            text_of(customer, "id"), text_of(customer, "region"), text_of(customer, "cell"),
+            text_of(customer, "endpoint"), text_of(customer, "state"));
+    fprintf(cli->out, "  services   version %lld acknowledged, version %lld is current\n",
+            (long long)json_integer_value(json_object_get(customer, "services_version")),
+            (long long)json_integer_value(json_object_get(customer, "current_services_version")));
+    fprintf(cli->out, "%s\n",
+            json_array_size(services) == 0 ? "No service leaves the region."
+                                           : "Services that cannot be kept in the region:");
+    print_services(cli->out, services);
+    json_decref(customer);
+}
+
+result cli_customer_show(struct cli *cli)
+{
+    struct gateway_session *session = NULL;
+    json_t *customer = NULL;
+    TRY(gateway_session_new(cli, &session));
+    const struct gateway_ask ask = { .method = "GET", .path = gateway_path(cli, cli->arguments[0], NULL) };
+    result r = gateway_ask_json(session, &ask, &customer);
+    if (!failed(r))
+        print_customer(cli, customer);
+    gateway_session_free(session);
+    return r;
+}
+
+/* ---- add ---- */
+
+static json_t *split(const char *list)
+{
+    json_t *names = json_array();
+    struct str rest = str_from(list), name;
+    while (rest.len > 0 && str_cut(&rest, ',', &name)) {
+        name = str_trim(name);
+        if (name.len > 0)
+            json_array_append_new(
+                names, json_stringn(name.ptr, name.len)); /* drops what is not UTF-8: it names none */
+    }
+    return names;
+}
+
+/* The customer has to say yes to each, so it is shown what that is, and how to say it. */
+static result explain_acknowledgement(struct cli *cli, const result refusal)
+{
+    const json_t *services = json_object_get(cli->problem, "services");
+    const char *names = "";
+    size_t i;
+    json_t *service;
+    json_array_foreach(services, i, service) names =
+        arena_printf(&cli->arena, "%s%s%s", names, i == 0 ? "" : ",", text_of(service, "name"));
+    if (!cli_has(cli, OPT_JSON)) {
+        fputs("These services cannot be kept in the region:\n", cli->err);
+        print_services(cli->err, services);
+    }
+    result r = refusal;
+    r.error.hint = arena_printf(&cli->arena,
+                                "If the customer acknowledges all of them, add --acknowledge \"%s\".", names);
+    return r;
+}
+
+static result add(struct cli *cli, struct gateway_session *session, json_t **ret)
+{
+    const struct region *region = NULL;
+    TRY(cli_region(cli, &region));
+    json_t *document =
+        json_pack("{s:s?,s:s,s:o}", "id", str_is_id(str_from(cli->arguments[0])) ? cli->arguments[0] : "",
+                  "region", region->name.ptr, "acknowledged_services",
+                  split(cli_has(cli, OPT_ACKNOWLEDGE) ? cli->values[OPT_ACKNOWLEDGE] : ""));
+    char *text = json_dumps(document, JSON_COMPACT);
+    json_decref(document);
+    must(text != NULL);
+    const struct gateway_ask ask = {
+        .method = "POST", .path = "/v1/customers", .type = "application/json", .body = str_from(text)
+    };
+    result r = gateway_ask_json(session, &ask, ret);
+    free(text);
+    return r;
+}
+
+result cli_customer_add(struct cli *cli)
+{
+    struct gateway_session *session = NULL;
+    json_t *customer = NULL;
+    TRY(gateway_session_new(cli, &session));
+    result r = add(cli, session, &customer);
+    if (!failed(r))
+        print_customer(cli, customer);
+    else if (r.error.code == E_ACKNOWLEDGEMENT)
+        r = explain_acknowledgement(cli, r);
+    gateway_session_free(session);
+    return r;
+}
+
+/* ---- token ---- */
+
+result cli_token(struct cli *cli)
+{
+    struct gateway_session *session = NULL;
+    const char *token = NULL;
+    TRY(gateway_session_new(cli, &session));
+    result r = gateway_token(session, &token);
+    if (!failed(r) && cli_has(cli, OPT_JSON))
+        cli_print_json(cli, json_pack("{s:s}", "access_token", token));
+    else if (!failed(r))
+        fprintf(cli->out, "%s\n", token);
+    gateway_session_free(session);
+    return r;
+}
