@@ -239,6 +239,7 @@ static result start(struct gateway_process *process)
 {
     struct gateway *gateway = &process->gateway;
     TRY(snapshot_load(process->config_dir, gateway->region, &gateway->snapshot));
+    process->first = snapshot_hold(gateway->snapshot);
     const struct region *region = gateway->snapshot->region;
     use_log_level(gateway->snapshot->config);
     log_event(LOG_INFO, "region \"%s\", configuration %.12s, version " DOMICILE_VERSION, gateway->region,
@@ -328,4 +329,5 @@ void gateway_stop(struct gateway_process *process)
     keyring_free(gateway->store.keyring);
     rootkey_free(&process->root);
     snapshot_drop(gateway->snapshot);
+    snapshot_drop(process->first);
 }

@@ -7,6 +7,7 @@
 struct gateway_process {
     struct gateway gateway;
     const char *config_dir;
+    struct snapshot *first; /* the one it started with: the cells' names and files stay those */
     struct root_key root;
     struct record_cell *cells;
     struct scope follower;   /* the directory's replica */
