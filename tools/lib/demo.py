@@ -262,7 +262,7 @@ class Demo:
         _, answer, trouble = self.shell(
             "curl", "-sS", "--http1.1", "--cacert", "$CA", "-H", "Authorization: Bearer $TOKEN", "-H",
             "Content-Type: application/fhir+json", "-H", "Expect: 100-continue", "--expect100-timeout", "30", "-T",
-            "$PATIENT", "-w", "\n%{http_code} %{size_upload}", f"$US_URL{record_path(CLINIC, resource)}")
+            "$PATIENT", "-w", "\\n%{http_code} %{size_upload}", f"$US_URL{record_path(CLINIC, resource)}")
         expect(answer, f"curl got no answer: {trouble}")
         body, _, numbers = answer.rpartition("\n")
         status, sent = numbers.split()
