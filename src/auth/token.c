@@ -146,9 +146,9 @@ static result read_claims(const json_t *claims, const struct token_key *key, int
                           struct principal *ret)
 {
     struct principal principal = { 0 };
-    if (!member_is(claims, "iss", key->region) || !member_is(claims, "aud", key->region))
+    if (!take_id(claims, "aud", principal.region) || !member_is(claims, "iss", principal.region) ||
+        strcmp(principal.region, key->region) != 0)
         return refuse("is of another region than its key");
-    memcpy(principal.region, key->region, sizeof principal.region);
     TRY(read_who(claims, &principal));
     TRY(read_times(claims, wall_ms, &principal));
     *ret = principal;

@@ -31,12 +31,6 @@ static void thumbprint(EVP_PKEY *key, char kid[TOKEN_KID_SIZE])
     arena_done(&arena);
 }
 
-/* An encrypted file is refused; without this the library would ask for a passphrase on the terminal. */
-static int no_passphrase(char *buf, int size, int writing, void *context)
-{
-    return -1;
-}
-
 /* Reads and closes. */
 static result read_pem(int fd, const char *path, bool is_private, EVP_PKEY **ret)
 {
@@ -49,9 +43,11 @@ static result read_pem(int fd, const char *path, bool is_private, EVP_PKEY **ret
     ssize_t got = read(fd, pem.ptr, pem.len);
     BIO *bio = got > 0 && (size_t)got < pem.len ? BIO_new_mem_buf(pem.ptr, (int)got) : NULL;
     EVP_PKEY *key = NULL;
+    void *passphrase =
+        (void *)""; /* of an encrypted file; else the library would ask for it on the terminal */
     if (bio != NULL)
-        key = is_private ? PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL)
-                         : PEM_read_bio_PUBKEY(bio, NULL, no_passphrase, NULL);
+        key = is_private ? PEM_read_bio_PrivateKey(bio, NULL, NULL, passphrase)
+                         : PEM_read_bio_PUBKEY(bio, NULL, NULL, passphrase);
     BIO_free(bio);
     secret_free(&pem);
     close(fd);

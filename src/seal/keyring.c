@@ -66,8 +66,14 @@ static void entry_drop(struct keyring *ring, struct entry *entry)
     while (*at != entry)
         at = &(*at)->next_in_bucket;
     *at = entry->next_in_bucket;
-    *(entry->older != NULL ? &entry->older->newer : &ring->oldest) = entry->newer;
-    *(entry->newer != NULL ? &entry->newer->older : &ring->newest) = entry->older;
+    if (entry->older != NULL)
+        entry->older->newer = entry->newer;
+    else
+        ring->oldest = entry->newer;
+    if (entry->newer != NULL)
+        entry->newer->older = entry->older;
+    else
+        ring->newest = entry->older;
     if (ring->hand == entry)
         ring->hand = entry->newer;
     ring->count--;
@@ -81,7 +87,10 @@ static void entry_link(struct keyring *ring, struct entry *entry)
     entry->next_in_bucket = *bucket;
     *bucket = entry;
     entry->older = ring->newest;
-    *(ring->newest != NULL ? &ring->newest->newer : &ring->oldest) = entry;
+    if (ring->newest != NULL)
+        ring->newest->newer = entry;
+    else
+        ring->oldest = entry;
     ring->newest = entry;
     ring->count++;
 }
@@ -225,21 +234,27 @@ void keyring_forget(struct keyring *ring, struct str customer, struct str class)
     xaes_forget();
 }
 
+/* Those that expire by then. */
+static void drop_oldest(struct keyring *ring, uint64_t until_ns)
+{
+    struct entry *newer;
+    for (struct entry *entry = ring->oldest; entry != NULL && entry->expires_ns <= until_ns; entry = newer) {
+        newer = entry->newer;
+        entry_drop(ring, entry);
+    }
+    xaes_forget();
+}
+
 void keyring_forget_all(struct keyring *ring)
 {
-    while (ring->oldest != NULL)
-        entry_drop(ring, ring->oldest);
-    xaes_forget();
+    drop_oldest(ring, UINT64_MAX);
 }
 
 void keyring_expire(struct keyring *ring)
 {
     uint64_t now_ns = clock_monotonic_ns();
-    if (ring->oldest == NULL || now_ns < ring->oldest->expires_ns)
-        return;
-    while (ring->oldest != NULL && now_ns >= ring->oldest->expires_ns)
-        entry_drop(ring, ring->oldest);
-    xaes_forget();
+    if (ring->oldest != NULL && ring->oldest->expires_ns <= now_ns)
+        drop_oldest(ring, now_ns);
 }
 
 size_t keyring_count(const struct keyring *ring)
