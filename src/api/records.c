@@ -54,6 +54,16 @@ result api_check_key(struct str key)
     return OK;
 }
 
+/* In HTTP/1.1 a request that says nothing of a body has none; for a record that is more likely a mistake. */
+static result check_length_is_known(const struct http_request *request)
+{
+    if (request->protocol == HTTP_PROTOCOL_1_1 && http_header(request, "content-length").ptr == NULL &&
+        http_header(request, "transfer-encoding").ptr == NULL)
+        return FAIL(E_BODY_LENGTH, "send Content-Length: 0 for an empty record",
+                    "the request does not say how long its body is");
+    return OK;
+}
+
 result record_put(struct api_call *call)
 {
     struct record_shelf shelf;
@@ -63,6 +73,7 @@ result record_put(struct api_call *call)
     TRY(api_check_content_type(write.type));
     TRY(read_if_match(call->request, &write.condition));
     TRY(read_idempotency_key(call->request, &write.idempotency_key));
+    TRY(check_length_is_known(call->request));
     size_t max = api_body_max(call);
     http_body_allow(call->request, max, call->snapshot->region->limits.body_within_ms);
     TRY(http_body_read_all(call->request, max, &write.body));
@@ -131,13 +142,23 @@ static result read_key_parameter(struct api_call *call, const char *name, struct
     return OK;
 }
 
-static bool wants_ndjson(const struct http_request *request)
+enum list_form { LIST_JSON, LIST_NDJSON, LIST_NEITHER };
+
+/* What of Accept is named first wins; quality values are not weighed, since the two forms are never asked for together. */
+static enum list_form list_form(const struct http_request *request)
 {
     struct str accept = http_header(request, "accept"), part;
-    while (str_cut(&accept, ',', &part))
-        if (api_media_type_is(str_trim(part), "application/x-ndjson"))
-            return true;
-    return false;
+    if (accept.ptr == NULL)
+        return LIST_JSON;
+    while (str_cut(&accept, ',', &part)) {
+        part = str_trim(part);
+        if (api_media_type_is(part, "application/x-ndjson"))
+            return LIST_NDJSON;
+        if (api_media_type_is(part, "application/json") || api_media_type_is(part, "application/*") ||
+            api_media_type_is(part, "*/*"))
+            return LIST_JSON;
+    }
+    return LIST_NEITHER;
 }
 
 static json_t *item_json(const struct record_item *item)
@@ -155,10 +176,14 @@ static json_t *item_json(const struct record_item *item)
 
 result record_list(struct api_call *call)
 {
-    if (wants_ndjson(call->request))
+    enum list_form form = list_form(call->request);
+    if (form == LIST_NDJSON)
         return api_bulk_out(call);
     struct record_shelf shelf;
     TRY(api_admit_shelf(call, ACTION_LIST, &shelf));
+    if (form == LIST_NEITHER)
+        return FAIL(E_NOT_ACCEPTABLE, "accept application/json, or application/x-ndjson for the contents",
+                    "a list is not to be had in an accepted form");
     struct str prefix, after;
     size_t limit = 0;
     TRY(read_key_parameter(call, "prefix", &prefix));

@@ -104,8 +104,10 @@ result record_sealed_open(const struct record_shelf *shelf, struct arena *arena,
         return unopened(shelf, key);
     const struct class_key *class_key;
     result r = record_key_version_get(shelf, key_version, &class_key);
-    if (r.error.code == E_SEAL || r.error.code == E_KEY_VERSION_UNKNOWN)
+    if (r.error.code == E_SEAL)
         return unopened(shelf, key);
+    if (r.error.code == E_KEY_VERSION_UNKNOWN)
+        shelf->store->alarm(shelf->store->alarm_context, shelf->customer, shelf->class, key);
     TRY(r);
     struct record_place place = place_of(shelf, key, revision);
     char *plain = arena_alloc(arena, record_plaintext_size(payload.len));
