@@ -60,6 +60,9 @@ struct loader {
 
 void config_complain(struct loader *loader, const char *file, int line, const char *hint, const char *format,
                      ...) PRINTF(5, 6);
+/* About something that has a source. */
+#define COMPLAIN_AT(loader, thing, hint, ...)                                                                \
+    config_complain((loader), (thing)->source.file, (thing)->source.line, (hint), __VA_ARGS__)
 
 /* Text that libconfig may be given: no @include, no number that would wrap, no depth that would exhaust a stack. False:
  * it complained. */

@@ -3,9 +3,6 @@
 
 #include <arpa/inet.h>
 
-#define COMPLAIN_AT(loader, thing, hint, ...)                                                                \
-    config_complain((loader), (thing)->source.file, (thing)->source.line, (hint), __VA_ARGS__)
-
 static bool is_loopback(const char *address)
 {
     struct in_addr v4;

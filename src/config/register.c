@@ -1,9 +1,6 @@
 /* The data register and the vendor's services. */
 #include "config/internal.h"
 
-#define COMPLAIN_AT(loader, thing, hint, ...)                                                                \
-    config_complain((loader), (thing)->source.file, (thing)->source.line, (hint), __VA_ARGS__)
-
 static bool mentions(const struct config *config, struct str class)
 {
     for (size_t i = 0; i < config->rule_count; i++)

@@ -12,12 +12,10 @@ static const struct {
 };
 
 static const struct {
-    const char *word;
-    bool about_class;
-    const char *help;
+    const char *word, *help;
 } actions[ACTION_COUNT] = {
-    [ACTION_UNKNOWN] = { "unknown", false, "no action of ours" },
-#define X(action, word, about_class, help) [action] = { word, about_class, help },
+    [ACTION_UNKNOWN] = { "unknown", "no action of ours" },
+#define X(action, word, about_class, help) [action] = { word, help },
 #include "config/actions.def"
 #undef X
 };
@@ -76,9 +74,4 @@ const char *action_word(enum action action)
 const char *action_help(enum action action)
 {
     return actions[action_known(action)].help;
-}
-
-bool action_is_about_class(enum action action)
-{
-    return actions[action_known(action)].about_class;
 }

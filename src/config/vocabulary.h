@@ -31,4 +31,13 @@ bool role_is_grantable(enum role role);
 enum action action_from(struct str word);
 const char *action_word(enum action action);
 const char *action_help(enum action action);
-bool action_is_about_class(enum action action); /* a question about it needs a class */
+/* A question about it needs a class. Inline: it is asked for every rule of every decision. */
+static inline bool action_is_about_class(enum action action)
+{
+#define X(action, word, about_class, help) | (uint32_t)(about_class) << action
+    const uint32_t about_class = 0
+#include "config/actions.def"
+        ;
+#undef X
+    return (unsigned)action < ACTION_COUNT && (about_class >> action & 1);
+}

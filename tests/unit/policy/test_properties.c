@@ -23,7 +23,7 @@ static uint32_t chance(uint32_t below)
 static const char *const roles[] = { "onboarding",   "sysadmin", "security", "customer-admin",
                                      "customer-app", "system",   NULL };
 static const char *const classes[] = { "health", "identity", "gossip", NULL };
-static const char *const class_actions[] = { "store", "read", "replicate", "move", "process", NULL };
+static const char *const class_actions[] = { "store", "read", "replicate", "move", "process", "any", NULL };
 static const char *const all_actions[] = { "store", "read", "onboard", "show-customer", "any", NULL };
 static const char *const homes[] = { "fr-1",     "region:de-1", "us-1",    "country:FR",
                                      "bloc:EEA", "bloc:US",     "bloc:G7", NULL };

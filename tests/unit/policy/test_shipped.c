@@ -1,10 +1,9 @@
 /* The shipped policy, by the expectations that ship with it. */
 #include "config/shipped.h"
 
-#include "base/clock.h"
 #include "policy/policy.h"
 
-#include <stdio.h>
+#include <time.h>
 
 static struct arena arena;
 static struct config *config;
@@ -286,6 +285,13 @@ static void more_failures_than_there_is_room_for_are_counted(void **state)
     assert_int_equal(report.failed, 2 * POLICY_FAILURES_MAX);
 }
 
+static uint64_t cpu_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
 /* The bound is far above what it takes, so that a slow machine does not matter; the figure is printed. */
 static void a_decision_is_quick(void **state)
 {
@@ -294,10 +300,10 @@ static void a_decision_is_quick(void **state)
                                         STR("home") };
     const struct policy_question question = policy_question_from(config, &words);
     size_t allowed = 0;
-    uint64_t began_ns = clock_monotonic_ns();
+    uint64_t began_ns = cpu_ns();
     for (int i = 0; i < ROUNDS; i++)
         allowed += policy_decide(config, &question).allowed;
-    uint64_t each_ns = (clock_monotonic_ns() - began_ns) / ROUNDS;
+    uint64_t each_ns = (cpu_ns() - began_ns) / ROUNDS;
     print_message("a decision takes %llu ns\n", (unsigned long long)each_ns);
     assert_int_equal(allowed, ROUNDS);
     assert_true(each_ns < 5000);
