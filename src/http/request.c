@@ -63,16 +63,21 @@ static result too_large(uint64_t max)
                 (unsigned long long)max);
 }
 
+static void send_continue(struct exchange *exchange)
+{
+    if (!exchange->expects_continue)
+        return;
+    exchange->expects_continue = false;
+    if (exchange->conn->h2 != NULL)
+        h2_continue(exchange);
+    else
+        h1_continue(exchange);
+}
+
 static result wait_for_body(struct exchange *exchange)
 {
     uint64_t now = conn_now_ms();
-    if (exchange->expects_continue) {
-        exchange->expects_continue = false;
-        if (exchange->conn->h2 != NULL)
-            h2_continue(exchange);
-        else
-            h1_continue(exchange);
-    }
+    send_continue(exchange);
     struct deadline deadline;
     deadline_begin(&deadline, exchange->body_due_ms > now ? exchange->body_due_ms - now : 0);
     result r = exchange_wait(exchange);
@@ -215,6 +220,7 @@ void http_stream_begin(struct http_request *request, int status, const struct ht
     exchange->streaming = true;
     if (exchange->gone || exchange->conn->state != CONN_OPEN)
         return;
+    send_continue(exchange); /* the body may be read yet, and 100 cannot come behind this head */
     if (exchange->conn->h2 != NULL)
         h2_stream_begin(exchange, status, headers, count);
     else
