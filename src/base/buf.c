@@ -31,7 +31,7 @@ bool buf_reserve(struct buf *buf, size_t more)
         capacity = capacity > buf->max / 2 ? buf->max : capacity * 2;
     if (capacity < needed)
         capacity = needed;
-    char *grown = realloc(buf->ptr, capacity);
+    char *grown = realloc(buf->ptr, capacity + 1); /* for the NUL of buf_printf */
     if (grown == NULL)
         return false;
     buf->ptr = grown;
@@ -55,8 +55,10 @@ bool buf_printf(struct buf *buf, const char *format, ...)
     va_start(args, format);
     int length = vsnprintf(NULL, 0, format, args);
     va_end(args);
-    if (length < 0 || !buf_reserve(buf, (size_t)length + 1))
+    if (length < 0 || !buf_reserve(buf, (size_t)length))
         return false;
+    if (length == 0)
+        return true;
     va_start(args, format);
     vsnprintf(buf->ptr + buf->len, (size_t)length + 1, format, args);
     va_end(args);

@@ -29,6 +29,8 @@ static void make_printable(char *text)
             *c = '\'';
         else if ((unsigned char)*c < 0x20 || *c == 0x7F)
             *c = '?';
+        else if ((unsigned char)c[0] == 0xC2 && (unsigned char)c[1] >= 0x80 && (unsigned char)c[1] < 0xA0)
+            c[0] = c[1] = '?'; /* C1: U+009B is a CSI */
     }
 }
 
