@@ -173,7 +173,7 @@ static void a_command_that_fails_gives_none(void **state)
 
 static void a_command_that_hangs_is_killed_with_its_children(void **state)
 {
-    static const char *const scripts[] = { "sleep 60; printf " HEX_32,
+    static const char *const scripts[] = { ("sleep 60; printf " HEX_32),
                                            "while :; do printf ''; sleep 0.01; done", "exec >&-; sleep 60" };
     struct root_key key = { 0 };
     for (size_t i = 0; i < sizeof scripts / sizeof scripts[0]; i++) {
