@@ -202,7 +202,7 @@ result directory_lookup(struct directory_replica *replica, struct str id, struct
         return FAIL(E_ID,
                     "Use 2 to 63 of the characters a-z, 0-9 and \"-\", beginning with a letter or digit.",
                     "the customer's id has not the shape of one");
-    if (!directory_index_find(replica->index, id, &entry)) {
+    if (!directory_index_find(replica->index, id, &entry) || entry.state == CUSTOMER_ONBOARDING) {
         TRY(ask(replica, id));
         if (!directory_index_find(replica->index, id, &entry))
             return unknown(id);

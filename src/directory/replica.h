@@ -16,8 +16,8 @@ result directory_replica_start(struct directory_replica **ret, struct directory 
                                struct scope *scope) MUST_USE;
 void directory_replica_free(struct directory_replica *replica); /* takes NULL; its fiber has ended */
 
-/* From memory, without waiting, if the customer is known here; else asks the directory once (may wait, at
- * most DIRECTORY_ASK_MS), since it may have been onboarded a moment ago at another gateway. Strings of *ret
+/* From memory, without waiting, if the customer is known here; else, or while it is being onboarded, asks the directory
+ * once (may wait, at most DIRECTORY_ASK_MS), since that may have ended a moment ago at another gateway. Strings of *ret
  * live as long as the replica, except ret->id, which is `id` itself. E_CUSTOMER_UNKNOWN  the directory
  * answered: there is none E_DIRECTORY         not known here, and the directory does not answer; or the
  * entry's state has no meaning here E_BUSY              DIRECTORY_ASKING_MAX callers are asking already E_ID

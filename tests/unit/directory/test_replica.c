@@ -84,6 +84,25 @@ static void follows_what_others_write(void **state)
     run_on_loop(follow_body);
 }
 
+static void onboarded_body(void *arg)
+{
+    struct directory_entry got, entry = entry_of("half-way", "eu-fr", 1);
+    uint64_t version = 0;
+    begin();
+    entry.state = CUSTOMER_ONBOARDING;
+    expect_ok(directory_swap(elsewhere, &entry, 0, &version));
+    until_seen(version);
+    entry.state = CUSTOMER_ACTIVE;
+    expect_ok(directory_swap(elsewhere, &entry, version, &version));
+    expect(lookup("half-way", &got) == E_OK && got.state == CUSTOMER_ACTIVE); /* before it has been told */
+    end();
+}
+
+static void sees_at_once_that_an_onboarding_has_ended(void **state)
+{
+    run_on_loop(onboarded_body);
+}
+
 static void lost_body(void *arg)
 {
     struct directory_entry got;
@@ -297,6 +316,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         test(follows_what_others_write),
+        test(sees_at_once_that_an_onboarding_has_ended),
         test(p1_lost_directory_serves_the_known_and_guesses_nothing),
         test(p8_asking_is_bounded_in_number_and_time),
         test(p1_a_late_answer_does_not_bring_back_the_removed),
