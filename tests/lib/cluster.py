@@ -3,7 +3,6 @@ import contextlib
 import os
 import signal
 
-from processes import start_time
 from until import until
 
 
@@ -32,7 +31,8 @@ def kill(node):
     os.kill(postmaster, signal.SIGSTOP)  # so that it does not tell the others to leave in peace
     pids = [*children(postmaster), postmaster]
     signal_all(pids, signal.SIGKILL)
-    until(lambda: all(start_time(pid) is None for pid in pids), what="all of PostgreSQL is gone")
+    # Gone for good: PostgreSQL does not start beside what may still be its zombie.
+    until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in pids), within_s=30, what="all of PostgreSQL is gone")
 
 
 @contextlib.contextmanager

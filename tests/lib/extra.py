@@ -67,11 +67,16 @@ class Extra:
         assert old in text, f'{name} does not say "{old}"'
         self.write(name, text.replace(old, new))
 
+    def substitute(self, name, pattern, new):
+        text, count = re.subn(pattern, new, self.read(name), count=1)
+        assert count == 1, f"{name} has no {pattern}"
+        self.write(name, text)
+
     def set(self, name, value):
         """Sets a limit, or one of the pool, of our region."""
         group = "pool" if name in POOL else "limits"
         path = f"regions/{self.region}.cfg"
-        text = re.sub(rf"(?m)^(\s*{name}\s*=)", r"# \1", self.read(path))
+        text = re.sub(rf"\b{name}\s*=\s*\d+;", "", self.read(path))
         changed, count = re.subn(rf"(?m)^(\s*{group}\s*[=:]\s*\{{)", rf"\1 {name} = {value};", text, count=1)
         assert count == 1, f"{path} has no group {group}"
         self.write(path, changed)
