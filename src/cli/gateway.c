@@ -11,8 +11,8 @@
 
 enum {
     CONNECT_WITHIN_S = 10,
-    SILENT_WITHIN_S = 60, /* no byte in either direction */
-    CONTINUE_WITHIN_MS = 60000,
+    SILENT_WITHIN_S = 60,             /* no byte in either direction */
+    CONTINUE_WITHIN_MS = 3600 * 1000, /* a gateway that stays silent ends it, and no body goes unasked */
     CREDENTIAL_MAX = 128,
     TOKEN_ANSWER_MAX = 16 * 1024
 };
