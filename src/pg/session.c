@@ -372,7 +372,8 @@ static void take_all(struct session *session)
     }
 }
 
-/* A TLS record may hold more than libpq took; the socket is silent about that part. */
+/* A TLS record may hold more than libpq took, and the socket is silent about that part. PostgreSQL 15 sends records that
+ * libpq takes whole; 17 sends larger ones. */
 static bool has_more(PGconn *pq)
 {
     SSL *ssl = PQsslStruct(pq, "OpenSSL");

@@ -12,7 +12,7 @@ static const struct pg_statement statements[STATEMENTS] = {
     [COUNT] = { .name = "count", .sql = "SELECT count(*) FROM fault_test", .idempotent = true },
 };
 
-enum { WITHIN_MS = 600, DOWN_MS = 200 };
+enum { WITHIN_MS = 1500, DOWN_MS = 200, SLACK_MS = 700 };
 
 static struct pg_pool_options options(size_t connections)
 {
@@ -68,7 +68,7 @@ static const char end_sleepers[] = "SELECT pg_terminate_backend(pid) FROM pg_sta
 ON_LOOP(p8_a_write_on_a_lost_connection_is_of_unknown_outcome_and_not_sent_again)
 {
     struct pg_pool *pool = server_pool(options(2));
-    struct caller caller = { .pool = pool, .statement = SLEEP, .ms = 250 };
+    struct caller caller = { .pool = pool, .statement = SLEEP, .ms = 700 };
     struct scope scope = SCOPE_INIT;
     check_ok(fiber_spawn(&scope, "caller", call, &caller));
     wait_in_flight(pool);
@@ -86,7 +86,7 @@ ON_LOOP(p8_a_write_on_a_lost_connection_is_of_unknown_outcome_and_not_sent_again
 ON_LOOP(a_read_on_a_lost_connection_is_asked_once_more)
 {
     struct pg_pool *pool = server_pool(options(2));
-    struct caller caller = { .pool = pool, .statement = READ_SLEEP, .ms = 100 };
+    struct caller caller = { .pool = pool, .statement = READ_SLEEP, .ms = 400 };
     struct scope scope = SCOPE_INIT;
     check_ok(fiber_spawn(&scope, "caller", call, &caller));
     wait_in_flight(pool);
@@ -95,7 +95,7 @@ ON_LOOP(a_read_on_a_lost_connection_is_asked_once_more)
     check_ok(caller.r);
     assert_int_equal(pg_pool_stats(pool).statements, 2);
 
-    caller.ms = 200;
+    caller.ms = 600;
     check_ok(fiber_spawn(&scope, "caller", call, &caller));
     wait_in_flight(pool);
     server_run(end_sleepers);
@@ -191,12 +191,12 @@ ON_LOOP(p8_a_server_that_stands_still_costs_bounded_time_and_no_pile_up)
         check_ok(scope_join(&scope));
         for (size_t i = 0; i < 40; i++) {
             assert_true(failed(callers[i].r));
-            assert_in_range(callers[i].took_ms, 0, WITHIN_MS + 100);
+            assert_in_range(callers[i].took_ms, 0, WITHIN_MS + SLACK_MS);
         }
         assert_int_equal(pg_pool_stats(pool).queued + pg_pool_stats(pool).in_flight, 0);
     }
-    assert_in_range(now_ms() - begin, 0, 3 * (WITHIN_MS + 100));
-    check_ok(fiber_sleep(300));
+    assert_in_range(now_ms() - begin, 0, 3 * (WITHIN_MS + SLACK_MS));
+    check_ok(fiber_sleep(WITHIN_MS / 2));
     assert_int_equal(pg_pool_stats(pool).connections_up, 0); /* overdue ones are given up */
     signal_server(SIGCONT);
     wait_until_up(pool);

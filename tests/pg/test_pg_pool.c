@@ -166,13 +166,13 @@ ON_LOOP(p8_a_full_pool_refuses_at_once)
     struct pg_pool *pool = server_pool(full);
     struct caller callers[9];
     struct scope scope = SCOPE_INIT;
-    spawn_callers(&scope, pool, callers, 8, SLEEP, 20);
+    spawn_callers(&scope, pool, callers, 8, SLEEP, 100);
     check_ok(fiber_sleep(1));
     callers[8] = (struct caller){ .pool = pool, .statement = SLEEP, .number = 1 };
     uint64_t begin = now_ms();
     call(&callers[8]);
     check_fails(E_BUSY, callers[8].r);
-    assert_in_range(now_ms() - begin, 0, 5);
+    assert_in_range(now_ms() - begin, 0, 50);
     check_ok(scope_join(&scope));
     for (size_t i = 0; i < 8; i++)
         check_ok(callers[i].r);
@@ -184,7 +184,7 @@ ON_LOOP(p8_a_full_pool_refuses_at_once)
 ON_LOOP(a_callers_deadline_ends_its_call_and_nothing_else)
 {
     struct pg_pool *pool = server_pool(options(1));
-    struct caller late = { .pool = pool, .statement = SLEEP, .number = 300 };
+    struct caller late = { .pool = pool, .statement = SLEEP, .number = 1000 };
     uint64_t begin = now_ms();
     struct deadline deadline;
     deadline_begin(&deadline, 50);
@@ -192,7 +192,7 @@ ON_LOOP(a_callers_deadline_ends_its_call_and_nothing_else)
     deadline_end(&deadline);
     check_fails(E_DEADLINE, late.r);
     assert_null(late.reply.result);
-    assert_in_range(now_ms() - begin, 45, 200);
+    assert_in_range(now_ms() - begin, 45, 600);
     struct caller next = { .pool = pool, .statement = DIVIDE, .number = 1 };
     call(&next);
     check_ok(next.r);
@@ -209,14 +209,14 @@ ON_LOOP(a_statement_that_waits_too_long_for_a_lock_fails_alone)
     struct pg_conn *other = server_open(server_superuser());
     server_do(other, "BEGIN; INSERT INTO pool_test VALUES ('k5', 0)");
     struct pg_pool_options slow = options(1);
-    slow.statement_within_ms = 400;
+    slow.statement_within_ms = 2000;
     struct pg_pool *pool = server_pool(slow);
     struct caller callers[10];
     struct scope scope = SCOPE_INIT;
     uint64_t begin = now_ms();
     spawn_callers(&scope, pool, callers, 10, INSERT, 7);
     check_ok(scope_join(&scope));
-    assert_in_range(now_ms() - begin, 190, 390);
+    assert_in_range(now_ms() - begin, 950, 1950);
     for (size_t i = 0; i < 10; i++) {
         if (i != 5)
             check_ok(callers[i].r);
@@ -346,7 +346,7 @@ ON_LOOP(a_pool_whose_server_is_not_there_says_so_soon)
     uint64_t begin = now_ms();
     call(&caller);
     check_fails(E_UNAVAILABLE, caller.r);
-    assert_in_range(now_ms() - begin, 95, 400);
+    assert_in_range(now_ms() - begin, 95, 1000);
     struct deadline deadline;
     deadline_begin(&deadline, 50);
     check_fails(E_UNAVAILABLE, pg_pool_wait_up(pool)); /* the last attempt's error, not the deadline's */

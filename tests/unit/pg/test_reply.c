@@ -1,0 +1,67 @@
+/* Values and rows without a server: libpq makes a result by hand. */
+#include "check.h"
+#include "pg/reply.h"
+
+static void numbers_are_big_endian_and_as_wide_as_their_type(void **state)
+{
+    (void)state;
+    assert_memory_equal(pg_int2(-2).number, "\xff\xfe", 2);
+    assert_memory_equal(pg_int4(0x01020304).number, "\x01\x02\x03\x04", 4);
+    assert_memory_equal(pg_int8(INT64_MIN).number, "\x80\0\0\0\0\0\0\0", 8);
+    assert_int_equal(pg_bool(true).len, 1);
+    assert_int_equal(pg_null().len, 0);
+    assert_null(pg_null().ptr);
+    assert_non_null(pg_text((struct str){ 0 }).ptr); /* empty is not NULL */
+}
+
+static struct pg_reply reply_of(const char *bytes, int len)
+{
+    PGresult *result = PQmakeEmptyPGresult(NULL, PGRES_TUPLES_OK);
+    PGresAttDesc column = { .name = "c", .format = 1 };
+    assert_int_equal(PQsetResultAttrs(result, 1, &column), 1);
+    char copy[16];
+    memcpy(copy, bytes, len > 0 ? (size_t)len : 0);
+    assert_int_equal(PQsetvalue(result, 0, 0, copy, len), 1);
+    return (struct pg_reply){ .result = result };
+}
+
+static void numbers_come_back_with_their_sign(void **state)
+{
+    (void)state;
+    const struct {
+        const char *bytes;
+        int len;
+        int64_t number;
+    } cases[] = {
+        { "\x01", 1, 1 },           { "\xff\xfe", 2, -2 },
+        { "\x7f\xff", 2, 32767 },   { "\xff\xff\xff\xff", 4, -1 },
+        { "\0\x01\0\0", 4, 65536 }, { "\x80\0\0\0\0\0\0\0", 8, INT64_MIN },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct pg_reply reply = reply_of(cases[i].bytes, cases[i].len);
+        assert_true(pg_reply_number(&reply, 0, 0) == cases[i].number);
+        pg_reply_done(&reply);
+        assert_int_equal(pg_reply_rows(&reply), 0);
+    }
+}
+
+static void null_is_empty_and_zero(void **state)
+{
+    (void)state;
+    struct pg_reply reply = reply_of("", -1);
+    assert_true(pg_reply_is_null(&reply, 0, 0));
+    assert_int_equal(pg_reply_str(&reply, 0, 0).len, 0);
+    assert_int_equal(pg_reply_number(&reply, 0, 0), 0);
+    pg_reply_done(&reply);
+    pg_reply_done(&reply); /* an empty one is fine */
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(numbers_are_big_endian_and_as_wide_as_their_type),
+        cmocka_unit_test(numbers_come_back_with_their_sign),
+        cmocka_unit_test(null_is_empty_and_zero),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
