@@ -83,7 +83,7 @@ static void mapping_flags(const void *address, char *ret, size_t size)
 static void p2_secrets_are_locked_and_in_no_core_file_and_no_child(void **state)
 {
     struct secret secret;
-    char flags[256];
+    char flags[512];
     check_ok(secret_new(&secret, 32));
     memset(secret.ptr, 0x5A, 32);
     mapping_flags(secret.ptr, flags, sizeof flags);
