@@ -145,7 +145,7 @@ static void advance_h1(struct conn *conn)
     struct http_server *server = conn->server;
     if (conn->plain.len > conn->plain_at && h1_wants_input(conn))
         h1_receive(conn, (struct str){ 0 });
-    while (conn->state == CONN_OPEN && h1_wants_input(conn) && has_room(conn)) {
+    while (h1_wants_input(conn)) {
         size_t length = conn_read_plain(conn, server->plain, sizeof server->plain);
         if (length == 0)
             return;

@@ -10,7 +10,7 @@
 
 bool h1_wants_input(const struct conn *conn)
 {
-    return conn->state == CONN_OPEN && conn->exchanges == NULL;
+    return conn->state == CONN_OPEN && conn->exchanges == NULL && conn_queued(conn) <= OUT_HIGH_BYTES;
 }
 
 static void refuse_head(struct conn *conn, result why)

@@ -49,6 +49,9 @@ static void on_request(struct http_request *request, void *context)
         held = request;
         expect_code(E_OK, semaphore_acquire(&gate));
         http_respond(request, 200, NULL, 0, STR("late"));
+    } else if (str_eq(request->path, STR("/large"))) {
+        static char large[100 * 1000];
+        http_respond(request, 200, NULL, 0, (struct str){ large, sizeof large });
     } else if (str_eq(request->path, STR("/nothing"))) {
         http_respond(request, 204, NULL, 0, STR(""));
     } else if (str_eq(request->path, STR("/close"))) {
@@ -198,6 +201,29 @@ static void pipelining_without_end(void *arg)
 static void pipelined_bytes_are_bounded_while_an_answer_is_pending(void **state)
 {
     on_loop(pipelining_without_end, NULL);
+}
+
+/* Small requests for large answers, from a peer that reads none of them. */
+static void asking_without_end(void *arg)
+{
+    struct memory memory;
+    begin(&memory);
+    for (int i = 0; i < 100; i++)
+        conn_receive(memory.conn, STR("GET /large" HOST "\r\n"));
+    for (int i = 0; i < 20; i++)
+        settle();
+    expect(handled == 3 && memory.conn->out.len < OUT_HIGH_BYTES + 110 * 1000);
+    for (int i = 0; i < 100; i++) {
+        memory_collect(&memory);
+        settle();
+    }
+    expect(handled == 100);
+    memory_end(&memory);
+}
+
+static void p8_answers_that_nobody_reads_are_not_piled_up(void **state)
+{
+    on_loop(asking_without_end, NULL);
 }
 
 /* ---- the body and the region ---- */
@@ -460,6 +486,7 @@ int main(void)
         cmocka_unit_test(requests_may_come_in_single_bytes),
         cmocka_unit_test(pipelined_requests_are_answered_in_order),
         cmocka_unit_test(pipelined_bytes_are_bounded_while_an_answer_is_pending),
+        cmocka_unit_test(p8_answers_that_nobody_reads_are_not_piled_up),
         cmocka_unit_test(p2_wrong_region_answer_comes_before_the_body),
         cmocka_unit_test(continue_is_sent_when_the_handler_waits_for_the_body),
         cmocka_unit_test(a_small_body_that_nobody_read_is_passed_over),

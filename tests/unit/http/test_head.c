@@ -131,6 +131,23 @@ static void a_hostile_head_is_refused_however_it_is_split(void **state)
     }
 }
 
+/* What llhttp would refuse as well, in this version, is refused before it. */
+static void the_scan_alone_refuses_malformed_lines(void **state)
+{
+    static const char *texts[] = {
+        "GET / HTTP/1.1\nHost: a\n\n",           "GET / HTTP/1.1\r\nHost: a\n\r\n",
+        "GET / HTTP/1.1\r\nX: b\rY: c\r\n\r\n",  "GET / HTTP/1.1\r\nX: b\r\n c\r\n\r\n",
+        "GET / HTTP/1.1\r\nX: b\r\n\tc\r\n\r\n", "GET / HTTP/1.1\r\nX: \x01\r\n\r\n",
+        "GET / HTTP/1.1\r\nX: \x7f\r\n\r\n",     "\n"
+    };
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        struct h1_scan scan = { 0 };
+        size_t length;
+        if (h1_find_head(&scan, str_from(texts[i]), &length) != H1_MALFORMED)
+            fail_msg("\"%s\" passes", texts[i]);
+    }
+}
+
 static void a_head_is_understood(void **state)
 {
     static const char text[] =
@@ -216,6 +233,7 @@ static const struct body_case bodies[] = {
     { "5\nhello\r\n0\r\n\r\n", NULL, 0 },
     { "5\r\nhello\n0\r\n\r\n", NULL, 0 },
     { "5\r\nhelloXX0\r\n\r\n", NULL, 0 },
+    { "5\r\nhelloX\n0\r\n\r\n", NULL, 0 },
     { "5\rXhello\r\n0\r\n\r\n", NULL, 0 },
     { "5 \r\nhello\r\n0\r\n\r\n", NULL, 0 },
     { " 5\r\nhello\r\n0\r\n\r\n", NULL, 0 },
@@ -299,6 +317,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_hostile_head_is_refused_however_it_is_split),
+        cmocka_unit_test(the_scan_alone_refuses_malformed_lines),
         cmocka_unit_test(a_head_is_understood),
         cmocka_unit_test(a_query_parameter_is_text_and_given_once),
         cmocka_unit_test(more_headers_than_allowed_are_refused),

@@ -305,7 +305,7 @@ struct upload {
     const char *head;
     size_t bytes;
     char status[32];
-    bool seen;
+    bool sent, seen;
 };
 
 /* Sends all of the body before it reads, as many clients do. */
@@ -314,11 +314,11 @@ static void upload(void *arg)
     static char block[50 * 1000];
     struct upload *upload = arg;
     struct client client;
-    upload->seen = false;
+    upload->seen = upload->sent = false;
     if (client_open(&client, &upload->wish) && client_say(&client, upload->head)) {
-        for (size_t sent = 0; sent < upload->bytes; sent += sizeof block)
-            if (!client_send(&client, block, sizeof block))
-                break;
+        upload->sent = true;
+        for (size_t sent = 0; sent < upload->bytes && upload->sent; sent += sizeof block)
+            upload->sent = client_send(&client, block, sizeof block);
         upload->seen = client_read(&client, "\r\n\r\n");
         memcpy(upload->status, client.text, sizeof upload->status - 1);
     }
@@ -344,6 +344,7 @@ static void early_answers(void *arg)
             struct upload one = { .head = cases[i].head, .bytes = cases[i].bytes };
             one.wish = (struct wish){ .port = http_server_port(server, !tls), .tls = tls };
             beside(upload, &one);
+            expect_row(cases[i].status, one.sent); /* without a reset on the way */
             expect_row(cases[i].status, one.seen && strncmp(one.status, cases[i].status, 13) == 0);
         }
     }
@@ -353,6 +354,41 @@ static void early_answers(void *arg)
 static void an_early_answer_is_seen_by_who_still_sends(void **state)
 {
     on_loop(early_answers, NULL);
+}
+
+/* Two requests at once, and a first answer that fills the queue and still fits the kernel's buffers. */
+static void ask_twice(void *arg)
+{
+    enum { LENGTH = 300 * 1000 };
+    struct upload *upload = arg;
+    struct client client;
+    char *text = malloc(LENGTH + 200);
+    int head = snprintf(text, 100, "PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n", LENGTH);
+    memset(text + head, 'x', LENGTH);
+    int rest = snprintf(text + head + LENGTH, 100, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    size_t total = 0;
+    if (client_open(&client, &upload->wish) && client_send(&client, text, (size_t)(head + LENGTH + rest))) {
+        usleep(100 * 1000);
+        for (ssize_t got = 1; got > 0; total += (size_t)(got > 0 ? got : 0))
+            got = recv(client.fd, text, LENGTH, 0);
+    }
+    upload->seen = total > LENGTH + 100; /* both heads */
+    client_close(&client);
+    free(text);
+}
+
+static void full_queue(void *arg)
+{
+    start(NULL);
+    struct upload two = { .wish = { .port = http_server_port(server, 1) } };
+    beside(ask_twice, &two);
+    expect(two.seen && http_server_stats(server)->requests[0][2] == 2);
+    http_server_free(server);
+}
+
+static void a_full_queue_is_taken_up_again(void **state)
+{
+    on_loop(full_queue, NULL);
 }
 
 /* ---- peers that are slow, silent or rude ---- */
@@ -404,13 +440,21 @@ static void p8_the_silent_are_cut_in_bounded_time(void **state)
     on_loop(silence, NULL);
 }
 
+static bool may_leave;
+
 static void read_nothing(void *arg)
 {
     struct silent *silent = arg;
     struct client client;
     if (client_open(&client, &silent->wish) && client_say(&client, "GET /stream HTTP/1.1\r\nHost: a\r\n\r\n"))
-        usleep(600 * 1000);
+        while (!__atomic_load_n(&may_leave, __ATOMIC_RELAXED))
+            usleep(1000);
     client_close(&client);
+}
+
+static void read_nothing_fiber(void *arg)
+{
+    beside(read_nothing, arg);
 }
 
 static void back_pressure(void *arg)
@@ -418,10 +462,16 @@ static void back_pressure(void *arg)
     const struct http_limits quick = { .stall_ms = 200 };
     start(&quick);
     struct silent reader = { .wish = tls_wish() };
-    beside(read_nothing, &reader);
+    struct scope scope = SCOPE_INIT;
+    stream_code = E_OK;
+    expect_code(E_OK, fiber_spawn(&scope, "reader", read_nothing_fiber, &reader));
+    for (int i = 0; i < 100 && stream_code == E_OK; i++)
+        expect_code(E_OK, fiber_sleep(20));
+    expect(stream_code == E_PEER_GONE);                  /* though the peer is there still */
     expect(streamed > 0 && streamed < 16 * 1024 * 1024); /* the kernel's buffers and ours */
-    expect(stream_code == E_PEER_GONE);
     expect(http_server_stats(server)->answers_broken_off == 1);
+    __atomic_store_n(&may_leave, true, __ATOMIC_RELAXED);
+    expect_code(E_OK, scope_join(&scope));
     http_server_free(server);
 }
 
@@ -543,7 +593,8 @@ static void release_soon(void *arg)
 
 static void drain(void *arg)
 {
-    start(NULL);
+    const struct http_limits quick = { .linger_ms = 100 };
+    start(&quick);
     struct waiting waiting = { .wish = tls_wish() };
     struct scope scope = SCOPE_INIT;
     int idle = connect_to(http_server_port(server, 1));
@@ -553,7 +604,6 @@ static void drain(void *arg)
     expect_code(E_OK, fiber_spawn(&scope, "release", release_soon, NULL));
     uint64_t begun = clock_monotonic_ns();
     uint16_t port = http_server_port(server, 1);
-    shutdown(idle, SHUT_WR);
     expect_code(E_OK, http_server_drain(server, SEC(5)));
     expect(clock_monotonic_ns() - begun < SEC(3) * 1000000);
     expect_code(E_OK, scope_join(&scope));
@@ -641,6 +691,7 @@ int main(void)
         cmocka_unit_test(a_bad_certificate_is_a_clear_error),
         cmocka_unit_test(reload_is_all_or_nothing),
         cmocka_unit_test(an_early_answer_is_seen_by_who_still_sends),
+        cmocka_unit_test(a_full_queue_is_taken_up_again),
         cmocka_unit_test(p8_the_silent_are_cut_in_bounded_time),
         cmocka_unit_test(p8_a_reader_that_takes_nothing_is_cut_and_costs_little),
         cmocka_unit_test(p8_clients_that_abort_harm_nobody),
