@@ -1,7 +1,7 @@
 #include "auth/token_cache.h"
 
 #include "base/secret.h"
-#include "directory/siphash.h"
+#include "base/siphash.h"
 
 #include <stdlib.h>
 

@@ -4,7 +4,7 @@
 #include "directory/index.h"
 
 #include "base/secret.h"
-#include "directory/siphash.h"
+#include "base/siphash.h"
 
 #include <stdlib.h>
 #include <sys/mman.h>

@@ -35,8 +35,8 @@ static const char *const sql_text[SQL_COUNT] = {
     [SQL_LEASE_GET] = "SELECT holder, fence, until_ns, boot FROM lease WHERE name = ?1",
     [SQL_LEASE_PUT] =
         "INSERT OR REPLACE INTO lease (name, holder, fence, until_ns, boot) VALUES (?1, ?2, ?3, ?4, ?5)",
-    [SQL_LEASE_KEEP] = "UPDATE lease SET until_ns = ?4 WHERE name = ?1 AND holder = ?2 AND fence = ?3"
-                       " AND boot = ?5 AND until_ns > ?6",
+    [SQL_LEASE_KEEP] = ("UPDATE lease SET until_ns = ?4 WHERE name = ?1 AND holder = ?2 AND fence = ?3"
+                        " AND boot = ?5 AND until_ns > ?6"),
 };
 
 /* ---- errors ---- */

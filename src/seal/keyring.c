@@ -1,9 +1,9 @@
 #include "seal/keyring.h"
 
 #include "base/clock.h"
+#include "base/siphash.h"
 #include "seal/xaes.h"
 
-#include <limits.h>
 #include <stdlib.h>
 
 enum { NAME_MAX_BYTES = 63 };
@@ -20,33 +20,22 @@ struct entry {
 
 struct keyring {
     struct entry **buckets;
-    uint64_t bucket_mask, lifetime_ns, hash_point;
+    uint64_t bucket_mask, lifetime_ns;
+    struct siphash_key hash_key;
     struct entry *oldest, *newest;
     struct entry *hand; /* where the search for a key to drop goes on; NULL: at the oldest */
     size_t count, keys_max;
 };
 
-/* A polynomial over the field of 2^61 - 1 at a random point: whoever does not know the point cannot choose names that
- * collide (Carter and Wegman, 1979). */
-__extension__ typedef unsigned __int128 u128;
-
-static uint64_t hash_add(const struct keyring *ring, uint64_t hash, uint64_t coefficient)
-{
-    const uint64_t prime = (UINT64_C(1) << 61) - 1;
-    u128 product = (u128)hash * ring->hash_point + coefficient;
-    uint64_t folded = (uint64_t)(product & prime) + (uint64_t)(product >> 61);
-    return (folded & prime) + (folded >> 61);
-}
-
 static uint64_t hash_names(const struct keyring *ring, struct str customer, struct str class)
 {
-    uint64_t hash = 1;
-    for (size_t i = 0; i < customer.len; i++)
-        hash = hash_add(ring, hash, (unsigned char)customer.ptr[i]);
-    hash = hash_add(ring, hash, UCHAR_MAX + 1); /* no byte: here the first name ends */
-    for (size_t i = 0; i < class.len; i++)
-        hash = hash_add(ring, hash, (unsigned char)class.ptr[i]);
-    return hash;
+    char names[2 * NAME_MAX_BYTES + 1];
+    if (customer.len > NAME_MAX_BYTES || class.len > NAME_MAX_BYTES)
+        return 0; /* no such key is ever put */
+    memcpy(names, customer.ptr, customer.len);
+    names[customer.len] = '/'; /* in no identifier: here the first name ends */
+    memcpy(names + customer.len + 1, class.ptr, class.len);
+    return siphash(&ring->hash_key, (struct str){ names, customer.len + 1 + class.len }).words[0];
 }
 
 static bool entry_is_of(const struct entry *entry, uint64_t hash, struct str customer, struct str class)
@@ -115,8 +104,7 @@ result keyring_new(struct keyring **ret, size_t keys_max, uint64_t lifetime_ms)
                               .bucket_mask = buckets - 1,
                               .lifetime_ns = lifetime_ms * 1000000,
                               .keys_max = keys_max };
-    random_bytes(&ring->hash_point, sizeof ring->hash_point);
-    ring->hash_point = (ring->hash_point >> 4) + 2;
+    random_bytes(&ring->hash_key, sizeof ring->hash_key);
     *ret = ring;
     return OK;
 }

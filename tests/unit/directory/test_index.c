@@ -3,7 +3,7 @@
 
 #include "base/clock.h"
 #include "directory/index.h"
-#include "directory/siphash.h"
+#include "base/siphash.h"
 
 #include <openssl/core_names.h>
 #include <openssl/evp.h>
