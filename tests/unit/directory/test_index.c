@@ -2,8 +2,8 @@
 #include "check.h"
 
 #include "base/clock.h"
-#include "directory/index.h"
 #include "base/siphash.h"
+#include "directory/index.h"
 
 #include <openssl/core_names.h>
 #include <openssl/evp.h>
