@@ -121,18 +121,19 @@ def database(sandbox):
 @pytest.fixture(scope="session")
 def sql(database):
     """sql(gateway, text, *values): runs a statement as superuser; the rows, or how many were changed."""
-    def ask(gateway, text, values):
-        with database(gateway).cursor() as cursor:
+    def ask(connection, text, values):
+        with connection.cursor() as cursor:
             cursor.execute(text, values or None)
             return cursor.fetchall() if cursor.description else cursor.rowcount
 
     def run(gateway, text, *values):
+        connection = database(gateway)
         try:
-            return ask(gateway, text, values)
+            return ask(connection, text, values)
         except psycopg2.OperationalError:
-            if not database(gateway).closed:
+            if not connection.closed:
                 raise
-            return ask(gateway, text, values)  # a test has ended PostgreSQL since, and it runs again
+            return ask(database(gateway), text, values)  # a test has ended PostgreSQL since, and it runs again
 
     return run
 

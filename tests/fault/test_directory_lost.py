@@ -2,14 +2,14 @@
 import contextlib
 import json
 import os
-import shutil
 import sqlite3
 import time
 
 import api
 import pytest
 from directory import Directory
-from extra import extra_gateway
+from extra import extra_gateway, refuses_to_start
+from processes import give
 from until import until
 
 
@@ -23,17 +23,11 @@ def alone(sandbox, directory, new_customer, eu):
         path = extra.path("directory.sqlite")
         with directory.open() as connection:
             connection.execute("VACUUM INTO ?", (path,))
-        shutil.chown(path, *owner_of(extra.config))
-        os.chmod(path, 0o640)
+        give(path, 0o640)
         extra.use_directory(path)
 
     with extra_gateway(sandbox, change=own_directory) as extra:
         yield extra, customer, extra.path("directory.sqlite")
-
-
-def owner_of(path):
-    status = os.stat(path)
-    return status.st_uid, status.st_gid
 
 
 @contextlib.contextmanager
@@ -118,8 +112,7 @@ def test_another_file_in_its_place_is_not_believed(alone, onboard):
         with contextlib.closing(sqlite3.connect(path)) as connection:
             connection.execute("CREATE TABLE foreign_table (x)")
             connection.commit()
-        shutil.chown(path, *owner_of(extra.config))
-        os.chmod(path, 0o640)
+        give(path, 0o640)
         until(lambda: readiness(gateway)[1].get("directory") is False, what="/readyz says that the directory is lost")
         serves(gateway, customer)
         unknown = onboard.ask(gateway, "GET", api.customer_path(api.random_id("unknown")))
@@ -131,14 +124,11 @@ def test_another_file_in_its_place_is_not_believed(alone, onboard):
 
 
 def test_it_does_not_start_on_a_file_that_is_no_directory(sandbox):
-    from extra import refuses_to_start
-
     def foreign(extra):
         path = extra.path("foreign.sqlite")
         with open(path, "wb") as file:
             file.write(b"this is no database, and certainly no directory" * 100)
-        shutil.chown(path, *owner_of(extra.config))
-        os.chmod(path, 0o640)
+        give(path, 0o640)
         extra.use_directory(path)
 
     said, status = refuses_to_start(sandbox, foreign)

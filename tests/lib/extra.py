@@ -10,7 +10,7 @@ import subprocess
 import api
 from authority import SERVER, Authority
 from gateway import Gateway as Part
-from processes import Failure, spawn, stop
+from processes import Failure, give, spawn, stop
 from until import until
 
 
@@ -34,6 +34,7 @@ class Extra:
     def _copy_configuration(self):
         shutil.copytree(self.sandbox.config, self.config, copy_function=copy_with_owner,
                         ignore=shutil.ignore_patterns("directory.sqlite*"))
+        give(self.config, 0o755)
         of_region = next(part for part in self.sandbox.gateways.values() if part.region == self.region)
         self.edit(f"regions/{self.region}.cfg", f'address = "{of_region.address}"', f'address = "{self.address}"')
         self.use_directory(os.path.join(self.sandbox.config, "directory.sqlite"))
