@@ -27,6 +27,7 @@ static void list_append(struct call_list *list, struct call *call)
 static void list_remove(struct call *call)
 {
     struct call_list *list = call->list;
+    must(list != NULL);
     *(call->prev != NULL ? &call->prev->next : &list->first) = call->next;
     *(call->next != NULL ? &call->next->prev : &list->last) = call->prev;
     list->count--;

@@ -16,13 +16,13 @@ static void numbers_are_big_endian_and_as_wide_as_their_type(void **state)
 
 static struct pg_reply reply_of(const char *bytes, int len)
 {
-    PGresult *result = PQmakeEmptyPGresult(NULL, PGRES_TUPLES_OK);
+    PGresult *made = PQmakeEmptyPGresult(NULL, PGRES_TUPLES_OK);
     PGresAttDesc column = { .name = "c", .format = 1 };
-    assert_int_equal(PQsetResultAttrs(result, 1, &column), 1);
+    assert_int_equal(PQsetResultAttrs(made, 1, &column), 1);
     char copy[16];
     memcpy(copy, bytes, len > 0 ? (size_t)len : 0);
-    assert_int_equal(PQsetvalue(result, 0, 0, copy, len), 1);
-    return (struct pg_reply){ .result = result };
+    assert_int_equal(PQsetvalue(made, 0, 0, copy, len), 1);
+    return (struct pg_reply){ .result = made };
 }
 
 static void numbers_come_back_with_their_sign(void **state)
