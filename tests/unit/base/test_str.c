@@ -206,6 +206,8 @@ static void a_broken_escape_or_a_full_buffer_is_refused(void **state)
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         assert_false(str_percent_decode(str_from(bad[i]), buf, sizeof buf, &len));
     assert_false(str_percent_decode(STR("%4\0"), buf, sizeof buf, &len));
+    for (size_t cut = 1; cut < 3; cut++) /* what stands behind the end is not read */
+        assert_false(str_percent_decode((struct str){ "%41", cut }, buf, sizeof buf, &len));
     assert_false(str_percent_decode(STR("abcde"), buf, sizeof buf, &len));
     assert_int_equal(len, 99);
     assert_true(str_percent_decode(STR("%61b%63%44"), buf, sizeof buf, &len));
