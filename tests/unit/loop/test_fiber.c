@@ -539,7 +539,7 @@ static void a_hook_runs_once_a_turn_when_asked(void **state)
 
 static size_t resident_bytes(void)
 {
-    unsigned long total, resident;
+    unsigned long total = 0, resident = 0;
     FILE *file = fopen("/proc/self/statm", "re");
     expect(file != NULL && fscanf(file, "%lu %lu", &total, &resident) == 2);
     fclose(file);
