@@ -61,6 +61,20 @@ static void a_freed_secret_is_wiped_and_empty(void **state)
     secret_free(&again);
 }
 
+static void blocks_that_were_freed_together_come_back_zero(void **state)
+{
+    struct secret secrets[4];
+    for (int round = 0; round < 2; round++) {
+        for (size_t i = 0; i < 4; i++) {
+            check_ok(secret_new(&secrets[i], 48));
+            for (size_t k = 0; k < 48; k++)
+                assert_int_equal(secrets[i].ptr[k], 0);
+        }
+        for (size_t i = 0; i < 4; i++)
+            secret_free(&secrets[i]);
+    }
+}
+
 /* The flags of the mapping that holds `address`, from /proc/self/smaps (proc(5)). */
 static void mapping_flags(const void *address, char *ret, size_t size)
 {
@@ -173,6 +187,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(new_secrets_are_zero_apart_and_writable),
         cmocka_unit_test(a_freed_secret_is_wiped_and_empty),
+        cmocka_unit_test(blocks_that_were_freed_together_come_back_zero),
         cmocka_unit_test(p2_secrets_are_locked_and_in_no_core_file_and_no_child),
         cmocka_unit_test(memory_that_cannot_be_locked_is_not_used),
         cmocka_unit_test(equality_and_wiping),
