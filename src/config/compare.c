@@ -92,6 +92,7 @@ static struct group_list list_at(const struct schema_key *key, const void *group
     struct group_list list;
     memcpy(&list.items, (const char *)group + key->offset, sizeof list.items);
     memcpy(&list.count, (const char *)group + key->count_offset, sizeof list.count);
+    must(list.items != NULL || list.count == 0);
     return list;
 }
 

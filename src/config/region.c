@@ -2,6 +2,7 @@
 #include "config/internal.h"
 
 #include <arpa/inet.h>
+#include <stdio.h>
 
 static bool is_loopback(const char *address)
 {
@@ -15,9 +16,9 @@ static bool is_loopback(const char *address)
 /* "regions/us.cfg" declares "us": a copied file shows. */
 static void check_name(struct loader *loader, const struct region *region)
 {
-    struct str file = str_from(region->source.file);
-    struct str stem = { file.ptr + strlen("regions/"), file.len - strlen("regions/") - strlen(".cfg") };
-    if (!str_eq(stem, region->name))
+    char file[sizeof "regions/.cfg" + 64];
+    snprintf(file, sizeof file, "regions/%s.cfg", region->name.ptr);
+    if (strcmp(file, region->source.file) != 0)
         COMPLAIN_AT(loader, region, "Name the file regions/NAME.cfg after the region.",
                     "the file declares region \"%s\"", region->name.ptr);
     if (str_is(region->name, "home") || str_starts(region->name, STR("home-")))

@@ -19,6 +19,11 @@ static char peek(const struct scan *scan, size_t ahead)
     return (size_t)(scan->end - scan->at) > ahead ? scan->at[ahead] : '\0';
 }
 
+static bool is_one_of(char c, const char *set)
+{
+    return c != '\0' && strchr(set, c) != NULL;
+}
+
 static void step(struct scan *scan)
 {
     if (scan->at < scan->end && *scan->at++ == '\n')
@@ -79,8 +84,7 @@ static bool fits(struct str word)
 static bool scan_word(struct scan *scan)
 {
     const char *start = scan->at;
-    while (scan->at < scan->end &&
-           (isalnum((unsigned char)*scan->at) || memchr("_*.+-", *scan->at, 5) != NULL))
+    while (scan->at < scan->end && (isalnum((unsigned char)*scan->at) || is_one_of(*scan->at, "_*.+-")))
         scan->at++;
     struct str word = { start, (size_t)(scan->at - start) };
     if (isalpha((unsigned char)*start) || *start == '*' || fits(word))
@@ -93,7 +97,7 @@ static bool scan_word(struct scan *scan)
 
 static bool scan_bracket(struct scan *scan, char c)
 {
-    scan->depth += memchr("([{", c, 3) != NULL ? 1 : -1;
+    scan->depth += is_one_of(c, "([{") ? 1 : -1;
     step(scan);
     if (scan->depth <= DEPTH_MAX)
         return true;
@@ -111,9 +115,9 @@ static bool scan_next(struct scan *scan)
         step(scan), step(scan), skip_comment(scan);
     else if (c == '"')
         skip_string(scan);
-    else if (memchr("([{}])", c, 6) != NULL)
+    else if (is_one_of(c, "([{}])"))
         return scan_bracket(scan, c);
-    else if (isalnum((unsigned char)c) || memchr("_*.+-", c, 5) != NULL)
+    else if (isalnum((unsigned char)c) || is_one_of(c, "_*.+-"))
         return scan_word(scan);
     else if (c == '@') {
         config_complain(scan->loader, scan->name, scan->line,
