@@ -50,7 +50,7 @@ static void note_applied(void *context, const struct cell_migration *migration)
 }
 
 /* Migrations have no time limit: they wait for locks, and large tables take as long as they take. */
-static result migrate(struct cli *cli, void *arg)
+static result migrate(void *arg)
 {
     struct migration *migration = arg;
     const struct cell_stamp stamp = { migration->cell->region->name.ptr, migration->cell->name.ptr, 1 };
@@ -64,7 +64,7 @@ static result migrate(struct cli *cli, void *arg)
 }
 
 /* What a migration would apply: all that the cell does not name yet. */
-static result plan(struct cli *cli, void *arg)
+static result plan(void *arg)
 {
     struct migration *migration = arg;
     struct cell_facts facts = { 0 };
@@ -81,7 +81,7 @@ result cli_cell_migrate(struct cli *cli)
     bool planned = cli_has(cli, OPT_PLAN);
     result r = cell_parse(cli, cli->arguments[0], &migration.cell);
     if (!failed(r))
-        r = cli_on_loop(cli, planned ? plan : migrate, &migration);
+        r = cli_on_loop(planned ? plan : migrate, &migration);
     if (failed(r)) {
         json_decref(migration.applied);
         return r;
@@ -146,7 +146,7 @@ struct showing {
     size_t count;
 };
 
-static result show(struct cli *cli, void *arg)
+static result show(void *arg)
 {
     struct showing *showing = arg;
     for (size_t i = 0; i < showing->count; i++) {
@@ -216,7 +216,7 @@ result cli_cell_show(struct cli *cli)
 {
     struct showing showing = { 0 };
     TRY(choose(cli, &showing));
-    TRY(cli_on_loop(cli, show, &showing));
+    TRY(cli_on_loop(show, &showing));
     print_shown(cli, &showing);
     for (size_t i = 0; i < showing.count; i++)
         TRY(showing.cells[i].outcome);

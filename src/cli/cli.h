@@ -94,7 +94,7 @@ result cli_region_named(struct cli *cli, const char *name, const struct region *
 /* A whole file, or standard input for NULL or "-". E_LIMIT beyond `max` bytes. */
 result cli_read_file(struct cli *cli, const char *path, size_t max, struct str *ret) MUST_USE;
 /* Runs on a fiber of a loop of its own, and returns what it returned. */
-result cli_on_loop(struct cli *cli, result (*body)(struct cli *cli, void *arg), void *arg) MUST_USE;
+result cli_on_loop(result (*body)(void *arg), void *arg) MUST_USE;
 
 /* ---- verbs ---- */
 #define X(group, verb, arguments, options, function, help) result function(struct cli *cli) MUST_USE;

@@ -77,7 +77,7 @@ static result ask_outcome(const struct region *region, const char *sql, struct p
     return r;
 }
 
-static result staff_add(struct cli *cli, void *arg)
+static result staff_add(void *arg)
 {
     const struct staff_client *client = arg;
     struct pg_value params[10] = { [2] = pg_text(str_from(client->id)),
@@ -89,7 +89,7 @@ static result staff_add(struct cli *cli, void *arg)
                        "created", client->id);
 }
 
-static result staff_remove(struct cli *cli, void *arg)
+static result staff_remove(void *arg)
 {
     const struct staff_client *client = arg;
     struct pg_value params[8] = { [2] = pg_null(), [3] = pg_text(str_from(client->id)) };
@@ -128,7 +128,7 @@ static result list_pages(struct pg_conn *conn, json_t *list)
     return OK;
 }
 
-static result staff_list(struct cli *cli, void *arg)
+static result staff_list(void *arg)
 {
     const struct staff_client *client = arg;
     struct cell_facts facts = { 0 };
@@ -196,14 +196,14 @@ static result add_to_regions(struct cli *cli, struct staff_client *client)
 {
     if (cli->region_count == 0) {
         TRY(cli_region(cli, &client->region));
-        return cli_on_loop(cli, staff_add, client);
+        return cli_on_loop(staff_add, client);
     }
     const struct region *regions[CLI_REGIONS_MAX] = { 0 };
     for (size_t i = 0; i < cli->region_count; i++) /* all are looked at before the first is touched */
         TRY(cli_region_named(cli, cli->regions[i], &regions[i]));
     for (size_t i = 0; i < cli->region_count; i++) {
         client->region = regions[i];
-        TRY(cli_on_loop(cli, staff_add, client));
+        TRY(cli_on_loop(staff_add, client));
     }
     return OK;
 }
@@ -326,7 +326,7 @@ result cli_client_list(struct cli *cli)
     struct staff_client client = { 0 };
     TRY(cli_region(cli, &client.region));
     client.list = json_array();
-    result r = cli_on_loop(cli, staff_list, &client);
+    result r = cli_on_loop(staff_list, &client);
     if (failed(r))
         json_decref(client.list);
     else
@@ -346,7 +346,7 @@ result cli_client_remove(struct cli *cli)
         json_decref(answer);
     } else {
         TRY(cli_region(cli, &client.region));
-        TRY(cli_on_loop(cli, staff_remove, &client));
+        TRY(cli_on_loop(staff_remove, &client));
     }
     if (cli_has(cli, OPT_JSON))
         cli_print_json(cli, json_pack("{s:s,s:b}", "client_id", client.id, "disabled", 1));

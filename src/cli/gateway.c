@@ -247,8 +247,7 @@ static result transport_error(struct gateway_session *session, CURLcode code, co
     }
 }
 
-static result perform(struct gateway_session *session, struct exchange *exchange, const char *url,
-                      struct curl_slist *headers)
+static result perform(struct gateway_session *session, struct exchange *exchange, struct curl_slist *headers)
 {
     char error[CURL_ERROR_SIZE] = "";
     set(CURLOPT_HTTPHEADER, headers);
@@ -284,7 +283,7 @@ static result exchange_run(struct gateway_session *session, const struct gateway
     add_header(cli, &headers, "Accept", ask->accept != NULL ? ask->accept : "application/json");
     add_header(cli, &headers, "If-Match", ask->if_match);
     add_header(cli, &headers, "If-None-Match", ask->if_none_match);
-    result r = perform(session, &exchange, url, headers);
+    result r = perform(session, &exchange, headers);
     curl_slist_free_all(headers);
     if (!failed(r) && answer.status >= 400)
         r = gateway_problem(cli, answer.status, buf_str(&answer.body));

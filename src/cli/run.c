@@ -149,8 +149,7 @@ result cli_read_file(struct cli *cli, const char *path, size_t max, struct str *
 }
 
 struct looped {
-    struct cli *cli;
-    result (*body)(struct cli *cli, void *arg);
+    result (*body)(void *arg);
     void *arg;
     result outcome;
 };
@@ -158,12 +157,12 @@ struct looped {
 static void run_body(void *arg)
 {
     struct looped *looped = arg;
-    looped->outcome = looped->body(looped->cli, looped->arg);
+    looped->outcome = looped->body(looped->arg);
 }
 
-result cli_on_loop(struct cli *cli, result (*body)(struct cli *cli, void *arg), void *arg)
+result cli_on_loop(result (*body)(void *arg), void *arg)
 {
-    struct looped looped = { .cli = cli, .body = body, .arg = arg };
+    struct looped looped = { .body = body, .arg = arg };
     TRY(loop_run(run_body, &looped));
     return looped.outcome;
 }

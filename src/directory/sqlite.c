@@ -154,7 +154,7 @@ static result execute(struct sqlite_directory *d, sqlite3 *db, const char *sql)
 /* Nothing is written to a file before it is known to be ours or empty. */
 static result check_schema(struct sqlite_directory *d, sqlite3 *db, bool *ret_empty)
 {
-    int64_t application, version, tables;
+    int64_t application = 0, version = 0, tables = 0;
     TRY(query_number(d, db, "PRAGMA application_id", &application));
     TRY(query_number(d, db, "PRAGMA user_version", &version));
     TRY(query_number(d, db, "SELECT count(*) FROM sqlite_master", &tables));
