@@ -145,16 +145,15 @@ static result read_declared(struct http_request *request, struct str *ret)
 static result read_undeclared(struct http_request *request, size_t max, struct str *ret)
 {
     struct buf body;
-    buf_init(&body, max + PLAIN_BYTES);
-    result r = OK;
+    buf_init(&body, max + PLAIN_BYTES); /* the read that goes beyond max is the one that fails */
+    result r;
     size_t got = 0;
     do {
         if (!buf_reserve(&body, PLAIN_BYTES)) {
             r = FAIL(E_MEMORY, NULL, "no memory for a request body");
             break;
         }
-        r = http_body_read(request, body.ptr + body.len,
-                           body.max - body.len < PLAIN_BYTES ? body.max - body.len : PLAIN_BYTES, &got);
+        r = http_body_read(request, body.ptr + body.len, PLAIN_BYTES, &got);
         body.len += failed(r) ? 0 : got;
     } while (!failed(r) && got > 0);
     if (!failed(r))

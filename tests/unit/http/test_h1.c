@@ -52,6 +52,8 @@ static void on_request(struct http_request *request, void *context)
     } else if (str_eq(request->path, STR("/large"))) {
         static char large[100 * 1000];
         http_respond(request, 200, NULL, 0, (struct str){ large, sizeof large });
+    } else if (str_eq(request->path, STR("/forgotten"))) {
+        return;
     } else if (str_eq(request->path, STR("/nothing"))) {
         http_respond(request, 204, NULL, 0, STR(""));
     } else if (str_eq(request->path, STR("/close"))) {
@@ -479,6 +481,26 @@ static void p2_what_failed_inside_is_logged_and_not_told(void **state)
     on_loop(inside, NULL);
 }
 
+#ifdef NDEBUG /* else it is a bug that aborts */
+static void forgotten(void *arg)
+{
+    char line[512] = "";
+    struct memory memory;
+    begin(&memory);
+    log_set_sink(quiet, line);
+    memory_send(&memory, STR("GET /forgotten" HOST "\r\n"));
+    log_set_sink(NULL, NULL);
+    expect(has(&memory, "HTTP/1.1 500") && has(&memory, "urn:domicile:error:internal"));
+    expect(strstr(line, "not answered") != NULL);
+    memory_end(&memory);
+}
+
+static void a_forgotten_answer_is_an_internal_error(void **state)
+{
+    on_loop(forgotten, NULL);
+}
+#endif
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -497,6 +519,9 @@ int main(void)
         cmocka_unit_test(a_drain_lets_the_request_in_flight_end),
         cmocka_unit_test(p8_who_dribbles_is_cut_however_steadily),
         cmocka_unit_test(p2_what_failed_inside_is_logged_and_not_told),
+#ifdef NDEBUG
+        cmocka_unit_test(a_forgotten_answer_is_an_internal_error),
+#endif
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
