@@ -269,8 +269,6 @@ static void submit(struct exchange *exchange, int status, const struct http_head
     if (length != NULL)
         pairs[used++] = pair(STR("content-length"), *length);
     check_submitted(exchange, nghttp2_submit_response(conn->h2, exchange->stream_id, pairs, used, provider));
-    if (exchange->close_requested)
-        h2_leave(conn);
 }
 
 static size_t out_left(const struct exchange *exchange)
@@ -399,13 +397,17 @@ static int on_stream_close(nghttp2_session *session, int32_t stream_id, uint32_t
     exchange->stream_open = false;
     if (error != NGHTTP2_NO_ERROR)
         exchange_lost(exchange);
+    if (exchange->close_requested)
+        h2_leave(conn);
     if (exchange->handled)
         exchange_release(exchange);
     rest_if_empty(conn);
     return 0;
 }
 
-/* The answer is out and the request is not all in: the rest is not wanted (RFC 9113 8.1). */
+/* The answer is out. If it was the last of the connection, GOAWAY comes only now: some clients (python's h2 and what is
+ * built on it) take nothing that comes behind it, not even the answer. If the request is not all in, the rest is not
+ * wanted (RFC 9113 8.1). */
 static int on_sent(nghttp2_session *session, const nghttp2_frame *frame, void *user)
 {
     struct conn *conn = user;
@@ -413,7 +415,11 @@ static int on_sent(nghttp2_session *session, const nghttp2_frame *frame, void *u
         return 0;
     conn->h2_budget += BUDGET_FOR_SENT;
     struct exchange *exchange = exchange_at(session, frame->hd.stream_id);
-    if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0 || exchange == NULL || exchange->body_whole)
+    if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0 || exchange == NULL)
+        return 0;
+    if (exchange->close_requested)
+        h2_leave(conn);
+    if (exchange->body_whole)
         return 0;
     return nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, frame->hd.stream_id, NGHTTP2_NO_ERROR);
 }
