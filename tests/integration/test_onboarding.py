@@ -43,11 +43,11 @@ def test_the_page_of_a_customer(onboard, eu, services, customer):
         assert answer.status == 200, answer
         page = answer.json()
         assert (page["id"], page["region"], page["state"]) == (customer.id, "eu-fr", "active")
-        assert page["cell"] and page["services_version"] >= 1
+        assert page["cell"] and page["services_version"] == page["current_services_version"] >= 1
         assert page["endpoint"].rstrip("/") == eu.url
-        assert sorted(service["name"] for service in page["acknowledged_services"]) == sorted(services)
-        assert sorted(service["name"] for service in page["unregional_services"]) == sorted(services)
-        assert all(service["reason"] for service in page["unregional_services"])
+        leaving = page["services_leaving_region"]
+        assert sorted(service["name"] for service in leaving) == sorted(services)
+        assert all(service["reason"] and service["where"] for service in leaving)
 
 
 def test_location_leads_to_the_customer(onboard, eu, services):

@@ -36,6 +36,7 @@ class H2Wire:
         self.h2 = h2.connection.H2Connection(configuration)
         self.streams = {}
         self.goaway = None  # (error code, last stream)
+        self.open_at_goaway = set()
         self.peer_closed = False
         self._partial = b""
         self.h2.initiate_connection()
@@ -128,6 +129,7 @@ class H2Wire:
         stream = self.streams.get(getattr(event, "stream_id", None))
         if isinstance(event, h2.events.ConnectionTerminated):
             self.goaway = int(event.error_code), event.last_stream_id
+            self.open_at_goaway = {number for number in self.streams if not self.over(number)}
             # RFC 9113 6.8: streams up to that one go on. The library thinks that all is over.
             self.h2.state_machine.state = h2.connection.ConnectionState.CLIENT_OPEN
         elif stream is None:
