@@ -26,7 +26,7 @@ static json_t *services_json(const struct api_call *call)
 
 static bool names_exactly(const json_t *acknowledged, const json_t *services)
 {
-    if (!json_is_array(acknowledged) || json_array_size(acknowledged) != json_array_size(services))
+    if (json_array_size(acknowledged) != json_array_size(services))
         return false;
     size_t i;
     json_t *service;
@@ -50,8 +50,7 @@ static result check_acknowledged(struct api_call *call, const json_t *body)
     uint32_t current = call->snapshot->config->services_version;
     const json_t *version = json_object_get(body, "services_version");
     json_t *services = services_json(call);
-    bool same_version =
-        version == NULL || (json_is_integer(version) && json_integer_value(version) == current);
+    bool same_version = version == NULL || json_integer_value(version) == current;
     if (same_version && names_exactly(json_object_get(body, "acknowledged_services"), services)) {
         json_decref(services);
         return OK;
@@ -92,8 +91,22 @@ result customer_show(struct api_call *call)
 
 /* ---- onboarding ---- */
 
+static result check_types(const json_t *body)
+{
+    const json_t *services = json_object_get(body, "acknowledged_services");
+    const json_t *version = json_object_get(body, "services_version");
+    bool fits =
+        (services == NULL || json_is_array(services)) && (version == NULL || json_is_integer(version));
+    for (size_t i = 0; i < json_array_size(services) && fits; i++)
+        fits = json_is_string(json_array_get(services, i));
+    return fits ? OK
+                : FAIL(E_ARGUMENT, "send a list of names and a number",
+                       "\"acknowledged_services\" or \"services_version\" is of another type");
+}
+
 static result read_choice(struct api_call *call, const json_t *body, struct str *ret_id)
 {
+    TRY(check_types(body));
     *ret_id = json_member_str(body, "id");
     if (!str_is_id(*ret_id))
         return FAIL(E_ID, "use 2 to 63 of a-z, 0-9 and \"-\", not beginning with \"-\"",
