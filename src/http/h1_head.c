@@ -185,6 +185,16 @@ static result check(struct http_request *request, struct parse *parse, const llh
     return OK;
 }
 
+/* llhttp takes any number of spaces in the request line; another party may see a target that begins with one. */
+static bool has_single_spaces(const char *head, size_t length, struct str url)
+{
+    static const char version[] = " HTTP/1.1\r\n";
+    const char *behind = url.ptr + url.len;
+    return url.ptr - head >= 2 && url.ptr[-1] == ' ' && url.ptr[-2] != ' ' &&
+           (size_t)(head + length - behind) >= sizeof version - 1 &&
+           memcmp(behind, version, sizeof version - 1) == 0;
+}
+
 result h1_parse_head(struct http_request *request, char *head, size_t length, size_t headers_max,
                      struct h1_framing *ret)
 {
@@ -203,6 +213,8 @@ result h1_parse_head(struct http_request *request, char *head, size_t length, si
     if (llhttp_get_error_pos(&parser) < head + length - 1)
         return malformed("it ends too early");
     TRY(check(request, &parse, &parser, ret));
+    if (!has_single_spaces(head, length, parse.url))
+        return malformed("its request line has more than two spaces");
     request->headers = parse.headers;
     request->header_count = parse.count;
     return OK;

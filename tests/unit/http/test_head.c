@@ -84,6 +84,9 @@ static const struct head_case heads[] = {
     { "GET /\xc3\xa9 HTTP/1.1\r\nHost: a\r\n\r\n", 0, E_HEAD },
     { "GET a HTTP/1.1\r\nHost: a\r\n\r\n", 0, E_HEAD },
     { "GET /a b HTTP/1.1\r\nHost: a\r\n\r\n", 0, E_HEAD },
+    { "GET  / HTTP/1.1\r\nHost: a\r\n\r\n", 0, E_HEAD },
+    { "GET /  HTTP/1.1\r\nHost: a\r\n\r\n", 0, E_HEAD },
+    { "GET / HTTP/1.1 \r\nHost: a\r\n\r\n", 0, E_HEAD },
     /* versions and methods */
     { "GET /\r\n\r\n", 0, E_HEAD },
     { "GET / HTTP/1.0\r\nHost: a\r\n\r\n", 0, E_HEAD },
