@@ -74,13 +74,32 @@ bool head_is_token(struct str s)
     return s.len > 0;
 }
 
+static bool is_value_char(unsigned char c)
+{
+    return (c >= 0x20 && c != 0x7f) || c == '\t';
+}
+
+/* Whether one of eight bytes is below 0x20 or is 0x7f: every byte of every head comes by here. */
+static bool has_control(const char *eight)
+{
+    const uint64_t ones = 0x0101010101010101, high = ones * 0x80;
+    uint64_t word;
+    memcpy(&word, eight, sizeof word);
+    uint64_t delete = word ^ (ones * 0x7f);
+    return ((((word - ones * 0x20) & ~word) | ((delete - ones) & ~delete)) & high) != 0;
+}
+
 bool head_is_value(struct str s)
 {
-    for (size_t i = 0; i < s.len; i++) {
-        unsigned char c = (unsigned char)s.ptr[i];
-        if ((c < 0x20 && c != '\t') || c == 0x7f)
+    size_t at = 0;
+    for (; at + 8 <= s.len; at += 8)
+        if (has_control(s.ptr + at))
+            for (size_t i = at; i < at + 8; i++)
+                if (!is_value_char((unsigned char)s.ptr[i]))
+                    return false;
+    for (; at < s.len; at++)
+        if (!is_value_char((unsigned char)s.ptr[at]))
             return false;
-    }
     return true;
 }
 

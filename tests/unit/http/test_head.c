@@ -151,6 +151,21 @@ static void the_scan_alone_refuses_malformed_lines(void **state)
     }
 }
 
+static void a_value_has_no_control_character_at_any_place(void **state)
+{
+    for (unsigned c = 0; c < 256; c++) {
+        for (size_t length = 1; length < 20; length++) {
+            for (size_t at = 0; at < length; at++) {
+                char text[20];
+                memset(text, 'a', sizeof text);
+                text[at] = (char)c;
+                bool fine = c == '\t' || (c >= 0x20 && c != 0x7f);
+                assert_int_equal(head_is_value((struct str){ text, length }), fine);
+            }
+        }
+    }
+}
+
 static void a_head_is_understood(void **state)
 {
     static const char text[] =
@@ -321,6 +336,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_hostile_head_is_refused_however_it_is_split),
         cmocka_unit_test(the_scan_alone_refuses_malformed_lines),
+        cmocka_unit_test(a_value_has_no_control_character_at_any_place),
         cmocka_unit_test(a_head_is_understood),
         cmocka_unit_test(a_query_parameter_is_text_and_given_once),
         cmocka_unit_test(more_headers_than_allowed_are_refused),
