@@ -108,8 +108,8 @@ static result judge(const struct import *import)
         return FAIL(E_UNAVAILABLE, "Send the lines again from there: storing one twice does no harm.",
                     "the gateway's answer broke off after %zu lines", import->stored + import->refused);
     if (import->refused > 0)
-        return FAIL(E_BODY, "Correct those lines and import them again.", "%zu lines were refused",
-                    import->refused);
+        return FAIL(E_BODY, "Correct those lines and import them again.", "%zu of %zu lines were refused",
+                    import->refused, import->stored + import->refused);
     return OK;
 }
 
