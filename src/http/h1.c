@@ -229,13 +229,8 @@ static void add(struct buf *buf, struct str s)
 
 static void add_number(struct buf *buf, uint64_t number)
 {
-    char digits[20];
-    size_t at = sizeof digits;
-    do {
-        digits[--at] = (char)('0' + number % 10);
-        number /= 10;
-    } while (number > 0);
-    add(buf, (struct str){ digits + at, sizeof digits - at });
+    char text[HEAD_NUMBER_SIZE];
+    add(buf, head_number(text, number));
 }
 
 static struct buf *compose_head(struct exchange *exchange, int status, const struct http_header *headers,

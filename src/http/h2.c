@@ -261,8 +261,9 @@ static void submit(struct exchange *exchange, int status, const struct http_head
     struct conn *conn = exchange->conn;
     struct arena *arena = &exchange->request.arena;
     nghttp2_nv *pairs = arena_alloc(arena, (count + 3) * sizeof *pairs);
+    char text[HEAD_NUMBER_SIZE];
     size_t used = 0;
-    pairs[used++] = pair(STR(":status"), str_from(arena_printf(arena, "%03d", status)));
+    pairs[used++] = pair(STR(":status"), head_number(text, (uint64_t)status));
     pairs[used++] = pair(STR("date"), server_date(conn->server));
     for (size_t i = 0; i < count; i++)
         pairs[used++] = pair(lower(arena, headers[i].name), headers[i].value);
@@ -321,7 +322,8 @@ void h2_answer(struct exchange *exchange, int status, const struct http_header *
     nghttp2_data_provider provider = { .source.ptr = exchange, .read_callback = give_data };
     bool has_body = status != 204 && status != 304;
     bool sends = has_body && exchange->request.method != METHOD_HEAD && body.len > 0;
-    struct str length = str_from(arena_printf(arena, "%zu", body.len));
+    char text[HEAD_NUMBER_SIZE];
+    struct str length = head_number(text, body.len);
     exchange->out = sends ? arena_str(arena, body) : (struct str){ 0 };
     submit(exchange, status, headers, count, has_body ? &length : NULL, sends ? &provider : NULL);
 }

@@ -186,6 +186,17 @@ const char *http_method_name(enum http_method method)
     return method < METHOD_COUNT ? methods[method].ptr : "another method";
 }
 
+/* printf takes a tenth of an HTTP/2 answer's time. */
+struct str head_number(char text[HEAD_NUMBER_SIZE], uint64_t number)
+{
+    size_t at = HEAD_NUMBER_SIZE;
+    do {
+        text[--at] = (char)('0' + number % 10);
+        number /= 10;
+    } while (number > 0);
+    return (struct str){ text + at, HEAD_NUMBER_SIZE - at };
+}
+
 const char *head_reason(int status)
 {
     switch (status) {

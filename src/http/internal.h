@@ -77,6 +77,8 @@ result head_set_target(struct http_request *request, struct str target, struct s
 result head_set_authority(struct http_request *request, struct str authority) MUST_USE;
 enum http_method head_method(struct str name);
 const char *head_reason(int status);
+enum { HEAD_NUMBER_SIZE = 20 };
+struct str head_number(char text[HEAD_NUMBER_SIZE], uint64_t number); /* in decimal digits */
 
 /* ---- exchange.c ---- */
 
