@@ -317,7 +317,7 @@ result api_bulk_out(struct api_call *call)
     struct record_shelf shelf;
     TRY(api_admit_shelf(call, ACTION_EXPORT, &shelf));
     struct str prefix;
-    TRY(http_query(call->request, "prefix", &prefix));
+    TRY(api_query_key(call, "prefix", &prefix));
     struct arena arena;
     arena_init(&arena);
     result r = pages_write(call, &shelf, prefix, &arena, arena_alloc(&call->request->arena, HTTP_KEY_MAX));

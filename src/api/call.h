@@ -66,6 +66,8 @@ void api_answer_created(struct api_call *call, json_t *value,
                         const char *location); /* 201; takes over value */
 
 /* ---- records ---- */
-size_t api_body_max(const struct api_call *call);    /* bytes of a record of the call's class */
-result api_check_key(struct str key) MUST_USE;       /* a key that came in a body. E_KEY */
+size_t api_body_max(const struct api_call *call); /* bytes of a record of the call's class */
+result api_check_key(struct str key) MUST_USE;    /* a key that came in a body. E_KEY */
+/* A query parameter that is (the beginning of) a key; empty when absent. E_ARGUMENT. */
+result api_query_key(struct api_call *call, const char *name, struct str *ret) MUST_USE;
 result api_bulk_out(struct api_call *call) MUST_USE; /* a list, with content */

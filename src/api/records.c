@@ -132,7 +132,7 @@ static result read_limit(struct api_call *call, size_t *ret)
     return OK;
 }
 
-static result read_key_parameter(struct api_call *call, const char *name, struct str *ret)
+result api_query_key(struct api_call *call, const char *name, struct str *ret)
 {
     TRY(http_query(call->request, name, ret));
     if (ret->len > RECORD_KEY_MAX)
@@ -186,8 +186,8 @@ result record_list(struct api_call *call)
                     "a list is not to be had in an accepted form");
     struct str prefix, after;
     size_t limit = 0;
-    TRY(read_key_parameter(call, "prefix", &prefix));
-    TRY(read_key_parameter(call, "after", &after));
+    TRY(api_query_key(call, "prefix", &prefix));
+    TRY(api_query_key(call, "after", &after));
     TRY(read_limit(call, &limit));
     struct record_page page;
     TRY(records_page(&shelf, &call->request->arena, prefix, after, limit, false, &page));
