@@ -80,7 +80,6 @@ static result snapshot_load(const char *dir, const char *region_name, struct sna
     struct load load = { .dir = dir, .region_name = region_name };
     TRY(fiber_offload(load_run, &load));
     TRY(load.outcome);
-    must(load.snapshot != NULL);
     *ret = load.snapshot;
     return OK;
 }
@@ -239,6 +238,7 @@ static result start(struct gateway_process *process)
 {
     struct gateway *gateway = &process->gateway;
     TRY(snapshot_load(process->config_dir, gateway->region, &gateway->snapshot));
+    must(gateway->snapshot != NULL);
     process->first = snapshot_hold(gateway->snapshot);
     const struct region *region = gateway->snapshot->region;
     use_log_level(gateway->snapshot->config);
@@ -286,6 +286,7 @@ result gateway_reload(struct gateway_process *process)
     struct gateway *gateway = &process->gateway;
     struct snapshot *fresh = NULL;
     TRY(snapshot_load(process->config_dir, gateway->region, &fresh));
+    must(fresh != NULL);
     struct arena arena;
     struct config_changes changes;
     arena_init(&arena);

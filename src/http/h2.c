@@ -110,6 +110,7 @@ static int on_invalid_header(nghttp2_session *session, const nghttp2_frame *fram
                              void *user)
 {
     struct exchange *exchange = exchange_at(session, frame->hd.stream_id);
+    (void)name, (void)name_length, (void)value, (void)value_length, (void)flags, (void)user;
     if (exchange != NULL)
         refuse(exchange, FAIL(E_HEAD, "Send header names and values as RFC 9113 8.2.1 describes them.",
                               "the request has a malformed header"));
@@ -282,6 +283,7 @@ static ssize_t give_data(nghttp2_session *session, int32_t stream_id, uint8_t *b
 {
     enum { FRAME_HEADER = 9 }; /* a frame fits a TLS record */
     struct exchange *exchange = source->ptr;
+    (void)session, (void)stream_id, (void)user;
     size_t length = out_left(exchange);
     const char *from = (exchange->streaming ? exchange->out_stream.ptr : exchange->out.ptr);
     if (length == 0 && exchange->streaming && !exchange->stream_ended) {

@@ -54,7 +54,9 @@ static void compile(struct compiled *compiled, const struct http_route *route)
 
 static bool same_place(const struct segment *a, const struct segment *b)
 {
-    return (a->literal.ptr == NULL) == (b->literal.ptr == NULL) && str_eq(a->literal, b->literal);
+    if (a->literal.ptr == NULL || b->literal.ptr == NULL)
+        return a->literal.ptr == b->literal.ptr;
+    return str_eq(a->literal, b->literal);
 }
 
 static bool same_shape(const struct compiled *a, const struct compiled *b)
