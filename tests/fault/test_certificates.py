@@ -68,13 +68,18 @@ def forwarder(address, port, target):
                 sink.sendall(data)
             sink.shutdown(socket.SHUT_WR)
 
+    def relay(near):
+        with near, contextlib.suppress(OSError), socket.create_connection(target) as far:
+            back = threading.Thread(target=pump, args=(far, near), daemon=True)
+            back.start()
+            pump(near, far)
+            back.join()
+
     def serve():
         while not stop.is_set():
             with contextlib.suppress(OSError):
                 near, _ = listener.accept()
-                far = socket.create_connection(target)
-                for pair in ((near, far), (far, near)):
-                    threading.Thread(target=pump, args=pair, daemon=True).start()
+                threading.Thread(target=relay, args=(near,), daemon=True).start()
 
     thread = threading.Thread(target=serve, daemon=True)
     thread.start()

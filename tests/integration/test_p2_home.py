@@ -2,11 +2,13 @@
 import base64
 import os
 import secrets
+import shutil
 import time
 
 import api
 import pytest
 from capture import CONTROL, Capture
+from extra import extra_gateway
 from h2wire import H2Wire
 from problems import refused
 from search import files_with, places_of
@@ -231,6 +233,21 @@ def holds(path, needle):
             return needle in file.read()
     except FileNotFoundError:
         return False  # PostgreSQL removed it meanwhile
+
+
+def test_p2_a_gateway_needs_no_secret_of_another_region(sandbox, new_customer, eu):
+    """All files of the other region are gone but the public key of its tokens: it starts and serves as before."""
+    def forget_america(extra):
+        for part in ("tls", "pg"):
+            shutil.rmtree(extra.path(f"{part}/us"))
+        for name in os.listdir(extra.path("keys/us")):
+            if name != "token.pub":
+                os.unlink(extra.path(f"keys/us/{name}"))
+
+    customer = new_customer(eu)
+    customer.put("health", "home", b"x")
+    with extra_gateway(sandbox, address="127.10.0.72", change=forget_america) as extra:
+        assert customer.app.ask(extra.gateway(), "GET", customer.record("health", "home")).body == b"x"
 
 
 def test_p2_metrics_name_no_customer(customer, eu):
