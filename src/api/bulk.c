@@ -50,20 +50,26 @@ struct window {
 
 static result line_value(struct line *line, const json_t *object, struct str text)
 {
-    struct str type = json_member_str(object, "content_type"),
-               base64 = json_member_str(object, "value_base64");
-    struct str value = json_member_raw(text, "value");
-    if ((value.ptr == NULL) == (base64.ptr == NULL))
+    bool is_json = json_object_get(object, "value") != NULL;
+    if (is_json == (json_object_get(object, "value_base64") != NULL))
         return FAIL(E_BODY, "give each line one of \"value\" and \"value_base64\"",
                     "the line has no value, or two");
-    if (type.ptr == NULL)
-        type = value.ptr != NULL ? STR("application/json") : STR("application/octet-stream");
+    struct str type = is_json ? STR("application/json") : STR("application/octet-stream");
+    if (json_object_get(object, "content_type") != NULL)
+        type = json_member_str(object, "content_type");
     TRY(api_check_content_type(type));
     line->write.type = arena_str(&line->arena, type);
-    if (value.ptr != NULL) {
+    if (is_json) {
+        struct str value = json_member_raw(text, "value");
+        if (value.ptr == NULL)
+            return FAIL(E_BODY, "write the name \"value\" without escapes",
+                        "the line's \"value\" is named with an escape");
         line->write.body = arena_str(&line->arena, value);
         return OK;
     }
+    struct str base64 = json_member_str(object, "value_base64");
+    if (base64.ptr == NULL)
+        return FAIL(E_BODY, "send it as a string", "the line's \"value_base64\" is not a string");
     char *bytes = arena_alloc(&line->arena, base64.len);
     if (!decode_base64(base64, bytes, base64.len, &line->write.body.len))
         return FAIL(E_BODY, "encode it as RFC 4648 section 4 says",

@@ -144,9 +144,36 @@ struct export
     bool line_open;
 };
 
+static const char list_begin[] = "{\"records\": [\n";
+
+/* Lines to elements of a list: a comma before each line but the first. */
+static bool write_elements(const struct export *export, struct str bytes)
+{
+    FILE *out = export->cli->out;
+    bool at_start = !export->line_open, first = export->bytes == 0;
+    bool ok = !first || bytes.len == 0 || fputs(list_begin, out) >= 0;
+    for (size_t i = 0; i < bytes.len && ok; i++) {
+        if (at_start && !first)
+            ok = fputs(",\n", out) >= 0;
+        at_start = bytes.ptr[i] == '\n';
+        first = false;
+        if (!at_start)
+            ok = putc(bytes.ptr[i], out) != EOF && ok;
+    }
+    return ok;
+}
+
+static bool write_records(const struct export *export, struct str bytes)
+{
+    if (cli_has(export->cli, OPT_JSON))
+        return write_elements(export, bytes);
+    return fwrite(bytes.ptr, 1, bytes.len, export->cli->out) == bytes.len;
+}
+
 static bool take_records(void *context, struct str bytes)
 {
     struct export *export = context;
+    bool written = write_records(export, bytes);
     size_t before = export->records / PROGRESS_EVERY;
     for (const char *at = bytes.ptr, *end = at + bytes.len;
          (at = memchr(at, '\n', (size_t)(end - at))) != NULL; at++)
@@ -155,7 +182,7 @@ static bool take_records(void *context, struct str bytes)
     export->line_open = bytes.len > 0 && bytes.ptr[bytes.len - 1] != '\n';
     if (export->records / PROGRESS_EVERY != before)
         cli_progress(export->cli, "%zu records", export->records);
-    return fwrite(bytes.ptr, 1, bytes.len, export->cli->out) == bytes.len;
+    return written;
 }
 
 static result export_with(struct cli *cli, struct gateway_session *session, struct export *export)
@@ -186,6 +213,8 @@ result cli_record_export(struct cli *cli)
     result r = export_with(cli, session, &export);
     gateway_session_free(session);
     cli_progress_end(cli);
+    if (cli_has(cli, OPT_JSON) && !failed(r)) /* one that broke off is no document */
+        fprintf(cli->out, "%s\n]}\n", export.bytes == 0 ? list_begin : "");
     if (!failed(r) && cli->progress)
         fprintf(cli->err, "%zu records, %zu bytes\n", export.records, export.bytes);
     return r;

@@ -2,6 +2,7 @@
  * that would ask a gateway at each key. */
 #include "cli/cli.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static const uint32_t everywhere = 1U << OPT_CONFIG | 1U << OPT_JSON | 1U << OPT_HELP;
@@ -168,7 +169,7 @@ static void print_fish(struct cli *cli)
           cli->out);
 }
 
-result cli_completion(struct cli *cli)
+static result print_script(struct cli *cli)
 {
     struct str shell = str_from(cli->arguments[0]);
     if (str_is(shell, "bash"))
@@ -181,4 +182,22 @@ result cli_completion(struct cli *cli)
         return FAIL(E_ARGUMENT, "There are bash, zsh and fish.", "there is no completion for \"%.60s\"",
                     shell.ptr);
     return OK;
+}
+
+result cli_completion(struct cli *cli)
+{
+    if (!cli_has(cli, OPT_JSON))
+        return print_script(cli);
+    FILE *out = cli->out;
+    char *script = NULL;
+    size_t len;
+    cli->out = open_memstream(&script, &len);
+    must(cli->out != NULL);
+    result r = print_script(cli);
+    must(fclose(cli->out) == 0);
+    cli->out = out;
+    if (!failed(r))
+        cli_print_json(cli, json_pack("{s:s,s:s%}", "shell", cli->arguments[0], "script", script, len));
+    free(script);
+    return r;
 }

@@ -146,19 +146,27 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *context)
     return exchange->too_large ? 0 : got.len;
 }
 
+static void keep_value(struct str value, char *text, size_t size)
+{
+    if (value.len >= size)
+        return;
+    if (value.len > 0)
+        memcpy(text, value.ptr, value.len);
+    text[value.len] = '\0';
+}
+
 static size_t on_header(char *bytes, size_t size, size_t count, void *context)
 {
     struct exchange *exchange = context;
     struct str rest = { bytes, size * count }, name;
+    struct gateway_answer *answer = exchange->answer;
     str_cut(&rest, ':', &name);
-    if (str_eq_nocase(name, STR("etag")) && rest.len > 2) {
+    if (rest.len > 2)
         rest.len -= 2; /* CR LF */
-        rest = str_trim(rest);
-        if (rest.len < sizeof exchange->answer->etag) {
-            memcpy(exchange->answer->etag, rest.ptr, rest.len);
-            exchange->answer->etag[rest.len] = '\0';
-        }
-    }
+    if (str_eq_nocase(name, STR("etag")))
+        keep_value(str_trim(rest), answer->etag, sizeof answer->etag);
+    else if (str_eq_nocase(name, STR("content-type")))
+        keep_value(str_trim(rest), answer->type, sizeof answer->type);
     return size * count;
 }
 

@@ -123,14 +123,43 @@ result cli_policy_explain(struct cli *cli)
     return OK;
 }
 
+/* A list that is left out matches everything, and is left out here as well. */
+static void set_words(json_t *rule, const char *name, const struct config_words *words)
+{
+    if (words->count == 0)
+        return;
+    json_t *list = json_array();
+    for (size_t i = 0; i < words->count; i++)
+        json_array_append_new(list, json_string(words->items[i].text.ptr));
+    json_object_set_new(rule, name, list);
+}
+
+static json_t *rule_json(const struct policy_rule *rule)
+{
+    json_t *json = json_pack("{s:s,s:s,s:i,s:s}", "name", rule->name.ptr, "file", rule->source.file, "line",
+                             rule->source.line, "reason", rule->reason);
+    set_words(json, "deny", &rule->deny);
+    set_words(json, "allow", &rule->allow);
+    set_words(json, "roles", &rule->roles);
+    set_words(json, "classes", &rule->classes);
+    set_words(json, "homes", &rule->homes);
+    set_words(json, "places", &rule->places);
+    set_words(json, "outside", &rule->outside);
+    return json;
+}
+
 result cli_policy_show(struct cli *cli)
 {
     TRY(cli_load_config(cli));
-    struct str text = policy_show(cli->config, &cli->arena);
-    if (cli_has(cli, OPT_JSON))
-        cli_print_json(cli, json_pack("{s:s%}", "policy", text.ptr, text.len));
-    else
+    if (!cli_has(cli, OPT_JSON)) {
+        struct str text = policy_show(cli->config, &cli->arena);
         fprintf(cli->out, "%.*s", STR_ARG(text));
+        return OK;
+    }
+    json_t *rules = json_array();
+    for (size_t i = 0; i < cli->config->rule_count; i++)
+        json_array_append_new(rules, rule_json(&cli->config->rules[i]));
+    cli_print_json(cli, json_pack("{s:o,s:s}", "rules", rules, "otherwise", "deny"));
     return OK;
 }
 

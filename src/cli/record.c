@@ -1,4 +1,5 @@
 /* record put, get, list, delete: one record, or the keys of a class. */
+#include "base/encode.h"
 #include "cli/gateway.h"
 
 #include <string.h>
@@ -43,8 +44,23 @@ static bool write_out(void *context, struct str bytes)
     return fwrite(bytes.ptr, 1, bytes.len, context) == bytes.len;
 }
 
+/* Bytes, whatever they are: their content type says how to read them. */
+static result get_json(struct cli *cli)
+{
+    const struct gateway_ask ask = { .method = "GET", .path = record_path(cli), .accept = "*/*" };
+    struct gateway_answer answer;
+    TRY(ask_once(cli, &ask, &answer));
+    struct str value = encode_base64(&cli->arena, buf_str(&answer.body));
+    cli_print_json(cli, json_pack("{s:s,s:s,s:s,s:s%}", "key", cli->arguments[2], "etag", answer.etag,
+                                  "content_type", answer.type, "value_base64", value.ptr, value.len));
+    gateway_answer_done(&answer);
+    return OK;
+}
+
 result cli_record_get(struct cli *cli)
 {
+    if (cli_has(cli, OPT_JSON))
+        return get_json(cli);
     const struct gateway_ask ask = {
         .method = "GET", .path = record_path(cli), .accept = "*/*", .take = write_out, .context = cli->out
     };

@@ -1,6 +1,7 @@
 /* The life of a request: made by its protocol, run by a fiber, released when both are done with it. */
 #include "http/internal.h"
 
+#include "base/clock.h"
 #include "http/problem.h"
 
 #include <stdlib.h>
@@ -32,6 +33,7 @@ struct exchange *exchange_new(struct conn *conn)
     *exchange = (struct exchange){
         .request = { .arena = arena, .peer = conn->peer, .method = METHOD_OTHER },
         .conn = conn,
+        .began_ns = clock_monotonic_ns(),
         .body_max = server->limits.body_bytes,
         .body_within_ms = server->limits.body_within_ms,
         .body_due_ms = NEVER,

@@ -87,6 +87,7 @@ struct exchange {
     struct conn *conn;
     struct exchange *next, *previous; /* of the connection; next also in the pool */
     struct wait *waiter;              /* the handler, waiting for the body or for room */
+    uint64_t began_ns;
     uint64_t body_max, body_taken, body_due_ms, body_within_ms;
     bool expects_continue, close_requested;
     bool answered, streaming, stream_ended, close_after;

@@ -1,6 +1,8 @@
 /* What a handler calls. */
 #include "http/internal.h"
 
+#include "base/clock.h"
+
 #include <stdlib.h>
 
 /* ---- the head ---- */
@@ -180,6 +182,16 @@ bool http_answered(const struct http_request *request)
     return ((const struct exchange *)request)->answered;
 }
 
+static void note_duration(struct http_stats *stats, uint64_t us)
+{
+    static const uint32_t bounds_us[HTTP_DURATION_BOUNDS] = HTTP_DURATION_BOUNDS_US;
+    size_t bucket = 0;
+    while (bucket < HTTP_DURATION_BOUNDS && us > bounds_us[bucket])
+        bucket++;
+    stats->durations[bucket]++;
+    stats->durations_us += us;
+}
+
 static void begin_answer(struct exchange *exchange, int status, const struct http_header *headers,
                          size_t count)
 {
@@ -187,7 +199,9 @@ static void begin_answer(struct exchange *exchange, int status, const struct htt
     for (size_t i = 0; i < count; i++)
         must(head_is_token(headers[i].name) && head_is_value(headers[i].value));
     exchange->answered = true;
-    exchange->conn->server->stats.requests[exchange->conn->h2 != NULL][status / 100]++;
+    struct http_stats *stats = &exchange->conn->server->stats;
+    stats->requests[exchange->conn->h2 != NULL][status / 100]++;
+    note_duration(stats, (clock_monotonic_ns() - exchange->began_ns) / 1000);
 }
 
 void http_respond(struct http_request *request, int status, const struct http_header *headers, size_t count,

@@ -59,9 +59,19 @@ result http_server_drain(struct http_server *server, uint64_t within_ms) MUST_US
 /* Cuts all connections, cancels the handlers and waits until they have returned. Takes NULL. On a fiber. */
 void http_server_free(struct http_server *server);
 
+/* How long answers took: the upper bounds of the histogram's buckets, in microseconds; what is above the last is only in
+ * the count. */
+#define HTTP_DURATION_BOUNDS_US                                                                              \
+    {                                                                                                        \
+        250, 500, 1000, 2500, 5000, 10000, 25000, 50000, 100000, 250000, 500000, 1000000, 2500000, 10000000  \
+    }
+enum { HTTP_DURATION_BOUNDS = 14 };
+
 /* Counted since the start, but for the gauges. */
 struct http_stats {
     uint64_t requests[2][6]; /* [enum http_protocol][status / 100]; answered, by status class */
+    uint64_t durations[HTTP_DURATION_BOUNDS + 1]; /* from the head to the begin of the answer, by bucket */
+    uint64_t durations_us;                        /* their sum */
     uint64_t connections_accepted, connections_refused; /* refused: over the limit */
     uint64_t handshakes_failed;
     uint64_t heads_refused;                 /* malformed, too large, or too slow */

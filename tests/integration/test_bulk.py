@@ -66,6 +66,10 @@ BAD_LINES = {
     "a NUL in the key": '{"key":"a\\u0000","value":1}', "dots": '{"key":"a/../b","value":1}',
     "a number as key": '{"key":1,"value":1}', "unknown member": '{"key":"a","value":1,"x":1}',
     "both values": '{"key":"a","value":1,"value_base64":"eA=="}', "bad base64": '{"key":"a","value_base64":"?"}',
+    "an escaped second value": '{"key":"a","val\\u0075e":1,"value_base64":"eA=="}',
+    "an escaped name": '{"key":"a","val\\u0075e":1}', "a number as base64": '{"key":"a","value_base64":1}',
+    "a base64 that is no string beside a value": '{"key":"a","value":1,"value_base64":1}',
+    "a content type that is no string": '{"key":"a","value":1,"content_type":1}',
     "duplicate": '{"key":"a","key":"b","value":1}', "deep": '{"key":"a","value":' + "[" * 5000 + "]" * 5000 + "}",
     "invalid UTF-8": b'{"key":"a\xff","value":1}',
 }

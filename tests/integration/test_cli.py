@@ -1,4 +1,5 @@
 """The `domicile` command as a person and as a script meets it."""
+import base64
 import json
 import os
 import subprocess
@@ -87,6 +88,11 @@ def test_completion_completes(domicile):
                     'printf "%s\\n" "${COMPREPLY[@]}"\n')
     out = subprocess.run(["bash", "--norc", "-c", ask], stdout=subprocess.PIPE, check=True).stdout.split()
     assert out == [b"record"]
+
+
+def test_a_completion_script_as_json(domicile):
+    document = json.loads(domicile("completion", "bash", "--json").stdout)
+    assert document == {"shell": "bash", "script": domicile("completion", "bash").stdout.decode()}
 
 
 @pytest.mark.parametrize("shell", ["zsh", "fish"])
@@ -185,6 +191,37 @@ def test_records(domicile, customer, tmp_path):
     assert "cli/key" in listed and "from-stdin" in listed
     domicile("record", "delete", customer.id, "health", "cli/key", principal=app)
     assert customer.get("health", "cli/key").status == 404
+
+
+def test_a_record_as_json_has_its_bytes(domicile, customer, tmp_path):
+    body = bytes(range(256))
+    (tmp_path / "body").write_bytes(body)
+    domicile("record", "put", customer.id, "health", "as-json", str(tmp_path / "body"), "--type", "image/png",
+             principal=customer.app)
+    got = json.loads(domicile("record", "get", customer.id, "health", "as-json", "--json", principal=customer.app).stdout)
+    assert (got["key"], got["content_type"]) == ("as-json", "image/png") and base64.b64decode(got["value_base64"]) == body
+    assert got["etag"] == customer.get("health", "as-json").etag
+
+
+@pytest.mark.parametrize("count", [0, 1, 3000])
+def test_an_export_as_json_is_one_document(domicile, new_customer, eu, count):
+    customer = new_customer(eu)
+    customer.bulk("health", [{"key": f"k{i:05}", "value": {"text": "a\nb,"}} for i in range(count)])
+    records = json.loads(domicile("record", "export", customer.id, "health", "--json", principal=customer.app).stdout)["records"]
+    assert [row["key"] for row in records] == [f"k{i:05}" for i in range(count)]
+    assert all(row["value"] == {"text": "a\nb,"} for row in records)
+
+
+def test_a_refused_export_prints_no_document(domicile, american):
+    done = domicile("record", "export", american.id, "health", "--json", principal=american.app, status=None)
+    assert done.returncode not in (0, 139) and done.stdout == b""
+    json.loads(done.stderr)
+
+
+def test_the_rules_as_json(domicile):
+    rules = json.loads(domicile("policy", "show", "--json").stdout)["rules"]
+    rule = next(rule for rule in rules if rule["name"] == "health-stays-in-eea")
+    assert rule["deny"] == ["any"] and rule["outside"] == ["bloc:EEA"] and rule["file"].endswith(".cfg") and rule["line"] > 0
 
 
 def test_import_and_export(domicile, customer, tmp_path):
