@@ -27,7 +27,7 @@ struct gateway_ask {
 enum { GATEWAY_ANSWER_MAX = 80 << 20 };
 struct gateway_answer {
     long status;
-    struct buf body; /* with take: empty, but for errors */
+    struct buf body;          /* with take: empty, but for errors */
     char etag[64], type[256]; /* empty: it did not say */
 };
 void gateway_answer_done(struct gateway_answer *answer);

@@ -17,10 +17,11 @@ import urllib.error
 import urllib.request
 
 from postgres import PORT
-from sandbox import DEFAULT, Sandbox
+from sandbox import DEFAULT, ROOT, Sandbox
 
 KEYS = 10000
 BODY_BYTES = 1024
+SOAK_GROWTH_MIB = 2
 HERTZ = os.sysconf("SC_CLK_TCK")
 
 WRK = """
@@ -95,7 +96,7 @@ class Bench:
         return json.loads(body)["access_token"]
 
     def customer(self, prefix):
-        """A customer with KEYS records in each class that is measured; its id and an application's token."""
+        """A customer with KEYS records in each class that is measured; its id, and an application's id and secret."""
         onboard = self.token(self.env["ONBOARD_CLIENT"], self.env["ONBOARD_SECRET"])
         name = f"{prefix}-{secrets.token_hex(4)}"
         wanted = {"id": name, "region": self.gateway.region, "acknowledged_services": []}
@@ -106,8 +107,8 @@ class Bench:
         if status != 201:
             sys.exit(f"no customer: {status} {body.decode()}")
         status, body = self.ask("POST", f"/v1/customers/{name}/clients", onboard, b'{"role":"customer-app"}')
-        client = json.loads(body)
-        token = self.token(client["client_id"], client["client_secret"])
+        client = json.loads(body)["client_id"], json.loads(body)["client_secret"]
+        token = self.token(*client)
         lines = "".join(json.dumps({"key": f"k{i}", "value": "x" * (BODY_BYTES - 2)}) + "\n" for i in range(1, KEYS + 1))
         for record_class in ("health", "telemetry"):
             status, body = self.ask("POST", f"/v1/customers/{name}/records/{record_class}", token, lines.encode(),
@@ -115,7 +116,7 @@ class Bench:
             failures = [line for line in body.splitlines() if json.loads(line)["status"] != 201]
             if status != 200 or failures or body.count(b"\n") != KEYS:
                 sys.exit(f"records were not stored: {status} {failures[:1]}")
-        return name, token
+        return name, client
 
     # ---- load ----
     def through_gateway(self, mode, record_class, customer, token, connections):
@@ -188,10 +189,11 @@ KINDS = (("GET", "GET", "telemetry", PGBENCH_GET),
 
 
 def measure(bench, rounds, connection_counts):
-    customer, token = bench.customer("bench")
+    customer, client = bench.customer("bench")
     other, _ = bench.customer("bench-pg")
     samples = {}
     for turn in range(rounds):
+        token = bench.token(*client)  # one lives for 15 minutes
         for kind, mode, record_class, script in KINDS:
             for count in connection_counts:
                 print(f"\r\033[Kround {turn + 1} of {rounds}: {kind}, {count} connections", end="", file=sys.stderr, flush=True)
@@ -238,20 +240,33 @@ def record(arguments):
 
 
 def soak(arguments):
-    """Load without a break; the resident memory each minute, after the first, must stay flat."""
+    """Load without a break: once it has grown to its working size, the gateway's resident memory stays flat."""
     bench = Bench(running_sandbox(), 20)
-    customer, _ = bench.customer("soak")
-    admin = bench.token(bench.env["ONBOARD_CLIENT"], bench.env["ONBOARD_SECRET"])
-    _, body = bench.ask("POST", f"/v1/customers/{customer}/clients", admin, b'{"role":"customer-app"}')
-    client = json.loads(body)
-    start, served = time.monotonic(), 0
-    while (elapsed := time.monotonic() - start) < arguments.minutes * 60:
-        token = bench.token(client["client_id"], client["client_secret"])
-        for mode, record_class in (("PUT", "health"), ("GET", "health"), ("GET", "telemetry")):
-            row = bench.through_gateway(mode, record_class, customer, token, 64)
-            served += int(row["rate"] * bench.seconds)
-        print(f"{elapsed / 60:6.1f} min  {served:>10} requests  {row['resident_mib']:8.1f} MiB resident", flush=True)
-    shutil.rmtree(bench.work)
+    customer, client = bench.customer("soak")
+    start, served, resident = time.monotonic(), 0, []
+    try:
+        while (elapsed := time.monotonic() - start) < arguments.minutes * 60:
+            token = bench.token(*client)
+            for mode, record_class in (("PUT", "health"), ("GET", "health"), ("GET", "telemetry")):
+                row = bench.through_gateway(mode, record_class, customer, token, 64)
+                served += int(row["rate"] * bench.seconds)
+            resident.append(row["resident_mib"])
+            print(f"{elapsed / 60:6.1f} min  {served:>10} requests  {resident[-1]:8.1f} MiB resident", flush=True)
+    finally:
+        shutil.rmtree(bench.work)
+    quarter = max(1, len(resident) // 4)
+    grown = statistics.median(resident[-quarter:]) - statistics.median(resident[1:1 + quarter] or resident)
+    print(f"{grown:+.1f} MiB from the first quarter to the last, of at most {SOAK_GROWTH_MIB}")
+    if grown > SOAK_GROWTH_MIB:
+        sys.exit("bench: the memory does not stay flat")
+
+
+def directory(arguments):
+    """The directory's index in memory: bytes a customer, and how long a random lookup takes."""
+    program = os.path.join(ROOT, "build", "release", "bench_directory")
+    if not os.access(program, os.X_OK):
+        sys.exit("bench: there is no bench_directory; run: tools/build release")
+    sys.exit(subprocess.run([program, str(arguments.customers)], check=False).returncode)
 
 
 def running_sandbox():
@@ -273,6 +288,9 @@ def main():
     two = verbs.add_parser("soak", help="load for a long while; resident memory each minute")
     two.add_argument("--minutes", type=float, default=60)
     two.set_defaults(run=soak)
+    three = verbs.add_parser("directory", help="the directory's index: memory and lookups")
+    three.add_argument("--customers", type=int, default=10_000_000)
+    three.set_defaults(run=directory)
     arguments = parser.parse_args()
     arguments.run(arguments)
 

@@ -1,4 +1,4 @@
-"""The story of domicile in ten steps, on real servers with real data."""
+"""The story of domicile, step by step, on real servers with real data."""
 import argparse
 import base64
 import contextlib

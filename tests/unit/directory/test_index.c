@@ -179,58 +179,8 @@ static void at_most_64_bytes_a_customer_at_every_size(void **state)
     directory_index_free(index);
 }
 
-static int by_size(const void *a, const void *b)
-{
-    uint64_t left = *(const uint64_t *)a, right = *(const uint64_t *)b;
-    return (left > right) - (left < right);
-}
-
-static void bench(uint64_t count)
-{
-    struct directory_index *index = directory_index_new();
-    char text[64];
-    uint64_t worst_ns = 0, begin_ns = clock_monotonic_ns(), last_ns = begin_ns;
-    for (uint64_t i = 0; i < count; i++) {
-        struct directory_entry entry = entry_at(id_of(i, text), 1);
-        check_ok(directory_index_put(index, &entry));
-        uint64_t now_ns = clock_monotonic_ns();
-        worst_ns = now_ns - last_ns > worst_ns ? now_ns - last_ns : worst_ns;
-        last_ns = now_ns;
-    }
-    struct directory_index_stats stats = directory_index_stats(index);
-    printf("%zu entries, %.1f bytes each, %.0f ns a put, the slowest %.1f ms\n", stats.entries,
-           (double)stats.bytes / (double)stats.entries, (double)(last_ns - begin_ns) / (double)count,
-           (double)worst_ns / 1e6);
-    enum { BATCHES = 16000, BATCH = 256 };
-    static char ids[BATCH][64];
-    static uint64_t spent_ns[BATCHES];
-    struct str keys[BATCH];
-    uint64_t sum = 0;
-    for (int batch = 0; batch < BATCHES; batch++) {
-        for (int i = 0; i < BATCH; i++)
-            keys[i] = id_of(random_next() % count, ids[i]);
-        begin_ns = clock_monotonic_ns();
-        for (int i = 0; i < BATCH; i++) {
-            struct directory_entry got;
-            must(directory_index_find(index, keys[i], &got));
-            sum += got.epoch; /* each lookup is used, so that none is left out */
-        }
-        spent_ns[batch] = clock_monotonic_ns() - begin_ns;
-    }
-    qsort(spent_ns, BATCHES, sizeof spent_ns[0], by_size);
-    printf("%.0f ns a random lookup, median of %d batches (nine in ten within %.0f ns; %llu)\n",
-           (double)spent_ns[BATCHES / 2] / BATCH, BATCHES, (double)spent_ns[BATCHES / 10 * 9] / BATCH,
-           (unsigned long long)sum);
-    directory_index_free(index);
-}
-
 int main(void)
 {
-    const char *count = getenv("DOMICILE_BENCH");
-    if (count != NULL) {
-        bench(strtoull(count, NULL, 10));
-        return 0;
-    }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(agrees_with_a_plain_array),
         cmocka_unit_test(siphash_is_siphash),
