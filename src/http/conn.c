@@ -217,6 +217,7 @@ void conn_receive(struct conn *conn, struct str bytes)
         conn->lingered_bytes += bytes.len;
         if (conn->lingered_bytes > LINGER_BYTES)
             conn_abort(conn);
+        conn_touch(conn);
         return;
     }
     conn->input = bytes;
@@ -233,8 +234,9 @@ void conn_receive(struct conn *conn, struct str bytes)
 
 void conn_ended(struct conn *conn)
 {
+    bool owes = conn->state == CONN_FINISHING && conn_queued(conn) > 0;
     conn->peer_ended = true;
-    if (conn->state == CONN_OPEN)
+    if (conn->state == CONN_OPEN || owes) /* one that ends may still want its answer */
         conn_touch(conn);
     else
         conn_abort(conn);
@@ -304,7 +306,7 @@ void conn_step(struct conn *conn)
         bool was_full = !has_room(conn);
         sock_flush(conn);
         note_progress(conn);
-        if (was_full)
+        if (was_full && has_room(conn))
             conn_touch(conn); /* what stopped for want of room goes on */
     }
     if (conn->state == CONN_FINISHING && conn_queued(conn) == 0 && conn->has_socket) {

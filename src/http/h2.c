@@ -364,6 +364,12 @@ void h2_stream_end(struct exchange *exchange)
     go_on(exchange);
 }
 
+static void rest_if_empty(struct conn *conn)
+{
+    if (conn->exchange_count == 0 && !conn->h2_in_head)
+        conn->in_due_ms = conn_now_ms() + conn->server->limits.idle_ms;
+}
+
 void h2_handled(struct exchange *exchange)
 {
     struct conn *conn = exchange->conn;
@@ -380,15 +386,17 @@ void h2_handled(struct exchange *exchange)
     }
     exchange->stream_open = false;
     exchange_release(exchange);
+    rest_if_empty(conn);
     conn_touch(conn);
 }
 
 /* ---- the end of a stream, and of the session ---- */
 
-static void rest_if_empty(struct conn *conn)
+/* A peer may reset a stream with NO_ERROR as well. */
+static bool is_complete(const struct exchange *exchange)
 {
-    if (conn->exchange_count == 0 && !conn->h2_in_head)
-        conn->in_due_ms = conn_now_ms() + conn->server->limits.idle_ms;
+    bool answered = exchange->answered && (!exchange->streaming || exchange->stream_ended);
+    return answered && out_left(exchange) == 0 && (exchange->handled || exchange->body_whole);
 }
 
 static int on_stream_close(nghttp2_session *session, int32_t stream_id, uint32_t error, void *user)
@@ -399,7 +407,7 @@ static int on_stream_close(nghttp2_session *session, int32_t stream_id, uint32_t
     if (exchange == NULL)
         return 0;
     exchange->stream_open = false;
-    if (error != NGHTTP2_NO_ERROR)
+    if (error != NGHTTP2_NO_ERROR || !is_complete(exchange))
         exchange_lost(exchange);
     if (exchange->close_requested)
         h2_leave(conn);
@@ -514,6 +522,8 @@ void h2_pump(struct conn *conn)
         if (record->len + (size_t)length > PLAIN_BYTES) {
             conn_send(conn, buf_str(record));
             buf_clear(record);
+            if (conn->state != CONN_OPEN)
+                return;
         }
         must(buf_append(record, (struct str){ (const char *)frames, (size_t)length }));
     }

@@ -53,6 +53,8 @@ static void on_watch(uv_poll_t *poll, int status, int events)
         return;
     }
     watch->seen = status < 0 ? watch->watched : events;
+    if (status < 0) /* libuv has stopped polling */
+        watch->watched = 0;
     wait_wake(watch->waiter);
 }
 

@@ -680,6 +680,74 @@ static void leaving(void *arg)
     end(client);
 }
 
+/* A peer may give up a stream politely: its handler is told all the same. */
+static void polite_resets(void *arg)
+{
+    struct client *client = arg;
+    begin_with(client, &options, true);
+    int32_t down = request(client, "GET", "/stream", SIZE_MAX, NULL);
+    exchange_frames(client);
+    expect(stream_code == E_OK && http_server_stats(client->memory.server)->requests_in_flight == 1);
+    must(nghttp2_submit_rst_stream(client->session, 0, down, NGHTTP2_NO_ERROR) == 0);
+    exchange_frames(client);
+    expect(stream_code == E_PEER_GONE && http_server_stats(client->memory.server)->requests_in_flight == 0);
+
+    nghttp2_nv pairs[] = { nv(":method", "PUT"), nv(":scheme", "https"), nv(":path", "/echo"),
+                           nv(":authority", "a") };
+    int32_t put = nghttp2_submit_headers(client->session, 0, -1, NULL, pairs, 4, NULL);
+    exchange_frames(client);
+    must(nghttp2_submit_rst_stream(client->session, 0, put, NGHTTP2_NO_ERROR) == 0);
+    exchange_frames(client);
+    expect(body_code == E_PEER_GONE && http_server_stats(client->memory.server)->requests_in_flight == 0);
+    expect(memory_is_open(&client->memory));
+    end(client);
+}
+
+static void a_polite_reset_ends_the_handler(void **state)
+{
+    static struct client client;
+    on_loop(polite_resets, &client);
+}
+
+/* The request and its reset come at once: when the handler has returned, nothing is open, and the idle limit runs. */
+static void idle_after_reset(void *arg)
+{
+    struct http_server_options quick = options;
+    struct client *client = arg;
+    struct buf both;
+    const uint8_t *frames;
+    quick.limits = (struct http_limits){ .idle_ms = 50 };
+    begin_with(client, &quick, false);
+    exchange_frames(client);
+    semaphore_init(&gate, 0);
+    buf_init(&both, 4096);
+    int32_t slow = request(client, "GET", "/wait", SIZE_MAX, NULL);
+    for (ssize_t length; (length = nghttp2_session_mem_send(client->session, &frames)) > 0;)
+        must(buf_append(&both, (struct str){ (const char *)frames, (size_t)length }));
+    must(nghttp2_submit_rst_stream(client->session, 0, slow, NGHTTP2_CANCEL) == 0);
+    for (ssize_t length; (length = nghttp2_session_mem_send(client->session, &frames)) > 0;)
+        must(buf_append(&both, (struct str){ (const char *)frames, (size_t)length }));
+    conn_receive(client->memory.conn, buf_str(&both));
+    buf_done(&both);
+    settle();
+    semaphore_release(&gate);
+    settle();
+    expect(http_server_stats(client->memory.server)->requests_in_flight == 0);
+    expect(memory_is_open(&client->memory));
+    for (int i = 0; i < 100 && memory_is_open(&client->memory); i++) {
+        expect_code(E_OK, fiber_sleep(20));
+        exchange_frames(client);
+    }
+    expect(!memory_is_open(&client->memory));
+    end(client);
+}
+
+static void p8_a_reset_leaves_the_idle_limit_in_force(void **state)
+{
+    static struct client client;
+    on_loop(idle_after_reset, &client);
+}
+
 /* With its window closed and its end closed nothing would ever come of it. */
 static void ended(void *arg)
 {
@@ -757,6 +825,8 @@ int main(void)
         cmocka_unit_test(p8_a_flood_of_continuations_is_cut),
         cmocka_unit_test(streams_at_once_are_bounded),
         cmocka_unit_test(p8_slow_peers_are_cut),
+        cmocka_unit_test(a_polite_reset_ends_the_handler),
+        cmocka_unit_test(p8_a_reset_leaves_the_idle_limit_in_force),
         cmocka_unit_test(a_peer_that_ends_gets_no_more),
         cmocka_unit_test(handlers_keep_their_requests_when_the_peer_leaves),
         cmocka_unit_test(a_drain_sends_goaway_and_lets_streams_end),

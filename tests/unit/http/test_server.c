@@ -16,6 +16,8 @@ static enum error_code stream_code;
 static size_t streamed;
 static struct semaphore gate;
 
+enum { LARGE = 16 * 1024 * 1024 }; /* more than the kernel keeps */
+
 static void stream(struct http_request *request)
 {
     static char block[16 * 1024];
@@ -32,6 +34,9 @@ static void on_request(struct http_request *request, void *context)
     struct str body = STR("hello");
     if (str_eq(request->path, STR("/stream"))) {
         stream(request);
+    } else if (str_eq(request->path, STR("/large"))) {
+        static char large[LARGE];
+        http_respond(request, 200, NULL, 0, (struct str){ large, sizeof large });
     } else if (str_eq(request->path, STR("/wait"))) {
         result r = semaphore_acquire(&gate);
         if (!failed(r))
@@ -308,15 +313,16 @@ struct upload {
     bool sent, seen;
 };
 
-/* Sends all of the body before it reads, as many clients do. */
+/* Sends all of the body before it reads, as many clients do; the kernel keeps little of it. */
 static void upload(void *arg)
 {
     static char block[50 * 1000];
     struct upload *upload = arg;
     struct client client;
+    const int little = 16 * 1024;
     upload->seen = upload->sent = false;
     if (client_open(&client, &upload->wish) && client_say(&client, upload->head)) {
-        upload->sent = true;
+        upload->sent = setsockopt(client.fd, SOL_SOCKET, SO_SNDBUF, &little, sizeof little) == 0;
         for (size_t sent = 0; sent < upload->bytes && upload->sent; sent += sizeof block)
             upload->sent = client_send(&client, block, sizeof block);
         upload->seen = client_read(&client, "\r\n\r\n");
@@ -375,6 +381,40 @@ static void ask_twice(void *arg)
     upload->seen = total > LENGTH + 100; /* both heads */
     client_close(&client);
     free(text);
+}
+
+/* A large answer that is the last one, to a client that says early that it will ask no more. */
+static void end_early(void *arg)
+{
+    struct upload *upload = arg;
+    struct client client;
+    char block[64 * 1024];
+    size_t total = 0;
+    if (client_open(&client, &upload->wish) &&
+        client_say(&client, "GET /large HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")) {
+        while (total < 100 && recv(client.fd, block, 1, 0) == 1)
+            total++;
+        shutdown(client.fd, SHUT_WR);
+        usleep(100 * 1000);
+        for (ssize_t got = 1; got > 0; total += (size_t)(got > 0 ? got : 0))
+            got = recv(client.fd, block, sizeof block, 0);
+    }
+    upload->seen = total > LARGE;
+    client_close(&client);
+}
+
+static void early_end(void *arg)
+{
+    start(NULL);
+    struct upload one = { .wish = { .port = http_server_port(server, 1) } };
+    beside(end_early, &one);
+    expect(one.seen);
+    http_server_free(server);
+}
+
+static void who_ends_early_gets_its_whole_answer(void **state)
+{
+    on_loop(early_end, NULL);
 }
 
 static void full_queue(void *arg)
@@ -478,6 +518,48 @@ static void back_pressure(void *arg)
 static void p8_a_reader_that_takes_nothing_is_cut_and_costs_little(void **state)
 {
     on_loop(back_pressure, NULL);
+}
+
+/* Asks for a large answer and takes none of it. */
+static void take_nothing(void *arg)
+{
+    struct silent *silent = arg;
+    struct client client;
+    if (client_open(&client, &silent->wish) &&
+        client_say(&client, "GET /large HTTP/1.1\r\nHost: a\r\n\r\n")) {
+        while (!__atomic_load_n(&may_leave, __ATOMIC_RELAXED))
+            usleep(1000);
+    }
+    client_close(&client);
+}
+
+static void take_nothing_fiber(void *arg)
+{
+    beside(take_nothing, arg);
+}
+
+static void full_and_asleep(void *arg)
+{
+    start(NULL);
+    struct silent reader = { .wish = tls_wish() };
+    struct scope scope = SCOPE_INIT;
+    may_leave = false;
+    expect_code(E_OK, fiber_spawn(&scope, "reader", take_nothing_fiber, &reader));
+    for (int i = 0; i < 200 && http_server_stats(server)->requests[0][2] == 0; i++)
+        expect_code(E_OK, fiber_sleep(20));
+    expect_code(E_OK, fiber_sleep(50));
+    uint64_t turns = loop_stats().turns;
+    expect_code(E_OK, fiber_sleep(200));
+    expect(server->conns != NULL && conn_queued(server->conns) > OUT_HIGH_BYTES);
+    expect(loop_stats().turns - turns < 50);
+    __atomic_store_n(&may_leave, true, __ATOMIC_RELAXED);
+    expect_code(E_OK, scope_join(&scope));
+    http_server_free(server);
+}
+
+static void p8_a_reader_that_takes_nothing_leaves_the_loop_asleep(void **state)
+{
+    on_loop(full_and_asleep, NULL);
 }
 
 static void abort_in_all_ways(void *arg)
@@ -691,9 +773,11 @@ int main(void)
         cmocka_unit_test(a_bad_certificate_is_a_clear_error),
         cmocka_unit_test(reload_is_all_or_nothing),
         cmocka_unit_test(an_early_answer_is_seen_by_who_still_sends),
+        cmocka_unit_test(who_ends_early_gets_its_whole_answer),
         cmocka_unit_test(a_full_queue_is_taken_up_again),
         cmocka_unit_test(p8_the_silent_are_cut_in_bounded_time),
         cmocka_unit_test(p8_a_reader_that_takes_nothing_is_cut_and_costs_little),
+        cmocka_unit_test(p8_a_reader_that_takes_nothing_leaves_the_loop_asleep),
         cmocka_unit_test(p8_clients_that_abort_harm_nobody),
         cmocka_unit_test(p8_connections_beyond_the_limit_are_closed),
         cmocka_unit_test(a_drain_answers_what_is_in_flight),
