@@ -19,6 +19,7 @@ import fhir
 from processes import Failure
 from sandbox import DEFAULT, ROOT, Sandbox, show_end
 
+DIRECTORY = os.environ.get("DOMICILE_SANDBOX", DEFAULT)
 CLINIC, LAKESIDE = "clinique-lumiere", "lakeside-health"
 COLOR = sys.stdout.isatty() and "NO_COLOR" not in os.environ
 WIDTH = 100
@@ -142,7 +143,7 @@ def mentions(directory, needle):
 class Demo:
     def __init__(self):
         self.story = Story()
-        self.sandbox = Sandbox(DEFAULT)
+        self.sandbox = Sandbox(DIRECTORY)
         self.patients = self.shell = self.env = None
         self.homes = {}    # customer -> (its gateway's region, EU or US, the patient it treats)
         self.clients = {}  # customer -> (client id, secret)
@@ -332,7 +333,7 @@ def main(arguments):
     options = parser.parse_args(arguments)
     try:
         if options.down:
-            Sandbox(DEFAULT).down()
+            Sandbox(DIRECTORY).down()
         else:
             Demo().tell()
         return 0

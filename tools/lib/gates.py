@@ -131,6 +131,18 @@ def gate_man():
     return output(["mandoc", "-T", "lint", "-W", "warning", *pages]).splitlines() if pages else []
 
 
+def gate_links():
+    """What a document links to is there."""
+    def broken(path):
+        text = "\n".join(lines_of(path))
+        targets = re.findall(r"\]\(([^)\s]+)\)", text)
+        places = [(target, os.path.join(ROOT, os.path.dirname(path), target.partition("#")[0])) for target in targets
+                  if not re.match(r"[a-z]+:|#", target)]
+        return [f"{path}: there is no {target}" for target, place in places if not os.path.exists(place)]
+
+    return [complaint for path in files(endings=(".md",)) for complaint in broken(path)]
+
+
 def gate_tidy():
     """clang-tidy is content with src. A file is looked at again only when it, a header or the checks changed."""
     build = os.path.join(ROOT, "build", "clang")

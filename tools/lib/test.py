@@ -113,6 +113,22 @@ def stage_unit_asan():
     return ctest("asan")
 
 
+# --- the README's other command ---
+
+def stage_demo():
+    """the demo tells its whole story, and stops what it left up"""
+    count = Count()
+    for command in (["tools/demo"], ["tools/demo", "--down"]):
+        status, said = run(command, f"demo{'-down' if len(command) > 1 else ''}.log", 300, DOMICILE_SANDBOX=SANDBOX)
+        if status:
+            count.failures.append(f"{' '.join(command)} ended with {status}:\n{said[-3000:]}")
+        else:
+            count.passed += 1
+    if running := Sandbox(SANDBOX).running():
+        count.failures.append(f"the demo left {', '.join(running)} running")
+    return count
+
+
 # --- integration and fault tests ---
 
 def pytest(preset, within_s, *options):
@@ -248,7 +264,7 @@ def main(arguments):
     os.makedirs(LOGS)
     began = time.monotonic()
     try:
-        with addresses_free() if any("integration" in name for name in names) else contextlib.nullcontext():
+        with addresses_free() if any(name == "demo" or "integration" in name for name in names) else contextlib.nullcontext():
             passed, failures = run_stages(names)
     except Failure as failure:
         print(f"test: {failure}")
