@@ -292,12 +292,15 @@ result gateway_reload(struct gateway_process *process)
     arena_init(&arena);
     result r = config_compare(gateway->snapshot->config, fresh->config, &arena, &changes);
     if (!failed(r) && fresh->region->tls.certificate != NULL)
-        r = http_server_reload_tls(gateway->server);
+        r = http_server_reload_tls(gateway->server, fresh->region->tls.certificate,
+                                   fresh->region->tls.private_key);
     if (failed(r)) {
         snapshot_drop(fresh);
     } else {
         struct snapshot *old = gateway->snapshot;
         gateway->snapshot = fresh;
+        http_server_limit_bodies(gateway->server, fresh->region->limits.max_body_bytes,
+                                 fresh->region->limits.body_within_ms);
         token_cache_clear(gateway->token_cache);
         snapshot_drop(old);
         use_log_level(fresh->config);
