@@ -251,7 +251,8 @@ static const struct schema_key policies_keys[] = {
     { "rules", LIST(struct config, rules, rule_count, rule_schema), .max = CONFIG_RULES_MAX,
       .help = "What is allowed and what is not. A rule that denies wins; what no rule allows is denied." },
     { "services_version", KEY_INT, AT(struct config, services_version), .min = 1, .max = 1000000000,
-      .help = "Grows by one with every change of services, since customers acknowledged what it was." },
+      .help = "Grows with every change of services: customers acknowledged what it was, and the directory "
+              "keeps it." },
     { "services", LIST(struct config, services, service_count, service_schema), .max = CONFIG_SERVICES_MAX,
       .help = "The vendor's services, and whether they can be kept in a customer's region." },
 };
