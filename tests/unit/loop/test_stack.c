@@ -22,6 +22,15 @@ static void touch(size_t bytes)
     frame[0] = frame[1];
 }
 
+/* A frame of which only the far ends are touched, as a buffer leaves it that is hardly filled. */
+static void step_over(size_t bytes)
+{
+    volatile char frame[32 * 1024];
+    frame[sizeof frame - 1] = 1;
+    touch(bytes);
+    frame[sizeof frame - 1] = 2;
+}
+
 static void measure(void *arg)
 {
     size_t before = fiber_stack_used();
@@ -35,6 +44,19 @@ static void measure(void *arg)
 static void what_was_touched_is_counted(void **state)
 {
     on_loop(measure);
+}
+
+static void measure_holes(void *arg)
+{
+    step_over((size_t)40 * 1024);
+    size_t used = fiber_stack_used();
+    expect(used >= (size_t)72 * 1024);
+    expect_within(used, (size_t)92 * 1024);
+}
+
+static void what_was_stepped_over_is_counted(void **state)
+{
+    on_loop(measure_holes);
 }
 
 static void parse_deep(void *arg)
@@ -70,6 +92,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_was_touched_is_counted),
+        cmocka_unit_test(what_was_stepped_over_is_counted),
         cmocka_unit_test(the_deepest_json_leaves_half_of_the_stack),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
