@@ -30,6 +30,8 @@ def sandbox():
     yield sandbox
     if not was_up:
         sandbox.down()
+        for gateway in sandbox.gateways.values():
+            gateway.process.wait(10)
 
 
 @pytest.fixture(scope="session")

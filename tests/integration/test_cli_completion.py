@@ -1,4 +1,4 @@
-"""The completion scripts in the shells that they are for: each parses, and completes what a person has begun to type."""
+"""The completion scripts in their shells: each parses, and completes what a person has begun to type."""
 import contextlib
 import os
 import pty
@@ -47,8 +47,8 @@ def with_bash(script, line, folder):
 
 
 def with_fish(script, line, folder):
-    done = subprocess.run(["fish", "--no-config", "-c", f"source {script}; complete -C {shlex.quote(line)}"], cwd=folder,
-                          env={**os.environ, "HOME": str(folder)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    done = subprocess.run(["fish", "--no-config", "-c", f"source {script}; complete -C {shlex.quote(line)}"],
+                          cwd=folder, env={**os.environ, "HOME": str(folder)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                           timeout=20, check=False)
     assert done.returncode == 0 and not done.stderr, done
     return [row.split("\t")[0] for row in done.stdout.decode().splitlines()]

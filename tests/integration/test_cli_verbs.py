@@ -235,7 +235,8 @@ def _(shell):
 @of("record delete")
 def _(shell):
     shell.customer.put("health", "gone", b"x")
-    assert shell("record", "delete", shell.customer.id, "health", "gone", principal=shell.customer.app) == {"deleted": True}
+    done = shell("record", "delete", shell.customer.id, "health", "gone", principal=shell.customer.app)
+    assert done == {"deleted": True}
     assert shell.customer.get("health", "gone").status == 404
 
 
@@ -275,7 +276,8 @@ def columns(done):
 def test_cells_are_shown_as_a_table(domicile):
     head, *rows = columns(domicile("cell", "show"))
     assert head == ["CELL", "PRIMARY", "STAMP", "EPOCH", "SCHEMA", "STATE"]
-    assert [(row[0], row[2], row[-1]) for row in rows] == [(name, name, "ready") for name in ("eu-fr/eu-fr-1", "us/us-1")]
+    assert [(row[0], row[2], row[-1]) for row in rows] == [(name, name, "ready")
+                                                           for name in ("eu-fr/eu-fr-1", "us/us-1")]
 
 
 def test_a_plan_says_that_nothing_is_to_do(domicile):
