@@ -131,7 +131,7 @@ static void keep(void *arg)
     struct member *member = arg;
     uint64_t backoff_ms = BACKOFF_FIRST_MS;
     for (;;) {
-        struct pg_conn *conn;
+        struct pg_conn *conn = NULL;
         result r = make_connection(member->pool, &conn);
         if (failed(r)) {
             member->pool->stats.connects_failed++;
