@@ -5,9 +5,9 @@
 #include "records/keys.h"
 #include "seal/record.h"
 
-#include <openssl/evp.h>
+#include <stdio.h>
 
-enum { ATTEMPTS = 5, DIGEST_BYTES = 32, PAGE_BYTES = 1024 * 1024 };
+enum { ATTEMPTS = 5, PAGE_BYTES = 1024 * 1024 };
 
 /* Microseconds between PostgreSQL's epoch (2000-01-01) and Unix's. */
 static const int64_t POSTGRES_EPOCH_US = INT64_C(946684800000000);
@@ -137,7 +137,7 @@ result record_content_open(const struct record_shelf *shelf, struct arena *arena
 
 struct prepared {
     struct str content; /* packed */
-    uint8_t digest[DIGEST_BYTES];
+    uint8_t digest[MAC_BYTES];
 };
 
 /* The shape of p_if_revision: 0 whatever, -1 any that is there, else this one. */
@@ -146,24 +146,17 @@ static int64_t condition_revision(const struct record_condition *condition)
     return condition->if_present ? -1 : condition->if_revision;
 }
 
-/* What an Idempotency-Key stands for: place, type and body, without what differs at each attempt. */
-static result idempotency_digest(const struct record_shelf *shelf, const struct record_write *write,
-                                 struct str content, uint8_t digest[DIGEST_BYTES])
+/* What an Idempotency-Key stands for: whose it is, place, type and body, without what differs at each attempt. Keyed, since
+ * it stays in the cell for a day, in clear: under a plain hash whoever reads the cell's files could confirm guesses. */
+static void idempotency_digest(const struct record_shelf *shelf, const struct record_write *write,
+                               struct str content, uint8_t digest[MAC_BYTES])
 {
-    EVP_MD_CTX *context = EVP_MD_CTX_new();
-    must(context != NULL);
-    const struct str parts[] = { shelf->class, write->key, content };
-    bool done = EVP_DigestInit_ex(context, EVP_sha256(), NULL) == 1;
-    for (size_t i = 0; i < sizeof parts / sizeof parts[0] && done; i++) {
-        uint64_t len = parts[i].len;
-        done = EVP_DigestUpdate(context, &len, sizeof len) == 1 &&
-               EVP_DigestUpdate(context, parts[i].ptr, parts[i].len) == 1;
-    }
-    const int64_t condition[] = { condition_revision(&write->condition), write->condition.if_absent };
-    done = done && EVP_DigestUpdate(context, condition, sizeof condition) == 1 &&
-           EVP_DigestFinal_ex(context, digest, NULL) == 1;
-    EVP_MD_CTX_free(context);
-    return done ? OK : FAIL(E_INTERNAL, NULL, "a request cannot be digested");
+    char condition[32];
+    int len = snprintf(condition, sizeof condition, "%lld %d",
+                       (long long)condition_revision(&write->condition), write->condition.if_absent);
+    const struct str parts[] = { shelf->customer, write->idempotency_key,    shelf->class, write->key,
+                                 content,         { condition, (size_t)len } };
+    mac_of(&shelf->store->idempotency_key, parts, sizeof parts / sizeof parts[0], digest);
 }
 
 static result content_seal(const struct record_shelf *shelf, struct arena *arena, struct str key,
@@ -206,8 +199,7 @@ static result put_once(const struct record_shelf *shelf, struct arena *arena,
     params[9] = pg_bool(write->condition.if_absent);
     record_actor_params(shelf, params + 10);
     params[14] = idempotent ? pg_text(write->idempotency_key) : pg_null();
-    params[15] =
-        idempotent ? pg_bytes((struct str){ (const char *)prepared->digest, DIGEST_BYTES }) : pg_null();
+    params[15] = idempotent ? pg_bytes((struct str){ (const char *)prepared->digest, MAC_BYTES }) : pg_null();
 
     struct pg_reply reply = PG_REPLY_INIT;
     result r = record_call(shelf, STATEMENT_RECORD_PUT, write->key, params, 16, &reply);
@@ -241,7 +233,7 @@ result records_put(const struct record_shelf *shelf, struct arena *arena, const 
 {
     struct prepared prepared = { .content = content_pack(arena, write->type, write->body) };
     if (write->idempotency_key.len > 0)
-        TRY(idempotency_digest(shelf, write, prepared.content, prepared.digest));
+        idempotency_digest(shelf, write, prepared.content, prepared.digest);
     for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
         bool again;
         TRY(put_once(shelf, arena, write, &prepared, ret, &again));

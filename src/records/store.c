@@ -1,5 +1,16 @@
 #include "records/store.h"
 
+result record_store_open(struct record_store *store)
+{
+    return mac_key_derive(store->root, STR("domicile idempotency v1"), store->region,
+                          &store->idempotency_key);
+}
+
+void record_store_close(struct record_store *store)
+{
+    mac_key_free(&store->idempotency_key);
+}
+
 struct record_cell *record_store_cell(struct record_store *store, struct str name)
 {
     for (size_t i = 0; i < store->cell_count; i++)

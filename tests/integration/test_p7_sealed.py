@@ -78,6 +78,19 @@ def test_p7_compressible_records_do_not_show_in_their_size(new_customer, eu, sql
     assert sizes[0] == sizes[1] and sizes[0][0] > 10_000
 
 
+def test_p7_what_is_kept_of_an_idempotency_key_confirms_no_guess(new_customer, eu, sql):
+    """Were it a plain hash, it would be the same for the same request of anybody, and could be computed by a reader."""
+    digests = set()
+    customers = [new_customer(eu), new_customer(eu)]
+    for customer in customers:
+        for once in ("guess-1", "guess-2"):
+            assert customer.put("health", "result", b"positive", {"Idempotency-Key": once}).status in (200, 201)
+        kept = sql(eu, "SELECT digest FROM domicile.idempotency WHERE customer = %s", customer.id)
+        assert len(kept) == 2
+        digests |= {bytes(row[0]) for row in kept}
+    assert len(digests) == 4, "the same request does not show, be it of another customer or under another key"
+
+
 # --- rows that were moved ---
 
 

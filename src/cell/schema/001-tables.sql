@@ -110,7 +110,7 @@ CREATE INDEX client_of_customer ON domicile.client (customer, id);
 CREATE TABLE domicile.idempotency (
     customer text COLLATE "C" NOT NULL,
     idem_key text COLLATE "C" NOT NULL CHECK (octet_length(idem_key) BETWEEN 1 AND 255),
-    digest   bytea NOT NULL CHECK (octet_length(digest) = 32), -- SHA-256 of what was asked
+    digest   bytea NOT NULL CHECK (octet_length(digest) = 32), -- HMAC-SHA256 of what was asked; the gateways have the key
     revision bigint NOT NULL,
     created  boolean NOT NULL,
     at       timestamptz NOT NULL DEFAULT now(),
