@@ -91,13 +91,7 @@ bool api_media_type_is(struct str content_type, const char *media_type)
 
 result api_check_content_type(struct str content_type)
 {
-    size_t slashes = 0;
-    bool visible = content_type.len > 0 && content_type.len <= RECORDS_TYPE_MAX;
-    for (size_t i = 0; i < content_type.len && visible; i++) {
-        visible = content_type.ptr[i] >= ' ' && content_type.ptr[i] <= '~';
-        slashes += content_type.ptr[i] == '/' && slashes == 0;
-    }
-    if (!visible || slashes != 1 || api_media_type(content_type).len < 3)
+    if (!record_type_is_sound(content_type))
         return FAIL(E_MEDIA_TYPE, "send a Content-Type such as \"application/fhir+json\"",
                     "the record has no well-formed content type");
     return OK;

@@ -57,8 +57,7 @@ result api_read_json(struct api_call *call, const char *const *members, json_t *
 
 struct str api_media_type(struct str content_type); /* without parameters */
 bool api_media_type_is(struct str content_type, const char *media_type);
-/* What may be stored as a record's content type: at most RECORDS_TYPE_MAX visible ASCII bytes and spaces with one slash.
- * E_MEDIA_TYPE. */
+/* What may be stored as a record's content type: record_type_is_sound. E_MEDIA_TYPE. */
 result api_check_content_type(struct str content_type) MUST_USE;
 
 void api_answer_json(struct api_call *call, int status, json_t *value); /* takes over value */

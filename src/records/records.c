@@ -61,6 +61,17 @@ void record_actor_params(const struct record_shelf *shelf, struct pg_value param
 
 /* ---- content ---- */
 
+bool record_type_is_sound(struct str type)
+{
+    struct str rest = type, media_type;
+    if (type.len == 0 || type.len > RECORDS_TYPE_MAX || memchr(type.ptr, '/', type.len) == NULL)
+        return false;
+    for (size_t i = 0; i < type.len; i++)
+        if (type.ptr[i] < ' ' || type.ptr[i] > '~')
+            return false;
+    return str_cut(&rest, ';', &media_type) && str_trim(media_type).len >= 3;
+}
+
 static struct str content_pack(struct arena *arena, struct str type, struct str body)
 {
     must(type.len <= RECORDS_TYPE_MAX);
@@ -73,10 +84,11 @@ static struct str content_pack(struct arena *arena, struct str type, struct str 
     return (struct str){ packed, 1 + type.len + body.len };
 }
 
+/* Whoever can write into the cell's tables can put anything there; what is not sealed comes here as it stands. */
 static bool content_unpack(struct str packed, struct str *ret_type, struct str *ret_body)
 {
     size_t type_len = packed.len > 0 ? (unsigned char)packed.ptr[0] : 0;
-    if (packed.len < 1 + type_len)
+    if (packed.len < 1 + type_len || !record_type_is_sound((struct str){ packed.ptr + 1, type_len }))
         return false;
     *ret_type = (struct str){ packed.ptr + 1, type_len };
     *ret_body = (struct str){ packed.ptr + 1 + type_len, packed.len - 1 - type_len };
