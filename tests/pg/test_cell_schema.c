@@ -246,6 +246,24 @@ ON_LOOP(an_idempotency_key_answers_the_same_again)
     pg_close(conn);
 }
 
+/* The purge commits between the two looks at the row: here by a trigger that fires between them. */
+ON_LOOP(p4_a_key_that_is_purged_while_it_is_looked_at_is_no_answer)
+{
+    static const char raced[] = "'idem-raced', sha256('one')";
+    struct pg_conn *conn = gateway();
+    assert_string_equal(ask_on(conn, put_sql("acme", "notes", "raced", 10, 0, 0, false, raced)),
+                        "created 10");
+    server_run("CREATE FUNCTION purged() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN "
+               "DELETE FROM domicile.idempotency WHERE idem_key = 'idem-raced'; RETURN NULL; END $$;"
+               "CREATE TRIGGER purged AFTER INSERT ON domicile.idempotency EXECUTE FUNCTION purged()");
+    assert_string_equal(ask_on(conn, put_sql("acme", "notes", "raced", 20, 0, 0, false, raced)),
+                        "revision 0"); /* the gateway asks again */
+    server_run("DROP TRIGGER purged ON domicile.idempotency; DROP FUNCTION purged()");
+    assert_string_equal(ask_on(conn, put_sql("acme", "notes", "raced", 20, 0, 0, false, raced)),
+                        "replaced 20");
+    pg_close(conn);
+}
+
 ON_LOOP(get_and_delete)
 {
     struct pg_conn *conn = gateway();
@@ -472,6 +490,7 @@ int main(void)
         cmocka_unit_test(p3_write_and_audit_commit_together),
         cmocka_unit_test(put_answers_what_became_of_it),
         cmocka_unit_test(an_idempotency_key_answers_the_same_again),
+        cmocka_unit_test(p4_a_key_that_is_purged_while_it_is_looked_at_is_no_answer),
         cmocka_unit_test(get_and_delete),
         cmocka_unit_test(pages_are_in_the_order_of_the_keys_bytes_and_bounded),
         cmocka_unit_test(a_class_key_is_added_once_rotated_and_retired),

@@ -58,8 +58,14 @@ BEGIN
         INSERT INTO domicile.idempotency (customer, idem_key, digest, revision, created)
         VALUES (p_customer, p_idem_key, p_idem_digest, p_revision, false) ON CONFLICT DO NOTHING;
         IF NOT FOUND THEN
+            -- It may have been purged since, and then nothing was done: ask again.
             SELECT i.digest, i.revision, i.created INTO v_digest, stored, v_created
-              FROM domicile.idempotency i WHERE i.customer = p_customer AND i.idem_key = p_idem_key;
+              FROM domicile.idempotency i WHERE i.customer = p_customer AND i.idem_key = p_idem_key FOR SHARE;
+            IF NOT FOUND THEN
+                outcome := 'revision';
+                stored := 0;
+                RETURN;
+            END IF;
             outcome := CASE WHEN v_digest <> p_idem_digest THEN 'idempotency'
                             WHEN v_created THEN 'replayed-created' ELSE 'replayed-replaced' END;
             RETURN;
