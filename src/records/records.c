@@ -1,11 +1,16 @@
 #include "records/records.h"
 
 #include "base/clock.h"
+#include "config/config.h"
 #include "records/internal.h"
 #include "records/keys.h"
 #include "seal/record.h"
 
 #include <stdio.h>
+
+_Static_assert(1 + RECORDS_TYPE_MAX + CONFIG_BODY_BYTES_MAX <= RECORD_PLAINTEXT_MAX &&
+                   RECORD_PLAINTEXT_MAX + RECORD_OVERHEAD_BYTES <= CONFIG_BODY_BYTES_MAX + 512,
+               "a body that the configuration allows can be sealed, and the schema's record_put takes it");
 
 enum { ATTEMPTS = 5, PAGE_BYTES = 1024 * 1024 };
 

@@ -246,6 +246,18 @@ ON_LOOP(an_idempotency_key_answers_the_same_again)
     pg_close(conn);
 }
 
+/* The largest body that a region may allow, with the longest content type and the seal. */
+ON_LOOP(put_takes_the_largest_record_and_no_larger)
+{
+#define PUT_BYTES(bytes)                                                                                     \
+    "SELECT outcome FROM domicile.record_put('us', 1, 'acme', 'notes', 'largest', 1, 0, repeat('x', " bytes  \
+    ")::bytea, 0, false, " ACTOR ", NULL, NULL)"
+    struct pg_conn *conn = gateway();
+    ASK(conn, "created", PUT_BYTES("67108864 + 1 + 255 + 45"));
+    ASK(conn, "bounds", PUT_BYTES("67108864 + 513"));
+    pg_close(conn);
+}
+
 /* The purge commits between the two looks at the row: here by a trigger that fires between them. */
 ON_LOOP(p4_a_key_that_is_purged_while_it_is_looked_at_is_no_answer)
 {
@@ -490,6 +502,7 @@ int main(void)
         cmocka_unit_test(p3_write_and_audit_commit_together),
         cmocka_unit_test(put_answers_what_became_of_it),
         cmocka_unit_test(an_idempotency_key_answers_the_same_again),
+        cmocka_unit_test(put_takes_the_largest_record_and_no_larger),
         cmocka_unit_test(p4_a_key_that_is_purged_while_it_is_looked_at_is_no_answer),
         cmocka_unit_test(get_and_delete),
         cmocka_unit_test(pages_are_in_the_order_of_the_keys_bytes_and_bounded),
