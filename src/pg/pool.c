@@ -348,7 +348,6 @@ static result call_run(struct pg_pool *pool, struct call *call, uint64_t shard)
 
 static void count_failure(struct pg_pool_stats *stats, enum error_code code)
 {
-    stats->busy += code == E_BUSY;
     stats->unavailable += code == E_UNAVAILABLE;
     stats->late += code == E_DEADLINE;
     stats->cancelled += code == E_CANCELLED;

@@ -221,7 +221,7 @@ ON_LOOP(a_statement_that_waits_too_long_for_a_lock_fails_alone)
         if (i != 5)
             check_ok(callers[i].r);
     }
-    check_fails(E_SQL, callers[5].r);
+    check_fails(E_BUSY, callers[5].r);
     assert_string_equal(callers[5].reply.sqlstate, "57014"); /* query_canceled */
     drop_replies(callers, 10);
     server_do(other, "ROLLBACK");
