@@ -467,6 +467,22 @@ ON_LOOP(p8_old_keys_are_retired_in_steps_that_do_not_grow_with_the_class)
     pg_close(conn);
 }
 
+/* Policy left the class unsealed, and seals it now: a key would make tampering of what is there. */
+ON_LOOP(p7_a_class_with_records_in_clear_gets_no_key)
+{
+    struct pg_conn *conn = gateway();
+    assert_string_equal(ask_on(conn, put_sql("acme", "flipped", "k", 10, 0, 0, false, "NULL, NULL")),
+                        "created 10");
+    ASK(conn, "records",
+        "SELECT outcome FROM domicile.class_key_add('us', 1, 'acme', 'flipped', repeat('a', "
+        "60)::bytea, " ACTOR ")");
+    assert_int_equal(server_number("SELECT count(*) FROM domicile.class_key WHERE class = 'flipped'"), 0);
+    ASK(conn, "deleted",
+        "SELECT outcome FROM domicile.record_delete('us', 1, 'acme', 'flipped', 'k', 0, " ACTOR ")");
+    ASK(conn, "added 1", KEY_ADD("flipped", "a"));
+    pg_close(conn);
+}
+
 struct asker {
     const char *sql;
     char answer[64];
@@ -596,6 +612,7 @@ int main(void)
         cmocka_unit_test(p8_a_rotation_waits_for_writes_under_the_old_version_and_later_ones_see_the_new),
         cmocka_unit_test(p8_a_rotation_behind_a_long_transaction_soon_gives_way),
         cmocka_unit_test(p8_old_keys_are_retired_in_steps_that_do_not_grow_with_the_class),
+        cmocka_unit_test(p7_a_class_with_records_in_clear_gets_no_key),
         cmocka_unit_test(customers_and_clients),
     };
     return cmocka_run_group_tests(tests, set_up, NULL);

@@ -21,7 +21,8 @@ BEGIN
 END $$;
 
 -- The first key of a class. Outcomes: added; exists (someone was faster: version and wrapped are the current ones).
--- Besides: region, epoch, customer.
+-- records (the class has records without a key: policy left it unsealed, and seals it now). Besides: region, epoch,
+-- customer.
 CREATE FUNCTION domicile.class_key_add(
     p_region text, p_epoch bigint, p_customer text, p_class text, p_wrapped bytea,
     p_principal text, p_role text, p_rule text, p_request text,
@@ -30,6 +31,12 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     outcome := domicile.refusal(p_region, p_epoch, p_customer);
     IF outcome IS NOT NULL THEN
+        RETURN;
+    END IF;
+    -- Where there is no key, no record is sealed: one that is there tells enough.
+    IF NOT EXISTS (SELECT FROM domicile.class_key o WHERE o.customer = p_customer AND o.class = p_class)
+        AND EXISTS (SELECT FROM domicile.record r WHERE r.customer = p_customer AND r.class = p_class) THEN
+        outcome := 'records';
         RETURN;
     END IF;
     INSERT INTO domicile.class_key AS k (customer, class, version, wrapped)
