@@ -30,7 +30,7 @@ result record_key_rotation(const struct record_shelf *shelf, struct record_rotat
 /* Seals anew, under the current key, all records that are sealed with an older one, and drops the old keys when none
  * needs them. A record that changes meanwhile is left alone: its writer used the new key. Revisions stay. It can be
  * broken off at any point and begun again: the cell remembers how far it is. E_SEAL: done but for records that do not
- * open (alarms were raised). */
+ * open, or whose key is not there. */
 result record_key_reseal(const struct record_shelf *shelf) MUST_USE;
 
 /* The (customer, class) pairs of a cell with records to seal anew; strings in the arena. */

@@ -12,7 +12,7 @@ _Static_assert(1 + RECORDS_TYPE_MAX + CONFIG_BODY_BYTES_MAX <= RECORD_PLAINTEXT_
                    RECORD_PLAINTEXT_MAX + RECORD_OVERHEAD_BYTES <= CONFIG_BODY_BYTES_MAX + 512,
                "a body that the configuration allows can be sealed, and the schema's record_put takes it");
 
-enum { ATTEMPTS = 5, PAGE_BYTES = 1024 * 1024 };
+enum { ATTEMPTS = 5, PAGE_PARAMS = 14, PAGE_BYTES = 1024 * 1024 };
 
 /* Microseconds between PostgreSQL's epoch (2000-01-01) and Unix's. */
 static const int64_t POSTGRES_EPOCH_US = INT64_C(946684800000000);
@@ -123,8 +123,6 @@ result record_sealed_open(const struct record_shelf *shelf, struct arena *arena,
     result r = record_key_version_get(shelf, key_version, &class_key);
     if (r.error.code == E_SEAL)
         return unopened(shelf, key);
-    if (r.error.code == E_KEY_VERSION_UNKNOWN)
-        shelf->store->alarm(shelf->store->alarm_context, shelf->customer, shelf->class, key);
     TRY(r);
     struct record_place place = place_of(shelf, key, revision);
     char *plain = arena_alloc(arena, record_plaintext_size(payload.len));
@@ -135,13 +133,23 @@ result record_sealed_open(const struct record_shelf *shelf, struct arena *arena,
     return OK;
 }
 
+/* A clear row in a sealed class was put there by somebody else; but where the class has no key yet, nothing was ever sealed,
+ * and it is policy that has changed. */
+static result clear_in_sealed_class(const struct record_shelf *shelf, struct str key)
+{
+    uint32_t version = 0;
+    result r = record_key_ask_current(shelf, &version);
+    if (failed(r) && r.error.code != E_SEAL)
+        return r;
+    return failed(r) || version != 0 ? unopened(shelf, key) : record_outcome_error(shelf, STR("records"));
+}
+
 result record_content_open(const struct record_shelf *shelf, struct arena *arena, struct str key,
                            int64_t revision, uint32_t key_version, struct str payload, struct str *ret_type,
                            struct str *ret_body)
 {
-    /* A clear row in a sealed class was put there by somebody else. */
     if (shelf->sealed && key_version == 0)
-        return unopened(shelf, key);
+        return clear_in_sealed_class(shelf, key);
     struct str content;
     if (key_version != 0)
         TRY(record_sealed_open(shelf, arena, key, revision, key_version, payload, &content));
@@ -262,7 +270,17 @@ result records_put(const struct record_shelf *shelf, struct arena *arena, const 
 
 /* ---- get, delete ---- */
 
-result records_get(const struct record_shelf *shelf, struct arena *arena, struct str key, struct record *ret)
+/* Between the cell's answer and ours a rotation may have ended: the record has another key by now, and the one that the
+ * answer named is gone. So such a record is read again, once, before the key counts as lost. */
+static result key_lost(const struct record_shelf *shelf, struct str key, result r)
+{
+    if (r.error.code == E_KEY_VERSION_UNKNOWN)
+        shelf->store->alarm(shelf->store->alarm_context, shelf->customer, shelf->class, key);
+    return r;
+}
+
+static result get_once(const struct record_shelf *shelf, struct arena *arena, struct str key,
+                       struct record *ret)
 {
     struct pg_value params[9];
     record_shelf_params(shelf, params);
@@ -281,6 +299,12 @@ result records_get(const struct record_shelf *shelf, struct arena *arena, struct
     }
     pg_reply_done(&reply);
     return r;
+}
+
+result records_get(const struct record_shelf *shelf, struct arena *arena, struct str key, struct record *ret)
+{
+    result r = get_once(shelf, arena, key, ret);
+    return r.error.code == E_KEY_VERSION_UNKNOWN ? key_lost(shelf, key, get_once(shelf, arena, key, ret)) : r;
 }
 
 result records_delete(const struct record_shelf *shelf, struct str key,
@@ -315,11 +339,33 @@ static result item_read(const struct record_shelf *shelf, struct arena *arena, c
                                &item->type, &item->body);
 }
 
+/* *ret_failed is the key of the record that failed it. */
+static result page_once(const struct record_shelf *shelf, struct arena *arena,
+                        const struct pg_value params[PAGE_PARAMS], size_t limit, bool with_content,
+                        struct record_page *ret, struct str *ret_failed)
+{
+    struct pg_reply reply = PG_REPLY_INIT;
+    result r = record_call(shelf, STATEMENT_RECORD_PAGE, (struct str){ 0 }, params, PAGE_PARAMS, &reply);
+    if (!failed(r)) {
+        uint64_t bytes = 0;
+        *ret = (struct record_page){ .count = pg_reply_rows(&reply) };
+        ret->items = arena_array(arena, struct record_item, ret->count);
+        for (size_t i = 0; i < ret->count && !failed(r); i++) {
+            r = item_read(shelf, arena, &reply, i, with_content, &ret->items[i]);
+            bytes += ret->items[i].stored_bytes;
+            *ret_failed = ret->items[i].key;
+        }
+        ret->more = ret->count == limit || (with_content && bytes >= PAGE_BYTES);
+    }
+    pg_reply_done(&reply);
+    return r;
+}
+
 result records_page(const struct record_shelf *shelf, struct arena *arena, struct str prefix,
                     struct str after, size_t limit, bool with_content, struct record_page *ret)
 {
     must(limit >= 1 && limit <= RECORDS_PAGE_MAX);
-    struct pg_value params[14];
+    struct pg_value params[PAGE_PARAMS];
     record_shelf_params(shelf, params);
     params[4] = pg_text(prefix);
     params[5] = pg_text(after);
@@ -328,18 +374,10 @@ result records_page(const struct record_shelf *shelf, struct arena *arena, struc
     params[8] = pg_bool(with_content);
     params[9] = shelf->audit_reads ? pg_text(with_content ? STR("export") : STR("list")) : pg_null();
     record_actor_params(shelf, params + 10);
-    struct pg_reply reply = PG_REPLY_INIT;
-    result r = record_call(shelf, STATEMENT_RECORD_PAGE, (struct str){ 0 }, params, 14, &reply);
-    if (!failed(r)) {
-        uint64_t bytes = 0;
-        *ret = (struct record_page){ .count = pg_reply_rows(&reply) };
-        ret->items = arena_array(arena, struct record_item, ret->count);
-        for (size_t i = 0; i < ret->count && !failed(r); i++) {
-            r = item_read(shelf, arena, &reply, i, with_content, &ret->items[i]);
-            bytes += ret->items[i].stored_bytes;
-        }
-        ret->more = ret->count == limit || (with_content && bytes >= PAGE_BYTES);
-    }
-    pg_reply_done(&reply);
-    return r;
+    struct str failed_at = { 0 };
+    result r = page_once(shelf, arena, params, limit, with_content, ret, &failed_at);
+    if (r.error.code != E_KEY_VERSION_UNKNOWN)
+        return r;
+    r = page_once(shelf, arena, params, limit, with_content, ret, &failed_at);
+    return key_lost(shelf, failed_at, r);
 }

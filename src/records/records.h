@@ -41,7 +41,8 @@ struct record {
     int64_t revision;
     struct str type, body; /* in the arena */
 };
-/* E_RECORD_UNKNOWN; E_SEAL: it does not open, and the store's alarm was told. */
+/* E_RECORD_UNKNOWN; E_SEAL: it does not open, E_KEY_VERSION_UNKNOWN: its key is not there, and the store's alarm was told;
+ * E_CONFIG: it is not sealed, and policy seals its class since. */
 result records_get(const struct record_shelf *shelf, struct arena *arena, struct str key, struct record *ret)
     MUST_USE;
 

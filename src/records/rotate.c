@@ -126,7 +126,8 @@ static void reseal_run(void *arg)
     reseal->outcome = reseal_record(reseal);
 }
 
-/* A record that does not open is somebody's tampering: the others go on, and *ret_unopened counts it. */
+/* A record that does not open is somebody's tampering, one whose key is not there somebody's loss: the others go on, and
+ * *ret_unopened counts it. */
 static result page_reseal(const struct record_shelf *shelf, const struct pg_reply *page, size_t *ret_unopened)
 {
     size_t rows = pg_reply_rows(page);
@@ -149,7 +150,8 @@ static result page_reseal(const struct record_shelf *shelf, const struct pg_repl
     if (!failed(r))
         r = joined;
     for (size_t i = 0; i < count; i++) {
-        if (reseals[i].outcome.error.code == E_SEAL)
+        enum error_code code = reseals[i].outcome.error.code;
+        if (code == E_SEAL || code == E_KEY_VERSION_UNKNOWN)
             ++*ret_unopened;
         else if (!failed(r))
             r = reseals[i].outcome;
