@@ -2,6 +2,7 @@
 
 result record_store_open(struct record_store *store)
 {
+    revision_clock_init(&store->clock);
     return mac_key_derive(store->root, STR("domicile idempotency v1"), store->region,
                           &store->idempotency_key);
 }

@@ -28,9 +28,10 @@ struct record_store {
     void *alarm_context;
 };
 
-/* The secret that the store derives from its root key; the ring and the cells are whose they are. E_RESOURCE. */
+/* Starts the clock and derives the store's secret from the root key, which are set; ring and cells are whose they are.
+ * E_RESOURCE. */
 result record_store_open(struct record_store *store) MUST_USE;
-void record_store_close(struct record_store *store); /* wipes it; takes one that is not open */
+void record_store_close(struct record_store *store); /* wipes the secret; takes one that is not open */
 
 struct record_cell *record_store_cell(struct record_store *store,
                                       struct str name); /* NULL: none of that name */
