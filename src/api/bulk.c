@@ -180,28 +180,38 @@ static result window_add(struct window *window, struct str text)
     return window->count == WINDOW_LINES ? window_flush(window) : OK;
 }
 
-/* Takes whole lines out of the buffer. A last line needs no newline. */
-static result lines_take(struct window *window, struct buf *buf, bool at_end)
+struct lines {
+    struct buf buf;
+    size_t searched; /* bytes at its beginning that have no newline in them */
+};
+
+/* Takes whole lines out of the buffer. A last line needs no newline. A line that comes in many small parts is searched
+ * once, and not again with each part. */
+static result lines_take(struct window *window, struct lines *lines, bool at_end)
 {
-    size_t taken = 0;
+    struct buf *buf = &lines->buf;
+    size_t taken = 0, searched = lines->searched;
     while (taken < buf->len) {
-        const char *start = buf->ptr + taken, *newline = memchr(start, '\n', buf->len - taken);
+        const char *newline =
+            searched < buf->len ? memchr(buf->ptr + searched, '\n', buf->len - searched) : NULL;
         if (newline == NULL && !at_end)
             break;
-        size_t len = newline != NULL ? (size_t)(newline - start) : buf->len - taken;
-        struct str line = { start, len };
-        taken += len + (newline != NULL);
+        size_t end = newline != NULL ? (size_t)(newline - buf->ptr) : buf->len;
+        struct str line = { buf->ptr + taken, end - taken };
+        taken = searched = end + (newline != NULL);
         if (line.len > 0 && line.ptr[line.len - 1] == '\r')
             line.len--;
         if (line.len > 0)
             TRY(window_add(window, line));
     }
     buf_consume(buf, taken);
+    lines->searched = buf->len;
     return OK;
 }
 
-static result lines_read(struct window *window, struct buf *buf)
+static result lines_read(struct window *window, struct lines *lines)
 {
+    struct buf *buf = &lines->buf;
     char *chunk = arena_alloc(&window->call->request->arena, READ_BYTES);
     for (;;) {
         size_t len;
@@ -209,7 +219,7 @@ static result lines_read(struct window *window, struct buf *buf)
         if (len > 0 && !buf_append(buf, (struct str){ chunk, len }))
             return FAIL(E_BODY_SIZE, "send shorter lines", "a line is longer than %zu bytes",
                         buf->max - READ_BYTES);
-        TRY(lines_take(window, buf, len == 0));
+        TRY(lines_take(window, lines, len == 0));
         if (len == 0)
             return window_flush(window);
     }
@@ -229,11 +239,11 @@ result bulk_in(struct api_call *call)
     window->call = call;
     window->shelf = &shelf;
     window->body_max = api_body_max(call);
-    struct buf buf;
-    buf_init(&buf, window->body_max * 2 + LINE_OVERHEAD_BYTES + READ_BYTES);
+    struct lines lines = { .searched = 0 };
+    buf_init(&lines.buf, window->body_max * 2 + LINE_OVERHEAD_BYTES + READ_BYTES);
     http_body_allow(call->request, bulk_bytes_max, BULK_WITHIN_MS);
     http_stream_begin(call->request, 200, &ndjson, 1);
-    result r = lines_read(window, &buf);
+    result r = lines_read(window, &lines);
     if (failed(r)) {
         for (size_t i = 0; i < window->count; i++)
             arena_done(&window->lines[i].arena);
@@ -246,7 +256,7 @@ result bulk_in(struct api_call *call)
     } else {
         http_stream_end(call->request);
     }
-    buf_done(&buf);
+    buf_done(&lines.buf);
     free(window);
     return OK;
 }
