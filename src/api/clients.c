@@ -1,6 +1,7 @@
 #include "api/clients.h"
 
 #include "base/clock.h"
+#include "loop/fiber.h"
 #include "records/internal.h"
 
 #include <stdio.h>
@@ -45,13 +46,19 @@ static result find_in_cell(struct record_cell *cell, struct str id, struct clien
     return r;
 }
 
+/* A cell that does not answer hides its own clients and nobody else's; who is found nowhere may be there. */
 static result clients_find(void *context, struct str id, struct client *ret, bool *ret_found)
 {
     struct gateway *gateway = context;
+    result outcome = OK;
     *ret_found = false;
-    for (size_t i = 0; i < gateway->store.cell_count && !*ret_found; i++)
-        TRY(find_in_cell(&gateway->store.cells[i], id, ret, ret_found));
-    return OK;
+    for (size_t i = 0; i < gateway->store.cell_count && !*ret_found; i++) {
+        result r = find_in_cell(&gateway->store.cells[i], id, ret, ret_found);
+        TRY(fiber_check());
+        if (failed(r) && !failed(outcome))
+            outcome = r;
+    }
+    return *ret_found ? OK : outcome;
 }
 
 struct client_store clients_store(struct gateway *gateway)
