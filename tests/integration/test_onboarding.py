@@ -66,6 +66,36 @@ def test_again_is_the_same(onboard, eu, services, sql):
     assert sql(eu, "SELECT count(*) FROM domicile.customer WHERE id = %s", customer_id) == [(1,)]
 
 
+@pytest.mark.parametrize("in_the_cell", [True, False])
+def test_an_onboarding_that_was_broken_off_goes_on_under_later_services(onboard, eu, services, sql, directory,
+                                                                        in_the_cell):
+    """A gateway is killed between directory and cell, or between cell and directory; then the services are changed."""
+    customer_id = api.random_id()
+    assert onboard_with(onboard, eu, services, customer_id).status == 201
+    current = directory.row(customer_id)["services_version"]
+    directory.set(customer_id, state="onboarding", services_version=current - 1)
+    sql(eu, "UPDATE domicile.customer SET services_version = %s WHERE id = %s" if in_the_cell else
+        "DELETE FROM domicile.customer WHERE services_version = %s AND id = %s", current - in_the_cell, customer_id)
+    again = onboard_with(onboard, eu, services, customer_id)
+    assert (again.status, again.json()["state"], again.json()["services_version"]) == (201, "active", current)
+    assert directory.row(customer_id)["services_version"] == current
+    assert sql(eu, "SELECT services_version FROM domicile.customer WHERE id = %s", customer_id) == [(current,)]
+    assert onboard_with(onboard, eu, services, customer_id).status == 200
+    rows = sql(eu, "SELECT outcome FROM domicile.audit WHERE customer = %s AND action = 'onboard' ORDER BY id",
+               customer_id)
+    assert rows == [("created",), ("exists" if in_the_cell else "created",)]
+
+
+def test_the_services_of_an_active_customer_stay(onboard, eu, services, directory):
+    """What it acknowledged is not changed by onboarding it once more."""
+    customer_id = api.random_id()
+    assert onboard_with(onboard, eu, services, customer_id).status == 201
+    current = directory.row(customer_id)["services_version"]
+    directory.set(customer_id, services_version=current - 1)
+    refused(onboard_with(onboard, eu, services, customer_id), "conflict")
+    assert directory.row(customer_id)["services_version"] == current - 1
+
+
 def test_all_at_once_is_once(onboard, eu, services, sql):
     customer_id = api.random_id()
     body = json.dumps({"id": customer_id, "region": "eu-fr", "acknowledged_services": services}).encode()
