@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/secret.h"
 
 #include <stdlib.h>
 
@@ -62,6 +63,15 @@ static result serve(struct api_call *call)
     return target->serve(call);
 }
 
+/* The answer's own reference is gone by now: this one is the last. */
+static void forget_secret(struct api_call *call)
+{
+    if (call->secret == NULL)
+        return;
+    secret_wipe((char *)(uintptr_t)json_string_value(call->secret), json_string_length(call->secret));
+    json_decref(call->secret);
+}
+
 void gateway_serve(struct http_request *request, void *context)
 {
     struct gateway *gateway = context;
@@ -73,6 +83,7 @@ void gateway_serve(struct http_request *request, void *context)
     if (failed(r))
         http_problem(request, &r.error, &call.extra);
     json_decref(call.members);
+    forget_secret(&call);
     snapshot_drop(call.snapshot);
 }
 
@@ -117,17 +128,29 @@ result api_read_json(struct api_call *call, const char *const *members, json_t *
 
 /* ---- answers ---- */
 
+/* Some answers hold a secret or a token, so their text goes through no buffer that is not wiped here. */
 static void answer(struct api_call *call, int status, json_t *value, const char *location)
 {
     must(value != NULL);
-    char *text = json_dumps(value, JSON_COMPACT);
+    size_t size = json_dumpb(value, NULL, 0, JSON_COMPACT);
+    must(size > 0);
+    char *text = malloc(size);
+    must(text != NULL && json_dumpb(value, text, size, JSON_COMPACT) == size);
     json_decref(value);
-    must(text != NULL);
     const struct http_header headers[] = { { STR("content-type"), STR("application/json") },
                                            { STR("cache-control"), STR("no-store") },
                                            { STR("location"), str_from(location) } };
-    http_respond(call->request, status, headers, location == NULL ? 2 : 3, str_from(text));
+    http_respond(call->request, status, headers, location == NULL ? 2 : 3, (struct str){ text, size });
+    secret_wipe(text, size);
     free(text);
+}
+
+json_t *api_secret_json(struct api_call *call, struct str secret)
+{
+    json_t *string = json_stringn(secret.ptr, secret.len);
+    must(string != NULL && call->secret == NULL);
+    call->secret = json_incref(string);
+    return string;
 }
 
 void api_answer_json(struct api_call *call, int status, json_t *value)

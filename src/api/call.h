@@ -19,6 +19,7 @@ struct api_call {
     struct directory_entry customer; /* after api_admit */
     struct record_cell *cell;        /* after api_admit */
     json_t *members;                 /* freed with the call */
+    json_t *secret;                  /* wiped and freed with the call */
 };
 
 /* Every resource's function, by the names of routes.def. */
@@ -60,6 +61,8 @@ bool api_media_type_is(struct str content_type, const char *media_type);
 /* What may be stored as a record's content type: record_type_is_sound. E_MEDIA_TYPE. */
 result api_check_content_type(struct str content_type) MUST_USE;
 
+/* A string for an answer that is wiped when the call ends; one a call. The caller owns the returned reference. */
+json_t *api_secret_json(struct api_call *call, struct str secret);
 void api_answer_json(struct api_call *call, int status, json_t *value); /* takes over value */
 void api_answer_created(struct api_call *call, json_t *value,
                         const char *location); /* 201; takes over value */

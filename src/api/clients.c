@@ -108,7 +108,7 @@ static result make(struct api_call *call, enum role role, const char *secret)
     TRY(store(call, id, role, hash));
     json_t *answer = json_object();
     json_object_set_new(answer, "client_id", json_string(id));
-    json_object_set_new(answer, "client_secret", json_string(secret));
+    json_object_set_new(answer, "client_secret", api_secret_json(call, str_from(secret)));
     json_object_set_new(answer, "role", json_string(role_word(role)));
     api_answer_created(
         call, answer,
