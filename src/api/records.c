@@ -121,7 +121,7 @@ result record_delete(struct api_call *call)
 
 /* ---- lists ---- */
 
-static result read_limit(struct api_call *call, size_t *ret)
+result api_query_limit(struct api_call *call, size_t *ret)
 {
     struct str text;
     uint64_t limit = 100;
@@ -188,7 +188,7 @@ result record_list(struct api_call *call)
     size_t limit = 0;
     TRY(api_query_key(call, "prefix", &prefix));
     TRY(api_query_key(call, "after", &after));
-    TRY(read_limit(call, &limit));
+    TRY(api_query_limit(call, &limit));
     struct record_page page;
     TRY(records_page(&shelf, &call->request->arena, prefix, after, limit, false, &page));
     json_t *records = json_array();

@@ -311,18 +311,45 @@ static void print_clients(struct cli *cli, json_t *clients)
     json_decref(clients);
 }
 
+static result customer_list_pages(struct cli *cli, struct gateway_session *session, json_t *list)
+{
+    struct gateway_ask ask = { .method = "GET",
+                               .path = gateway_path(cli, cli->values[OPT_CUSTOMER], "clients", NULL),
+                               .query = "limit=1000" };
+    for (bool more = true; more;) {
+        json_t *page = NULL;
+        TRY(gateway_ask_json(session, &ask, &page));
+        const json_t *next = json_object_get(page, "next");
+        json_t *clients = json_object_get(page, "clients");
+        if (clients != NULL)
+            json_array_extend(list, clients);
+        more = json_is_string(next);
+        if (more)
+            ask.query = arena_printf(&cli->arena, "limit=1000&after=%s",
+                                     gateway_escape(cli, json_string_value(next)));
+        json_decref(page);
+    }
+    return OK;
+}
+
+static result customer_client_list(struct cli *cli)
+{
+    struct gateway_session *session = NULL;
+    TRY(gateway_session_new(cli, &session));
+    json_t *list = json_array();
+    result r = customer_list_pages(cli, session, list);
+    gateway_session_free(session);
+    if (failed(r))
+        json_decref(list);
+    else
+        print_clients(cli, list);
+    return r;
+}
+
 result cli_client_list(struct cli *cli)
 {
-    if (cli_has(cli, OPT_CUSTOMER)) {
-        const struct gateway_ask ask = { .method = "GET",
-                                         .path =
-                                             gateway_path(cli, cli->values[OPT_CUSTOMER], "clients", NULL) };
-        json_t *answer = NULL;
-        TRY(ask_api(cli, &ask, &answer));
-        print_clients(cli, json_incref(json_object_get(answer, "clients")));
-        json_decref(answer);
-        return OK;
-    }
+    if (cli_has(cli, OPT_CUSTOMER))
+        return customer_client_list(cli);
     struct staff_client client = { 0 };
     TRY(cli_region(cli, &client.region));
     client.list = json_array();

@@ -142,6 +142,25 @@ def test_clients_come_and_go(onboard, customer, eu):
     refused(customer.admin.ask(eu, "DELETE", f"{path}/c-no-such-client"), "not-found")
 
 
+def test_all_clients_are_listed_page_by_page(new_customer, eu, sql):
+    """More than the largest page; the rows are made in SQL, since each secret is meant to take long to hash."""
+    customer = new_customer(eu)
+    path = f"{api.customer_path(customer.id)}/clients"
+    sql(eu, "INSERT INTO domicile.client (id, customer, role, secret_hash) SELECT 'c-' || %s || '-' || i, %s,"
+            " 'customer-app', repeat('x', 40) FROM generate_series(1, 1200) i", customer.id[-6:], customer.id)
+    for limit, pages in ((1000, 2), (500, 3), (None, 13)):
+        listed, after, count = [], None, 0
+        while count == 0 or after:
+            query = "&".join(f"{name}={value}" for name, value in (("limit", limit), ("after", after)) if value)
+            page = customer.admin.ask(eu, "GET", f"{path}?{query}").json()
+            assert len(page["clients"]) <= (limit or 100)
+            listed += [row["client_id"] for row in page["clients"]]
+            after, count = page["next"], count + 1
+        assert count == pages and len(listed) == 1202 and listed == sorted(set(listed))
+    for query in ("?limit=0", "?limit=1001", "?limit=x", "?after=A", "?after=", "?after=a&after=b"):
+        refused(customer.admin.ask(eu, "GET", path + query), "argument")
+
+
 def test_a_client_of_another_customer_is_out_of_reach(onboard, customer, new_customer, eu):
     other = new_customer(eu)
     answer = customer.admin.ask(eu, "DELETE", f"{api.customer_path(customer.id)}/clients/{other.app.client_id}")
