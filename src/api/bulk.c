@@ -88,7 +88,7 @@ static result line_parse(struct line *line, struct str text, size_t body_max)
                    : FAIL(E_JSON, "send one object a line", "the line is not a JSON object");
     if (!failed(r)) {
         line->write.key = arena_str(&line->arena, json_member_str(object, "key"));
-        r = api_check_key(line->write.key);
+        r = http_check_key(line->write.key);
     }
     if (!failed(r))
         r = line_value(line, object, text);

@@ -69,7 +69,6 @@ void api_answer_created(struct api_call *call, json_t *value,
 
 /* ---- records ---- */
 size_t api_body_max(const struct api_call *call); /* bytes of a record of the call's class */
-result api_check_key(struct str key) MUST_USE;    /* a key that came in a body. E_KEY */
 /* A query parameter that is (the beginning of) a key; empty when absent. E_ARGUMENT. */
 result api_query_key(struct api_call *call, const char *name, struct str *ret) MUST_USE;
 /* The query parameter "limit" of a list: 1 to RECORDS_PAGE_MAX, 100 when absent. E_ARGUMENT. */
