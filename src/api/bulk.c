@@ -5,7 +5,6 @@
 #include "base/log.h"
 #include "loop/fiber.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 enum {
@@ -105,28 +104,14 @@ static void line_run(void *arg)
     line->outcome = records_put(line->shelf, &line->arena, &line->write, &line->written);
 }
 
-/* A problem as RFC 9457 has it; like http_problem it keeps what failed inside to itself. */
-static json_t *error_json(const struct error *error)
-{
-    int status = error_http_status(error->code);
-    char type[64];
-    snprintf(type, sizeof type, "urn:domicile:error:%s", error_slug(error->code));
-    json_t *json = json_object();
-    json_object_set_new(json, "type", json_string(type));
-    json_object_set_new(json, "title", json_string(error_title(error->code)));
-    json_object_set_new(json, "status", json_integer(status));
-    json_object_set_new(json, "detail", json_string(status < 500 ? error->what : error_title(error->code)));
-    return json;
-}
-
-static json_t *line_answer(const struct line *line)
+static json_t *line_answer(struct line *line)
 {
     json_t *answer = json_object();
     if (line->write.key.len > 0)
         json_object_set_new(answer, "key", json_stringn(line->write.key.ptr, line->write.key.len));
     if (failed(line->outcome)) {
         json_object_set_new(answer, "status", json_integer(error_http_status(line->outcome.error.code)));
-        json_object_set_new(answer, "error", error_json(&line->outcome.error));
+        json_object_set_new(answer, "error", http_problem_json(&line->arena, &line->outcome.error));
         return answer;
     }
     char etag[REVISION_ETAG_SIZE];
@@ -249,7 +234,7 @@ result bulk_in(struct api_call *call)
             arena_done(&window->lines[i].arena);
         json_t *last = json_object();
         json_object_set_new(last, "status", json_integer(error_http_status(r.error.code)));
-        json_object_set_new(last, "error", error_json(&r.error));
+        json_object_set_new(last, "error", http_problem_json(&call->request->arena, &r.error));
         result said = stream_line(call, last);
         if (failed(said) && said.error.code != E_PEER_GONE)
             log_failure(LOG_WARNING, &said.error, "request %s: its end could not be said", call->request->id);
