@@ -6,8 +6,6 @@
 
 #include <stdio.h>
 
-static const int64_t postgres_epoch_ms = INT64_C(946684800000);
-
 /* ---- looking up, for tokens ---- */
 
 static bool copy_id(char *to, size_t size, struct str from)
@@ -134,7 +132,7 @@ static json_t *time_json(const struct pg_reply *reply, size_t row, int column)
     if (pg_reply_is_null(reply, row, column))
         return json_null();
     char text[CLOCK_TEXT_SIZE];
-    clock_format(pg_reply_number(reply, row, column) / 1000 + postgres_epoch_ms, text);
+    clock_format(pg_reply_unix_ms(reply, row, column), text);
     return json_string(text);
 }
 

@@ -123,10 +123,7 @@ static result read_choice(struct api_call *call, const json_t *body, struct str 
 /* Cells of a region are alike; ids spread evenly over them. */
 static struct record_cell *choose_cell(struct record_store *store, struct str id)
 {
-    uint32_t hash = 2166136261U;
-    for (size_t i = 0; i < id.len; i++)
-        hash = (hash ^ (unsigned char)id.ptr[i]) * 16777619U;
-    return &store->cells[hash % store->cell_count];
+    return &store->cells[str_hash(STR_HASH_INIT, id) % store->cell_count];
 }
 
 /* The entry as the directory has it now: made by this call, or by an earlier one that asked for the same. One that an

@@ -93,3 +93,10 @@ int64_t pg_reply_number(const struct pg_reply *reply, size_t row, int column)
         return (int64_t)number;
     }
 }
+
+int64_t pg_reply_unix_ms(const struct pg_reply *reply, size_t row, int column)
+{
+    static const int64_t between_epochs_us = INT64_C(946684800000000); /* 1970-01-01 and 2000-01-01 */
+    must(!pg_reply_is_null(reply, row, column));
+    return (pg_reply_number(reply, row, column) + between_epochs_us) / 1000;
+}

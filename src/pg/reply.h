@@ -34,3 +34,5 @@ bool pg_reply_is_null(const struct pg_reply *reply, size_t row, int column);
 struct str pg_reply_str(const struct pg_reply *reply, size_t row, int column); /* empty for NULL */
 int64_t pg_reply_number(const struct pg_reply *reply, size_t row,
                         int column); /* 0 for NULL; bool is 0 or 1 */
+int64_t pg_reply_unix_ms(const struct pg_reply *reply, size_t row,
+                         int column); /* of a timestamptz that is not NULL */

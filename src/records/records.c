@@ -14,16 +14,6 @@ _Static_assert(1 + RECORDS_TYPE_MAX + CONFIG_BODY_BYTES_MAX <= RECORD_PLAINTEXT_
 
 enum { ATTEMPTS = 5, PAGE_PARAMS = 14, PAGE_BYTES = 1024 * 1024 };
 
-/* Microseconds between PostgreSQL's epoch (2000-01-01) and Unix's. */
-static const int64_t POSTGRES_EPOCH_US = INT64_C(946684800000000);
-
-static uint64_t fnv1a(uint64_t hash, struct str s)
-{
-    for (size_t i = 0; i < s.len; i++)
-        hash = (hash ^ (unsigned char)s.ptr[i]) * UINT64_C(0x100000001b3);
-    return hash;
-}
-
 /* What functions that return rows raise, where others answer with an outcome. */
 static result raised_error(const struct record_shelf *shelf, const char *sqlstate, result raised)
 {
@@ -43,7 +33,7 @@ static result raised_error(const struct record_shelf *shelf, const char *sqlstat
 result record_call(const struct record_shelf *shelf, enum statement statement, struct str key,
                    const struct pg_value *params, size_t count, struct pg_reply *reply)
 {
-    uint64_t shard = fnv1a(fnv1a(UINT64_C(0xcbf29ce484222325), shelf->customer), key);
+    uint64_t shard = str_hash(str_hash(STR_HASH_INIT, shelf->customer), key);
     result r = pg_pool_call(shelf->cell->pool, statement, shard ^ shard >> 32, params, count, reply);
     return r.error.code == E_SQL ? raised_error(shelf, reply->sqlstate, r) : r;
 }
@@ -330,7 +320,7 @@ static result item_read(const struct record_shelf *shelf, struct arena *arena, c
 {
     item->key = arena_str(arena, pg_reply_str(reply, row, 0));
     item->revision = pg_reply_number(reply, row, 1);
-    item->written_ms = (pg_reply_number(reply, row, 3) + POSTGRES_EPOCH_US) / 1000;
+    item->written_ms = pg_reply_unix_ms(reply, row, 3);
     item->stored_bytes = (uint64_t)pg_reply_number(reply, row, 4);
     if (!with_content)
         return OK;

@@ -56,6 +56,16 @@ static void null_is_empty_and_zero(void **state)
     pg_reply_done(&reply); /* an empty one is fine */
 }
 
+static void a_time_is_of_the_unix_epoch(void **state)
+{
+    struct pg_reply reply = reply_of("\0\0\0\0\0\0\0\0", 8); /* 2000-01-01 */
+    assert_int_equal(pg_reply_unix_ms(&reply, 0, 0), 946684800000);
+    pg_reply_done(&reply);
+    reply = reply_of("\xff\xfc\xa2\xfe\xc4\xc8\x20\0", 8); /* 1970-01-01 */
+    assert_int_equal(pg_reply_unix_ms(&reply, 0, 0), 0);
+    pg_reply_done(&reply);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
