@@ -275,19 +275,6 @@ static result refuse_draining(void)
     return FAIL(E_DRAINING, "Try again at another gateway.", "the database connections are being closed");
 }
 
-result pg_pool_wait_up(struct pg_pool *pool)
-{
-    while (!pool_is_up(pool)) {
-        if (pool->draining)
-            return refuse_draining();
-        result r = wait_up(pool);
-        if (failed(r) && r.error.code == E_DEADLINE && pool->stats.last_error.code != E_OK)
-            r.error = pool->stats.last_error;
-        TRY(r);
-    }
-    return OK;
-}
-
 static result wait_up_for_call(struct pg_pool *pool)
 {
     if (pool->draining)

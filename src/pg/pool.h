@@ -48,10 +48,6 @@ result pg_pool_new(const struct pg_pool_options *options, struct pg_pool **ret) 
  * E_DRAINING. Nobody may be inside pg_pool_call when it returns but those it made fail. Takes NULL. */
 void pg_pool_free(struct pg_pool *pool);
 
-/* Waits for the first connection to be up: for start-up and readiness. E_DEADLINE by the caller's deadline,
- * else the error of the last attempt. */
-result pg_pool_wait_up(struct pg_pool *pool) MUST_USE;
-
 /* Runs statement number `statement`. Waits. `shard`: a hash of what is written; calls with the same shard go
  * to the same connection, in the order of the calls, so that batches never wait for each other's rows.
  *   E_SQL          refused by the server, reply->sqlstate says why; nothing was done

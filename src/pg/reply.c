@@ -32,11 +32,6 @@ struct pg_value pg_bytes(struct str s)
     return pg_text(s);
 }
 
-struct pg_value pg_int2(int16_t number)
-{
-    return number_value((uint16_t)number, 2);
-}
-
 struct pg_value pg_int4(int32_t number)
 {
     return number_value((uint32_t)number, 4);

@@ -27,13 +27,6 @@ BEGIN
                                  p_principal, p_role, p_rule, p_request);
 END $$;
 
-CREATE FUNCTION domicile.customer_get(p_id text)
-RETURNS TABLE (region text, state text, services_version integer, created_at timestamptz)
-LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC
-    SELECT c.region, c.state, c.services_version, c.created_at FROM domicile.customer c WHERE c.id = p_id;
-END;
-
 -- p_customer is NULL for the vendor's staff. Outcomes: created, exists, region, epoch, customer.
 CREATE FUNCTION domicile.client_add(
     p_region text, p_epoch bigint, p_id text, p_customer text, p_client_role text, p_secret_hash text,

@@ -11,7 +11,7 @@ GRANT EXECUTE ON FUNCTION
     domicile.class_key_current, domicile.class_key_get, domicile.class_key_add, domicile.class_key_rotate,
     domicile.key_rotations_pending, domicile.record_page_to_reseal, domicile.record_reseal,
     domicile.key_rotation, domicile.class_key_retire,
-    domicile.customer_add, domicile.customer_get,
+    domicile.customer_add,
     domicile.client_add, domicile.client_get, domicile.client_page, domicile.client_disable,
     domicile.audit_add, domicile.cell_status
 TO domicile_gateway;
