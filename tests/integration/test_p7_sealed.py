@@ -4,6 +4,7 @@ import time
 
 import pytest
 from api import random_id
+from extra import extra_gateway
 from problems import refused, unlike
 from sabotage import refusing_audit
 from search import files_with, places_of
@@ -227,6 +228,30 @@ def test_p7_an_export_does_not_skip_what_does_not_open(new_customer, eu, sql):
     assert not whole and time.monotonic() - began < 10
     listed = customer.list("health").json()["records"]
     assert [row["key"] for row in listed] == ["a", "b", "c"]
+
+
+def seal_the_class(extra):
+    extra.substitute("policies/register.cfg", r'sealed = false;(?=[^}]*\}\s*\);)', "sealed = true;")
+
+
+def test_p7_a_class_that_is_sealed_later_says_what_to_do(sandbox, new_customer, eu, sql):
+    """Its records are in clear. That is no tampering: no alarm, and the operator's log has the way out."""
+    before, fresh = new_customer(eu), new_customer(eu)
+    assert before.put("operational", "old", b"in clear").status == 201
+    with extra_gateway(sandbox, change=seal_the_class) as extra:
+        gateway = extra.gateway()
+        for method, key, body in (("GET", "old", None), ("PUT", "old", b"x"), ("PUT", "new", b"x")):
+            headers = {"Content-Type": "text/plain"} if body else {}
+            refused(before.app.ask(gateway, method, before.record("operational", key), headers, body), "config")
+        said = extra.log_text()
+        assert not [line for line in said.splitlines() if "level=alarm" in line and before.id in line]
+        assert "records of" in said and "not sealed" in said and "unseal the class in the policy" in said
+        text = marker()
+        made = fresh.app.ask(gateway, "PUT", fresh.record("operational", "k"), {"Content-Type": "text/plain"}, text.encode())
+        assert made.status == 201, made
+        assert fresh.app.ask(gateway, "GET", fresh.record("operational", "k")).body == text.encode()
+    assert before.get("operational", "old").body == b"in clear", "policy can go back"
+    assert sql(eu, "SELECT count(*) FROM domicile.class_key WHERE customer = %s", before.id) == [(0,)]
 
 
 def test_p7_operational_records_read_the_same(new_customer, eu):

@@ -6,17 +6,8 @@ static void a_sound_type_is_a_media_type_on_one_visible_line(void **state)
 {
     static const char *const sound[] = { "a/b", "text/plain", "application/fhir+json; charset=utf-8",
                                          "x/y;a/b" };
-    static const char *const not_sound[] = { "",
-                                             "text",
-                                             "a/",
-                                             "/b",
-                                             ";a/b",
-                                             "  ;a/b",
-                                             "a/b\n",
-                                             "a/\x7f"
-                                             "b",
-                                             "te/\xc3\xa9",
-                                             "a/b\r\nX-Y: z" };
+    static const char *const not_sound[] = { "",       "text",  "a/",      "/b",          ";a/b",
+                                             "  ;a/b", "a/b\n", "a/\177b", "te/\xc3\xa9", "a/b\r\nX-Y: z" };
     for (size_t i = 0; i < sizeof sound / sizeof sound[0]; i++)
         assert_true(record_type_is_sound(str_from(sound[i])));
     for (size_t i = 0; i < sizeof not_sound / sizeof not_sound[0]; i++)
