@@ -1,7 +1,7 @@
 /* The pool: batches, and what a call can end with while the server is well. */
 #include "server.h"
 
-enum { INSERT, COUNT, SLEEP, READ_SLEEP, DIVIDE, MIRROR, ALONE, STATEMENTS };
+enum { INSERT, COUNT, SLEEP, READ_SLEEP, DIVIDE, MIRROR, ALONE, SETTING, STATEMENTS };
 
 static const struct pg_statement statements[STATEMENTS] = {
     [INSERT] = { .name = "insert", .sql = "INSERT INTO pool_test (k, v) VALUES ($1, $2)" },
@@ -12,6 +12,7 @@ static const struct pg_statement statements[STATEMENTS] = {
                      .idempotent = true },
     [DIVIDE] = { .name = "divide", .sql = "SELECT 1 / $1::integer" },
     [MIRROR] = { .name = "echo", .sql = "SELECT $1::bytea", .idempotent = true },
+    [SETTING] = { .name = "setting", .sql = "SELECT current_setting($1)", .idempotent = true },
     [ALONE] = { .name = "alone", .sql = "SELECT txid_current()", .alone = true },
 };
 
@@ -377,6 +378,20 @@ ON_LOOP(a_connection_that_fails_its_check_never_serves)
     pg_pool_free(pool);
 }
 
+ON_LOOP(short_statements_are_not_compiled)
+{
+    static const char *const off[] = { "jit", "enable_seqscan" };
+    struct pg_pool *pool = server_pool(options(1));
+    for (size_t i = 0; i < 2; i++) {
+        const struct pg_value name[] = { pg_text(str_from(off[i])) };
+        struct pg_reply reply = PG_REPLY_INIT;
+        check_ok(pg_pool_call(pool, SETTING, 0, name, 1, &reply));
+        assert_true(str_is(pg_reply_str(&reply, 0, 0), "off"));
+        pg_reply_done(&reply);
+    }
+    pg_pool_free(pool);
+}
+
 ON_LOOP(make_table)
 {
     fresh_table();
@@ -403,6 +418,7 @@ int main(void)
         cmocka_unit_test(a_pool_that_is_freed_answers_what_is_in_flight),
         cmocka_unit_test(a_pool_whose_server_is_not_there_says_so_soon),
         cmocka_unit_test(a_connection_that_fails_its_check_never_serves),
+        cmocka_unit_test(short_statements_are_not_compiled),
     };
     return cmocka_run_group_tests(tests, fresh_state, NULL);
 }
