@@ -274,3 +274,12 @@ def test_a_secret_is_not_in_the_arguments(domicile, sandbox, customer):
     for arguments in (["client", "add"], ["record", "get"], ["token"]):
         text = domicile(*arguments, "--help").stdout.decode()
         assert "--secret " not in text and "--client-secret" not in text and "--password" not in text
+
+
+def test_a_long_list_of_clients_is_whole(domicile, new_customer, eu, sql):
+    customer = new_customer(eu)
+    sql(eu, "INSERT INTO domicile.client (id, customer, role, secret_hash) SELECT 'c-' || %s || '-' || i, %s,"
+            " 'customer-app', repeat('x', 40) FROM generate_series(1, 1100) i", customer.id[-6:], customer.id)
+    done = domicile("--json", "client", "list", "--customer", customer.id, principal=customer.admin)
+    listed = [client["client_id"] for client in json.loads(done.stdout)["clients"]]
+    assert len(set(listed)) == len(listed) == 1102

@@ -138,17 +138,17 @@ ON_LOOP(values_go_and_come_in_binary)
         bytes[i] = (char)i;
     struct pg_value params[] = { pg_bytes((struct str){ bytes, sizeof bytes }),
                                  pg_text(STR("é")),
-                                 pg_int2(-2),
+                                 pg_int4(-2),
                                  pg_int4(-70000),
                                  pg_int8(INT64_MIN),
                                  pg_bool(true),
                                  pg_null(),
                                  pg_text(STR("")) };
     struct pg_reply reply = PG_REPLY_INIT;
-    check_ok(pg_exec(
-        conn,
-        "SELECT $1::bytea, $2::text, $3::smallint, $4::integer, $5::bigint, $6::boolean, $7::text, $8::text",
-        params, 8, &reply));
+    check_ok(pg_exec(conn,
+                     "SELECT $1::bytea, $2::text, $3::integer::smallint, $4::integer, $5::bigint, "
+                     "$6::boolean, $7::text, $8::text",
+                     params, 8, &reply));
     assert_true(str_eq(pg_reply_str(&reply, 0, 0), (struct str){ bytes, sizeof bytes }));
     assert_true(str_is(pg_reply_str(&reply, 0, 1), "é"));
     assert_int_equal(pg_reply_number(&reply, 0, 2), -2);
