@@ -15,6 +15,7 @@ static void check_member(struct str text, const char *name, const json_t *value)
     json_decref(again);
 }
 
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
     struct str text = { (const char *)bytes, size };
