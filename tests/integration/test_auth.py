@@ -258,6 +258,7 @@ def occurrences(pid, needle):
     return found
 
 
+@pytest.mark.slow  # reads all of a gateway's memory, of which ASan has terabytes
 def test_p2_a_secret_that_was_shown_does_not_stay(onboard, customer, eu):
     made = api.add_client(onboard, eu, customer.id, "customer-app")
     token = made.ask_token(eu).json()["access_token"]
