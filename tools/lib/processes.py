@@ -10,7 +10,7 @@ import signal
 import subprocess
 import time
 
-USER = "domicile-sbx"
+USER = "domicile-sandbox"
 OPEN_FILES = 65536
 
 
@@ -23,14 +23,15 @@ class Failure(Exception):
 
 
 def account():
-    """The unprivileged account that the servers run as: our own, or domicile-sbx (made when absent) for root."""
+    """The unprivileged account that the servers run as, and that logs in to the hosts: our own, or domicile-sandbox (made
+    when absent) for root."""
     if os.geteuid() != 0:
         return pwd.getpwuid(os.geteuid())
     try:
         return pwd.getpwnam(USER)
     except KeyError:
-        run(["useradd", "--system", "--user-group", "--no-create-home", "--home-dir", "/nonexistent",
-             "--shell", "/usr/sbin/nologin", USER])
+        run(["useradd", "--system", "--user-group", "--create-home", "--home-dir", f"/var/lib/{USER}", "--shell", "/bin/sh",
+             USER])
         return pwd.getpwnam(USER)
 
 
