@@ -63,14 +63,17 @@ result guard_line(struct arena *arena, const struct ssh_command *command, struct
     return OK;
 }
 
+/* Its last line, behind what the programs that it uses may have said. */
 static struct str own_words(const struct ssh_output *output)
 {
     static const struct str mark = { "domicile-guard: ", 16 };
-    struct str rest = output->err, sentence;
-    if (!str_starts(rest, mark))
+    struct str rest = output->err, line, last = { 0 };
+    while (str_cut(&rest, '\n', &line))
+        if (line.len > 0)
+            last = line;
+    if (!str_starts(last, mark))
         return (struct str){ 0 };
-    rest = (struct str){ rest.ptr + mark.len, rest.len - mark.len };
-    return str_cut(&rest, '\n', &sentence) ? sentence : (struct str){ 0 };
+    return (struct str){ last.ptr + mark.len, last.len - mark.len };
 }
 
 /* The guard's statuses are its own only with its own words: a command may end with any. */

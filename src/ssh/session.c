@@ -169,17 +169,24 @@ static bool takes_more(const struct ssh *ssh)
 }
 
 /* Asks for a sign of life, but not into the middle of a packet, nor into a socket that is full: libssh2 could not say the
- * rest of it later. It never tells of an answer that does not come: silence is counted here. */
+ * rest of it later. What is asked does not count as movement. */
+static result ask_for_life(struct ssh *ssh)
+{
+    uint64_t moved_ns = ssh->moved_ns;
+    int next_s, rc = libssh2_keepalive_send(ssh->session, &next_s);
+    ssh->moved_ns = moved_ns;
+    return rc == 0 ? OK : session_failure(ssh, "waiting");
+}
+
+/* libssh2 never tells of an answer that does not come: silence is counted here. */
 static result probe(struct ssh *ssh, int directions)
 {
     uint64_t silent_ms = (clock_monotonic_ns() - ssh->moved_ns) / 1000000;
     if (silent_ms >= SILENT_INTERVALS * ssh->keepalive_ms)
         return FAIL(E_UNAVAILABLE, "See whether that host is overloaded, stopped or cut off.",
                     "\"%s\" has been silent for %llu ms", ssh->host, (unsigned long long)silent_ms);
-    int next_s;
-    if ((directions & LIBSSH2_SESSION_BLOCK_OUTBOUND) == 0 && takes_more(ssh) &&
-        libssh2_keepalive_send(ssh->session, &next_s) != 0)
-        return session_failure(ssh, "waiting");
+    if ((directions & LIBSSH2_SESSION_BLOCK_OUTBOUND) == 0 && takes_more(ssh))
+        return ask_for_life(ssh);
     return OK;
 }
 

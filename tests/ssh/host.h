@@ -12,40 +12,29 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { HOST_TEXT_MAX = 4096 };
+static struct arena test_arena; /* of the test that runs */
 
 static inline const char *host_path(const char *name)
 {
-    static char paths[16][256];
-    static unsigned next;
-    char *path = paths[next++ % 16];
-    snprintf(path, sizeof paths[0], "%s/%s", getenv("SSHT_DIR"), name);
-    return path;
+    return arena_printf(&test_arena, "%s/%s", getenv("SSHT_DIR"), name);
 }
 
 /* What commands leave. */
 static inline const char *scratch(const char *name)
 {
-    static char names[16][128];
-    static unsigned next;
-    char *in = names[next++ % 16];
-    snprintf(in, sizeof names[0], "scratch/%s", name);
-    return host_path(in);
+    return arena_printf(&test_arena, "%s/scratch/%s", getenv("SSHT_DIR"), name);
 }
 
-static inline const char *host_text(const char *path) /* "" if there is none */
+static inline const char *host_text(const char *path) /* "" if there is none; without its last newline */
 {
-    static char texts[4][HOST_TEXT_MAX];
-    static unsigned next;
-    char *text = texts[next++ % 4];
+    char text[4096];
     FILE *file = fopen(path, "re");
-    size_t got = file == NULL ? 0 : fread(text, 1, HOST_TEXT_MAX - 1, file);
+    size_t got = file == NULL ? 0 : fread(text, 1, sizeof text, file);
     if (file != NULL)
         fclose(file);
-    text[got] = '\0';
     while (got > 0 && text[got - 1] == '\n')
-        text[--got] = '\0';
-    return text;
+        got--;
+    return arena_cstr(&test_arena, (struct str){ text, got });
 }
 
 static inline bool is_there(const char *path)
@@ -55,9 +44,7 @@ static inline bool is_there(const char *path)
 
 static inline uint16_t host_port(const char *server)
 {
-    char name[64];
-    snprintf(name, sizeof name, "%s.port", server);
-    return (uint16_t)atoi(host_text(host_path(name)));
+    return (uint16_t)atoi(host_text(host_path(arena_printf(&test_arena, "%s.port", server))));
 }
 
 /* Everything is as it should be. */
@@ -91,7 +78,6 @@ static inline uint64_t now_ms(void)
 
 /* ---- a test whose body is a fiber, with an arena ---- */
 static void (*host_test_body)(void);
-static struct arena test_arena;
 
 static inline void host_test_fiber(void *arg)
 {
@@ -121,13 +107,10 @@ static inline void host_test_run(void (*body)(void))
 /* ---- commands ---- */
 static inline struct ssh_command shell(const char *script)
 {
-    static const char *words[8][4];
-    static unsigned next;
-    const char **argv = words[next++ % 8];
+    const char **argv = arena_array(&test_arena, const char *, 4);
     argv[0] = "sh";
     argv[1] = "-c";
     argv[2] = script;
-    argv[3] = NULL;
     return (struct ssh_command){ .argv = argv, .within_ms = SEC(10) };
 }
 
