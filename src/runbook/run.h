@@ -88,7 +88,7 @@ const char *run_id(const struct run *run);
 uint64_t run_fence(const struct run *run);
 
 /* ---- driving ---- */
-/* Waits until the run has ended or stopped. OK: RUN_DONE. E_CANCELLED: it was cancelled and is undone. E_RUNBOOK: it
+/* Waits until the run has ended or stopped. OK: RUN_DONE. E_CANCELLED: it was cancelled and is undone. E_STEP: it
  * failed and is undone. E_NEEDS_PERSON. E_JOURNAL: the journal could not be written; it can be resumed.
  * If the calling fiber is cancelled or its deadline passes (the daemon stops), the run stops where it is, as if the
  * process had died, with E_CANCELLED or E_DEADLINE, and can be resumed: run_state tells the two kinds apart. */

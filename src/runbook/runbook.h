@@ -32,7 +32,8 @@ enum {
     RUNBOOK_TRIES_MAX = 100,
     RUNBOOK_EVIDENCE_MAX = 400, /* bytes of evidence, NUL included; longer is cut */
     RUNBOOK_SUBJECT_MAX = 128,  /* bytes of what a run is about, without NUL */
-    RUNBOOK_RUN_ID_MAX = 96,    /* the same of a run's id */
+    RUNBOOK_NAME_MAX = 40,      /* the same of a runbook's name */
+    RUNBOOK_RUN_ID_MAX = 63,    /* and of a run's id */
     RUNBOOK_PAUSE_MS = 1000,    /* between tries, and between asking again, where a step does not say */
     RUNBOOK_WITHIN_MS_MAX = 24 * 3600 * 1000,
 };
@@ -127,6 +128,10 @@ struct runbook_own {
  * undo behind the point of no return, more than RUNBOOK_STEPS_MAX steps. Without a row for it *ret equals `base`. */
 result runbook_extend(const struct runbook *base, const struct cell_step *rows, size_t row_count,
                       const struct runbook_own *own, struct arena *arena, struct runbook *ret) MUST_USE;
+
+/* Rows by themselves: all name a runbook that there is, and fit it. E_CONFIG. */
+result runbook_check_rows(const struct cell_step *rows, size_t row_count) MUST_USE;
+extern const struct runbook_own runbook_own_shown; /* for a table that is looked at and never run */
 
 /* ---- printing ---- into the arena */
 const char *runbook_draw_text(const struct runbook *runbook, struct arena *arena);
