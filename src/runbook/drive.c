@@ -163,8 +163,30 @@ static result keep_step(struct run *run, size_t step)
     return OK;
 }
 
+/* The journal knows that this run has not gone past the point of no return; somebody else may have. */
+static result passed_by_others(struct run *run)
+{
+    size_t step = 0;
+    while (step < run->runbook->step_count && !row_of(run, step)->no_return)
+        step++;
+    if (step == run->runbook->step_count)
+        return OK;
+    enum answer answer = ANSWER_UNKNOWN;
+    TRY(run_ask(run, step, true, &answer));
+    if (answer != ANSWER_YES)
+        return OK;
+    run->error[0] = '\0';
+    TRY(write_about(run, JOURNAL_SKIP, step, 1));
+    set_why(run, "%s; and nothing is undone, since \"%s\" is true already: %s",
+            arena_cstr(&run->arena, str_from(run->why)), row_of(run, step)->id, run->evidence);
+    return OK;
+}
+
 static result turn_back(struct run *run, bool cancelled)
 {
+    TRY(passed_by_others(run));
+    if (run->standing.passed)
+        return OK;
     const struct journal_event event = { .kind = JOURNAL_BACK, .cancelled = cancelled, .why = run->why };
     TRY(run_write(run, &event));
     run_say(run, NOTICE_BACK, NO_STEP, 0, run->why);
@@ -226,6 +248,8 @@ static result drive(struct run *run)
         if (verdict == VERDICT_UNKNOWN || run->standing.passed)
             return end(run, RUN_NEEDS_PERSON);
         TRY(turn_back(run, verdict == VERDICT_CANCELLED));
+        if (run->standing.passed)
+            return end(run, RUN_NEEDS_PERSON);
     }
     TRY(walk_back(run, &whole));
     return end(run, whole ? RUN_UNDONE : RUN_NEEDS_PERSON);

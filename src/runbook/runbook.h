@@ -15,7 +15,7 @@
  *   - A goal only looks, and may be asked at any time and any number of times. Once its step is done it stays true while
  *     later steps act: a run that is resumed asks all goals from the first on, and so does a run of what is done already.
  *   - An act may have been done before, in whole or in part, by this process or by one that was killed: it is
- *     idempotent. So is an undo; it is called when an act was begun, also if that act failed.
+ *     idempotent. So is an undo; it is called when an act was begun or about to, also if that act failed.
  *   - After an undo, the goal's answer is NO. (After an undo that left the goal true, the walk-back is not over.)
  *
  * Everything here but runbook_plan is pure. Tables are static and const; they own nothing. */
