@@ -110,8 +110,10 @@ static void judge(struct ending *ret)
 static void revive(void)
 {
     disk_revive(&world.disk);
-    for (size_t i = 0; i < SWITCHES_MAX; i++) /* a new process has asked nothing yet */
+    for (size_t i = 0; i < SWITCHES_MAX; i++) { /* a new process has asked and done nothing yet */
         world.lamps[i].asked = false;
+        world.lamps[i].acts_now = world.lamps[i].undos_now = 0;
+    }
 }
 
 /* Somebody has seen to the cause: the run goes on to its end, or all the way back. */
@@ -144,6 +146,9 @@ static bool applies(const struct runbook *runbook, size_t step, enum outcome out
     const struct runbook_step *row = &runbook->steps[step];
     if (outcome >= UNDO_ONCE)
         return row->undo != NULL && step + 1 < runbook->step_count;
+    if (outcome == BY_OTHERS)
+        return row->act != NULL && step < no_return_of(runbook) &&
+               no_return_of(runbook) < runbook->step_count;
     if (row->tries == 1 && (outcome == FAILS_ONCE || outcome == CANCEL_BETWEEN))
         return false;
     return row->act != NULL || outcome == ONCE || outcome == FAILS || outcome == UNKNOWN ||
@@ -162,6 +167,7 @@ static enum run_state expected(const struct runbook *runbook, size_t step, enum 
     case LATE_AND_NOT:
     case CANCEL_BETWEEN:
         return passed ? RUN_NEEDS_PERSON : RUN_UNDONE;
+    case BY_OTHERS:
     case UNKNOWN:
     case UNKNOWN_AFTER:
     case ASK_FAILS:

@@ -19,10 +19,11 @@
     X(ONCE)                                                                                                  \
     X(ALREADY)                                                                                               \
     X(FAILS)                                                                                                 \
-    X(FAILS_ONCE) X(LIES) X(FAILS_BUT_DONE) X(LATE_BUT_DONE) X(LATE_AND_NOT) X(UNKNOWN) X(UNKNOWN_THEN)      \
-        X(UNKNOWN_AFTER) X(UNKNOWN_AFTER_THEN) X(ASK_FAILS) X(ASK_HANGS) X(TRUE_LATER) X(CANCEL_BEFORE)      \
-            X(CANCEL_DURING_NOT) X(CANCEL_DURING_DONE) X(CANCEL_AFTER) X(CANCEL_BETWEEN) X(UNDO_ONCE)        \
-                X(UNDO_FAILS) X(UNDO_FAILS_ONCE) X(UNDO_LIES) X(UNDO_FAILS_BUT_DONE) X(UNDO_LATE_BUT_DONE)   \
+    X(FAILS_ONCE)                                                                                            \
+    X(LIES) X(FAILS_BUT_DONE) X(LATE_BUT_DONE) X(LATE_AND_NOT) X(UNKNOWN) X(UNKNOWN_THEN) X(UNKNOWN_AFTER)   \
+        X(UNKNOWN_AFTER_THEN) X(ASK_FAILS) X(ASK_HANGS) X(TRUE_LATER) X(CANCEL_BEFORE) X(CANCEL_DURING_NOT)  \
+            X(CANCEL_DURING_DONE) X(CANCEL_AFTER) X(CANCEL_BETWEEN) X(BY_OTHERS) X(UNDO_ONCE) X(UNDO_FAILS)  \
+                X(UNDO_FAILS_ONCE) X(UNDO_LIES) X(UNDO_FAILS_BUT_DONE) X(UNDO_LATE_BUT_DONE)                 \
                     X(UNDO_LATE_AND_NOT) X(UNDO_UNKNOWN) X(UNDO_CANCEL)
 enum outcome {
 #define X(name) name,
@@ -54,6 +55,7 @@ struct lamp {
     bool on, asked, acted;
     enum answer last;
     int asks, asks_after, acts, undos;
+    uint32_t acts_now, undos_now; /* of this process */
 };
 struct world {
     const struct runbook *runbook;
@@ -237,6 +239,7 @@ static inline result scripted_act(struct world *world, size_t step)
     switch (world->outcome) {
     case FAILS_BUT_DONE:
         lamp->on = true; /* fall through */
+    case BY_OTHERS:      /* who have gone past the point of no return meanwhile */
     case FAILS:
         return FAIL(E_IO, NULL, "lamp %zu does not switch", step);
     case CANCEL_BETWEEN: /* the observer cancels before the second try */
@@ -272,6 +275,8 @@ static inline result act_lamp(void *context, struct runbook_call *call)
     check_call(world, "act", call);
     if (!lamp->asked || lamp->last != ANSWER_NO)
         breaks(world, "\"%s\" acts and its goal was not asked, or not NO", call->step);
+    if (++lamp->acts_now > world->runbook->steps[call->number - 1].tries)
+        breaks(world, "\"%s\" acts more often than it has tries", call->step);
     lamp->asked = false;
     lamp->acted = true;
     lamp->acts++;
@@ -319,12 +324,16 @@ static inline result undo_lamp(void *context, struct runbook_call *call)
     struct world *world = context;
     size_t step = call->number - 1;
     check_call(world, "undo", call);
+    for (size_t i = 0; i < world->runbook->step_count; i++)
+        world->passed |= world->runbook->steps[i].no_return && world->lamps[i].on;
     if (world->passed)
         breaks(world, "\"%s\" is undone behind the point of no return", call->step);
     if (!journal_has_act(world, call->step))
         breaks(world, "\"%s\" is undone and never acted", call->step);
     if (step > world->undone_from)
         breaks(world, "\"%s\" is undone after a step before it", call->step);
+    if (++world->lamps[step].undos_now > world->runbook->steps[step].tries)
+        breaks(world, "\"%s\" is undone more often than it has tries", call->step);
     world->undone_from = step;
     world->lamps[step].undos++;
     return scripted_undo(world, step);
@@ -375,9 +384,11 @@ static inline void world_init(struct world *world, const struct runbook *runbook
     world->act_ms = 5;
     world->observer.notice = watch_run;
     disk_revive(&world->disk);
-    for (size_t i = 0; i < runbook->step_count; i++) /* checks find what they look for */
-        world->lamps[i].on = runbook->steps[i].act == NULL && !(i == target && outcome == FAILS) &&
-                             !(i == target && outcome == TRUE_LATER);
+    for (size_t i = 0; i < runbook->step_count; i++) { /* checks find what they look for */
+        bool check = runbook->steps[i].act == NULL;
+        world->lamps[i].on = (check && !(i == target && (outcome == FAILS || outcome == TRUE_LATER))) ||
+                             (runbook->steps[i].no_return && outcome == BY_OTHERS);
+    }
     if (outcome == ALREADY)
         world->lamps[target].on = true;
 }
