@@ -66,6 +66,20 @@ struct tls_files {
     const char *certificate, *private_key;
 };
 
+/* A step of the operator's own in a runbook of the cell; src/runbook makes a step of it. */
+struct cell_step {
+    struct config_source source;
+    struct str name; /* its id in the runbook */
+    struct str runbook,
+        after; /* the runbook, and the step that it comes after: src/runbook says if there are such */
+    struct str on_name;
+    const char *title;              /* NULL: made of the command */
+    struct config_words run, check; /* argv, the program by its absolute path */
+    struct config_words undo;       /* empty: what it did stays */
+    uint32_t within_ms, tries;
+    const struct node *on;
+};
+
 struct cell {
     struct config_source source;
     struct str name; /* "eu-fr-1"; unique in all regions */
@@ -78,6 +92,8 @@ struct cell {
     } pool;
     struct node *nodes;
     size_t node_count;
+    struct cell_step *steps;
+    size_t step_count;
     const struct node *primary; /* at start; a failover may have made it another */
     const struct region *region;
 };
@@ -179,6 +195,7 @@ struct service {
 
 struct config {
     const char *directory_path; /* the SQLite file of the directory */
+    const char *state_path;     /* what must survive a crash: journals of runs */
     const char *log_level;      /* debug, info, warning, error */
     struct region *regions;     /* by name */
     size_t region_count;

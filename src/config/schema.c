@@ -137,6 +137,28 @@ static const struct schema_key pool_keys[] = {
 };
 static SCHEMA(pool_schema, "pool", 0, pool_keys);
 
+#define STEP(member) AT(struct cell_step, member)
+static const struct schema_key step_keys[] = {
+    { "name", KEY_NAME, true, STEP(name), .help = "Its id in the runbook: no other step there has it." },
+    { "runbook", KEY_NAME, true, STEP(runbook), .help = "The runbook that it is a step of." },
+    { "after", KEY_NAME, true, STEP(after), .help = "The step of that runbook that it comes after." },
+    { "on", KEY_NAME, true, STEP(on_name), .help = "The node of this cell on which its commands run." },
+    { "title", KEY_TEXT, STEP(title), .max = 100,
+      .help = "What people read, as an order without a period; made of run if left out." },
+    { "run", KEY_WORDS, true, STEP(run), .min = 1, .max = 32,
+      .help = "A program by its absolute path, and its arguments. It may run again after a crash." },
+    { "check", KEY_WORDS, true, STEP(check), .min = 1, .max = 32,
+      .help = "A program and its arguments that only look: status 0 says that the step is done, another that "
+              "it is not." },
+    { "undo", KEY_WORDS, STEP(undo), .min = 1, .max = 32,
+      .help = "A program and its arguments that take the step back; not behind a point of no return." },
+    { "within_ms", KEY_INT, .preset = "60000", .min = 100, .max = 24 * 3600 * 1000, STEP(within_ms),
+      .help = "How long each of its commands may take." },
+    { "tries", KEY_INT, .preset = "1", .min = 1, .max = 100, STEP(tries),
+      .help = "How often it is run while check says that it is not done." },
+};
+static SCHEMA(step_schema, "step", sizeof(struct cell_step), step_keys);
+
 static const struct schema_key cell_keys[] = {
     { "name", KEY_NAME, true, AT(struct cell, name),
       .help = "Unique in all regions; stamped into the cluster." },
@@ -153,6 +175,8 @@ static const struct schema_key cell_keys[] = {
       .help = "The gateway's connections." },
     { "nodes", LIST(struct cell, nodes, node_count, node_schema), .required = true, .min = 1, .max = 16,
       .help = "The PostgreSQL servers of the cell: a primary and its standbys." },
+    { "steps", LIST(struct cell, steps, step_count, step_schema), .max = 64,
+      .help = "The operator's own steps in runbooks of this cell; they obey the rules of all steps." },
 };
 static SCHEMA(cell_schema, "cell", sizeof(struct cell), cell_keys);
 
@@ -260,6 +284,9 @@ static const struct schema_key top_keys[] = {
     { "directory", KEY_PATH, .restart = true, .preset = "directory.sqlite", AT(struct config, directory_path),
       .help =
           "The SQLite file of the directory: where each customer lives. The gateways of one host share it." },
+    { "state_path", KEY_PATH, .restart = true, .preset = "state", AT(struct config, state_path),
+      .help = "The directory (mode 0700, made when it is needed) of what must survive a crash: journals of "
+              "runs." },
     { "log_level", KEY_WORD, .preset = "info", .choices = log_levels, AT(struct config, log_level),
       .help = "How much a gateway says: debug, info, warning or error." },
 };

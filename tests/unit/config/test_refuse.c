@@ -9,6 +9,9 @@
 #define REGISTER "policies/register.cfg"
 #define SERVICES "policies/services.cfg"
 
+#define STEP_US "{ name = \"dns\"; runbook = \"failover\"; after = \"route\"; on = \"us1\";"
+#define STEP_RUN " run = [ \"/bin/a\", \"b\" ]; check = [ \"/bin/c\" ];"
+
 struct mistake {
     const char *file, *from, *to; /* the first `from` in the file becomes `to` */
     const char *complaint;        /* a part of what is said */
@@ -108,6 +111,23 @@ static const struct mistake mistakes[] = {
     { US, "name = \"iad1\"", "name = \"par1\"", "the site \"par1\" is declared twice", ANY_LINE },
     { US, "nodes = (", "nodes = ( { name = \"us1\"; site = \"iad1\"; address = \"127.20.3.1\"; },",
       "the node \"us1\" is declared twice", ANY_LINE },
+    /* the operator's own steps */
+    { US, "nodes = (", "steps = ( " STEP_US " run = [ \"/bin/a\" ]; } ); nodes = (", "a step lacks \"check\"", 0 },
+    { US, "nodes = (", "steps = ( " STEP_US " check = [ \"/bin/a\" ]; } ); nodes = (", "a step lacks \"run\"", 0 },
+    { US, "nodes = (", "steps = ( " STEP_US STEP_RUN " tries = 0; } ); nodes = (", "\"tries\"", 0 },
+    { US, "nodes = (", "steps = ( " STEP_US STEP_RUN " within_ms = 86400001; } ); nodes = (", "\"within_ms\"", 0 },
+    { US, "nodes = (", "steps = ( " STEP_US STEP_RUN " undo = [ \"a\" ]; } ); nodes = (",
+      "\"undo\" of the step \"dns\" begins with \"a\", which is not an absolute path", 0 },
+    { US, "nodes = (", "steps = ( " STEP_US " run = [ \"sh\" ]; check = [ \"/bin/a\" ]; } ); nodes = (",
+      "\"run\" of the step \"dns\" begins with \"sh\"", 0 },
+    { US, "nodes = (", "steps = ( " STEP_US " run = [ \"/sh\" ]; check = [ \"a\" ]; } ); nodes = (",
+      "\"check\" of the step \"dns\" begins with \"a\"", 0 },
+    { US, "nodes = (", "steps = ( " STEP_US STEP_RUN " }, " STEP_US STEP_RUN " } ); nodes = (",
+      "the step \"dns\" of the runbook \"failover\" is declared twice", 0 },
+    { US, "nodes = (",
+      "steps = ( { name = \"dns\"; runbook = \"failover\"; after = \"route\"; on = \"eu1\"; " STEP_RUN
+      " } ); nodes = (",
+      "is on \"eu1\", which is no node of the cell \"us-1\"", 0 },
     /* keys */
     { US, "root_key = { file = \"keys/us/root.key\"; }", "root_key = { }", "or from neither", ANY_LINE },
     { US, "root_key = { file", "root_key = { command = [ \"/bin/cat\" ]; file", "both a file and a command",
