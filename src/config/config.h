@@ -59,6 +59,20 @@ struct node {
     struct str site_name;
     const char *address; /* a name or a numeric address; its certificate carries it */
     uint32_t port;
+    struct {
+        const char *address; /* NULL: the node's */
+        uint32_t port;
+        const char *user;
+        const char *private_key, *host_key; /* NULL: domicile does not log in there */
+        const char *state;                  /* a directory there */
+    } ssh;
+    struct {
+        const char *data, *tls, *log, *bin; /* there; absolute. NULL without ssh */
+    } paths;
+    struct {
+        struct config_words start, stop, reload;                         /* whole commands */
+        struct config_words initdb, base_backup, control, psql, openssl; /* how such a command begins */
+    } commands;                                                          /* empty: PostgreSQL's own */
     const struct site *site;
 };
 
@@ -87,6 +101,21 @@ struct cell {
     struct str primary_name;
     const char *ca;                  /* verifies the nodes */
     struct tls_files gateway, admin; /* client certificates of domicile_gateway and domicile_admin */
+    struct {
+        struct tls_files files; /* NULL: the cell is not provisioned by domicile */
+        uint32_t days, renew_days;
+    } authority;
+    struct tls_files superuser;  /* client certificate of postgres; NULL: there is none */
+    struct config_words clients; /* networks */
+    bool synchronous;
+    struct {
+        uint32_t free_mib, clock_offset_ms;
+    } fit;
+    struct {
+        struct tls_files files; /* client certificate of domicile_monitor; NULL: the cell is not monitored */
+        uint32_t interval_ms, rounds, lost_after_ms, degrade_after_ms, lag_max_bytes, slot_max_mib;
+    } monitor;
+    const char *on_standby_loss; /* block, degrade */
     struct {
         uint32_t connections, queue_max, connect_within_ms, statement_within_ms;
     } pool;
@@ -248,6 +277,14 @@ const struct data_class *config_find_class(const struct config *config, struct s
 const struct cell *config_find_cell(const struct region *region, struct str name);
 const struct country *config_find_country(const struct config *config, struct str code);
 const struct bloc *config_find_bloc(const struct config *config, struct str name);
+
+/* ---- networks ---- "192.0.2.0/24", "2001:db8::/32", or one numeric address */
+struct config_network {
+    unsigned char bytes[16];
+    unsigned length, bits; /* of bytes: 4 or 16; of the prefix */
+};
+bool config_network_parse(struct str text, struct config_network *ret); /* no bit is set behind the prefix */
+bool config_network_has(const struct config_network *network, const struct config_network *address);
 
 /* ---- what changed ---- for a reload */
 struct config_change {

@@ -114,6 +114,7 @@ static void link_node(struct loader *loader, const struct region *region, struct
         COMPLAIN_AT(loader, node, "Declare the site in this region's file.",
                     "the node \"%s\" is at the site \"%s\", which region \"%s\" does not have",
                     node->name.ptr, node->site_name.ptr, region->name.ptr);
+    config_check_host(loader, node);
 }
 
 static void check_argv(struct loader *loader, const struct cell_step *step, const char *key,
@@ -145,9 +146,25 @@ static void link_step(struct loader *loader, struct cell *cell, struct cell_step
     check_argv(loader, step, "undo", &step->undo);
 }
 
+static void check_networks(struct loader *loader, const struct config_source *source,
+                           const struct config_words *networks, const char *of)
+{
+    struct config_network network;
+    for (size_t i = 0; i < networks->count; i++)
+        if (!config_network_parse(networks->items[i].text, &network))
+            config_complain(loader, source->file, networks->items[i].line,
+                            "Write it as 192.0.2.0/24 or 2001:db8::/32, with no bit set behind the prefix.",
+                            "\"%.80s\" of \"%s\" is no network", networks->items[i].text.ptr, of);
+}
+
 static void link_cell(struct loader *loader, const struct region *region, struct cell *cell)
 {
     cell->region = region;
+    check_networks(loader, &cell->source, &cell->clients, cell->name.ptr);
+    if (cell->authority.files.certificate != NULL && cell->authority.renew_days >= cell->authority.days)
+        COMPLAIN_AT(loader, cell, "Give renew_days less days than days.",
+                    "the authority of the cell \"%s\" renews certificates after they have ended",
+                    cell->name.ptr);
     if (first_cell(loader->config, cell->name) != cell)
         COMPLAIN_AT(loader, cell, once, "the cell \"%s\" is declared twice", cell->name.ptr);
     for (size_t i = 0; i < cell->node_count; i++) {
