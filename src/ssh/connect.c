@@ -91,20 +91,29 @@ static void make_fingerprint(const void *blob, size_t len, char text[SSH_FINGERP
     arena_done(&arena);
 }
 
+static const char something_else[] = "See what listens at that address and port.";
+
+/* It said nothing of SSH. A server at its limit closes, and is worth another try. */
+static result why_no_version(const struct ssh *ssh)
+{
+    const char *first = ssh->hello.first;
+    if (ssh->closed_by_host)
+        return FAIL(E_UNAVAILABLE, "See whether it is sshd that listens there, and its MaxStartups.",
+                    "\"%s\" closed the connection before it said its version of SSH%s%.80s", ssh->host,
+                    first[0] != '\0' ? ", and said: " : "", first);
+    return FAIL(E_SSH, something_else, "\"%s\" does not speak SSH: it said \"%.80s\"", ssh->host, first);
+}
+
 /* What the server offers says more than libssh2 about why nothing can be agreed on. */
 static result why_no_session(struct ssh *ssh)
 {
-    if (ssh->seen.code == E_OK && ssh->hello.state == HELLO_KNOWN) {
-        result r = policy_check_offer(&ssh->hello.offer);
-        if (failed(r))
-            return FAIL(r.error.code, r.error.hint, "\"%s\": %s", ssh->host, r.error.what);
-    }
-    if (ssh->closed_by_host && ssh->hello.state == HELLO_LINES)
-        return FAIL(
-            E_UNAVAILABLE,
-            "See whether it is sshd that listens there, and whether it is at its limit (MaxStartups).",
-            "\"%s\" closed the connection before it said its version of SSH%s%.80s", ssh->host,
-            ssh->hello.first[0] != '\0' ? "; it said: " : "", ssh->hello.first);
+    if (ssh->seen.code == E_OK && ssh->hello.state == HELLO_LINES)
+        return why_no_version(ssh);
+    result r = ssh->seen.code == E_OK && ssh->hello.state == HELLO_KNOWN
+                   ? policy_check_offer(&ssh->hello.offer)
+                   : OK;
+    if (failed(r))
+        return FAIL(r.error.code, r.error.hint, "\"%s\": %s", ssh->host, r.error.what);
     return session_failure(ssh, "exchanging keys");
 }
 

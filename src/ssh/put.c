@@ -16,6 +16,7 @@ enum {
     PIECE_BYTES = 256 * 1024, /* smaller writes do not fill the way there */
     PATH_BYTES_MAX = 1024,
     MODE_MAX = 07777,
+    START_WITHIN_MS = 5000, /* of the SFTP server */
     DIGEST_BYTES = 32,
 };
 
@@ -48,34 +49,69 @@ static const char *sftp_words(unsigned long code)
     }
 }
 
-/* A file that the host refuses is the host's answer; everything else is the end of the session. */
-static result refused(struct upload *upload, const char *doing)
+/* libssh2 would wait for ever for the answers of an SFTP server that is gone. */
+static result check_server(const struct upload *upload)
 {
+    if (upload->sftp == NULL || libssh2_channel_eof(libssh2_sftp_get_channel(upload->sftp)) != 1)
+        return OK;
+    return FAIL(E_UNAVAILABLE, "See the log of sshd on that host at that moment.",
+                "the SFTP server of \"%s\" ended in the middle of \"%.90s\"", upload->ssh->host,
+                upload->file->path);
+}
+
+static result wait_there(struct upload *upload)
+{
+    TRY(check_server(upload));
+    return session_wait(upload->ssh);
+}
+
+/* A file that the host refuses is the host's answer; everything else is the end of the session. */
+static result refused(const struct upload *upload, const char *doing)
+{
+    TRY(check_server(upload));
     if (libssh2_session_last_errno(upload->ssh->session) != LIBSSH2_ERROR_SFTP_PROTOCOL)
-        return session_lose(upload->ssh, session_failure(upload->ssh, doing));
+        return session_failure(upload->ssh, doing);
     return FAIL(E_IO, "Look at that directory on the host: its owner, its mode, the space on its disk.",
                 "\"%s\": %s \"%.90s\": %s", upload->ssh->host, doing, upload->temporary,
                 sftp_words(libssh2_sftp_last_error(upload->sftp)));
 }
 
-/* Repeats a call that returns a pointer. */
-#define AGAIN_PTR(ssh, pointer, call)                                                                        \
-    while (((pointer) = (call)) == NULL &&                                                                   \
-           libssh2_session_last_errno((ssh)->session) == LIBSSH2_ERROR_EAGAIN)                               \
-    TRY(session_wait(ssh))
+#define AGAIN_THERE(upload, rc, call)                                                                        \
+    while (((rc) = (call)) == LIBSSH2_ERROR_EAGAIN)                                                          \
+    TRY(wait_there(upload))
+
+static bool is_again(const struct upload *upload)
+{
+    return libssh2_session_last_errno(upload->ssh->session) == LIBSSH2_ERROR_EAGAIN;
+}
+
+/* There is no channel to look at yet: a server that says nothing is given up. */
+static result start_server(struct upload *upload)
+{
+    struct ssh *ssh = upload->ssh;
+    struct deadline deadline;
+    result r = OK;
+    deadline_begin(&deadline, START_WITHIN_MS);
+    while (!failed(r) && (upload->sftp = libssh2_sftp_init(ssh->session)) == NULL && is_again(upload))
+        r = session_wait(ssh);
+    deadline_end(&deadline);
+    if (failed(r) && (r.error.code != E_DEADLINE || failed(fiber_check())))
+        return r;
+    if (upload->sftp == NULL)
+        return FAIL(E_SSH, "Let sshd_config of that host have: Subsystem sftp internal-sftp.",
+                    "\"%s\" does not take files by SFTP", ssh->host);
+    return OK;
+}
 
 static result open_there(struct upload *upload)
 {
-    struct ssh *ssh = upload->ssh;
-    AGAIN_PTR(ssh, upload->sftp, libssh2_sftp_init(ssh->session));
-    if (upload->sftp == NULL)
-        return session_lose(ssh,
-                            FAIL(E_SSH, "Let sshd_config of that host have: Subsystem sftp internal-sftp.",
-                                 "\"%s\" does not take files by SFTP", ssh->host));
-    AGAIN_PTR(ssh, upload->handle,
-              libssh2_sftp_open_ex(upload->sftp, upload->temporary, (unsigned)strlen(upload->temporary),
-                                   LIBSSH2_FXF_WRITE | LIBSSH2_FXF_CREAT | LIBSSH2_FXF_EXCL, 0600,
-                                   LIBSSH2_SFTP_OPENFILE));
+    TRY(start_server(upload));
+    while ((upload->handle =
+                libssh2_sftp_open_ex(upload->sftp, upload->temporary, (unsigned)strlen(upload->temporary),
+                                     LIBSSH2_FXF_WRITE | LIBSSH2_FXF_CREAT | LIBSSH2_FXF_EXCL, 0600,
+                                     LIBSSH2_SFTP_OPENFILE)) == NULL &&
+           is_again(upload))
+        TRY(wait_there(upload));
     return upload->handle != NULL ? OK : refused(upload, "cannot create");
 }
 
@@ -84,7 +120,7 @@ static result write_there(struct upload *upload, struct str bytes)
     must(EVP_DigestUpdate(upload->digest, bytes.ptr, bytes.len) == 1);
     while (bytes.len > 0) {
         ssize_t sent;
-        AGAIN(upload->ssh, sent, libssh2_sftp_write(upload->handle, bytes.ptr, bytes.len));
+        AGAIN_THERE(upload, sent, libssh2_sftp_write(upload->handle, bytes.ptr, bytes.len));
         if (sent < 0)
             return refused(upload, "cannot write");
         bytes = (struct str){ bytes.ptr + sent, bytes.len - (size_t)sent };
@@ -131,17 +167,16 @@ static result settle(struct upload *upload)
 {
     LIBSSH2_SFTP_ATTRIBUTES attributes = { .flags = LIBSSH2_SFTP_ATTR_PERMISSIONS,
                                            .permissions = upload->file->mode };
-    struct ssh *ssh = upload->ssh;
     int rc;
-    AGAIN(ssh, rc, libssh2_sftp_fstat_ex(upload->handle, &attributes, 1));
+    AGAIN_THERE(upload, rc, libssh2_sftp_fstat_ex(upload->handle, &attributes, 1));
     if (rc != 0)
         return refused(upload, "cannot set the mode of");
-    AGAIN(ssh, rc, libssh2_sftp_fsync(upload->handle));
+    AGAIN_THERE(upload, rc, libssh2_sftp_fsync(upload->handle));
     if (rc != 0)
         return refused(upload, "cannot sync");
     LIBSSH2_SFTP_HANDLE *handle = upload->handle;
     upload->handle = NULL;
-    AGAIN(ssh, rc, libssh2_sftp_close_handle(handle));
+    AGAIN_THERE(upload, rc, libssh2_sftp_close_handle(handle));
     return rc == 0 ? OK : refused(upload, "cannot close");
 }
 
@@ -149,10 +184,10 @@ static result leave(struct upload *upload)
 {
     int rc;
     if (upload->handle != NULL)
-        AGAIN(upload->ssh, rc, libssh2_sftp_close_handle(upload->handle));
+        AGAIN_THERE(upload, rc, libssh2_sftp_close_handle(upload->handle));
     upload->handle = NULL;
     if (upload->sftp != NULL)
-        AGAIN(upload->ssh, rc, libssh2_sftp_shutdown(upload->sftp));
+        AGAIN_THERE(upload, rc, libssh2_sftp_shutdown(upload->sftp));
     upload->sftp = NULL;
     return OK;
 }
@@ -207,23 +242,29 @@ static result remove_there(struct upload *upload, struct arena *arena)
     return command(upload, arena, argv, NULL, &output);
 }
 
+/* The host's answer and a local file's leave the conversation in order; all else does not. */
+static bool is_in_order(const struct ssh *ssh, const result *r)
+{
+    return ssh_serves(ssh) && (!failed(*r) || r->error.code == E_IO || r->error.code == E_STALE);
+}
+
 static result put(struct upload *upload, struct arena *arena)
 {
     result r = fill(upload);
-    if (ssh_serves(upload->ssh) && (!failed(r) || r.error.code == E_IO)) {
+    if (is_in_order(upload->ssh, &r)) {
         result left = leave(upload);
-        if (!failed(r))
-            r = left;
+        if (failed(left))
+            return session_lose(upload->ssh, failed(r) ? r : left);
         if (!failed(r))
             r = place(upload, arena);
-        if (failed(r) && ssh_serves(upload->ssh)) {
-            result removed = remove_there(upload, arena);
-            if (failed(removed))
-                session_lose(upload->ssh, removed);
-        }
-    } else {
-        session_lose(upload->ssh, r);
     }
+    if (!failed(r))
+        return OK;
+    if (!is_in_order(upload->ssh, &r))
+        return session_lose(upload->ssh, r);
+    result removed = remove_there(upload, arena);
+    if (failed(removed))
+        session_lose(upload->ssh, removed);
     return r;
 }
 

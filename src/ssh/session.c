@@ -90,6 +90,12 @@ static result check_limits(struct ssh *ssh, struct str bytes)
     return OK;
 }
 
+static ssize_t socket_failure(struct ssh *ssh)
+{
+    ssh->closed_by_host |= errno == ECONNRESET || errno == EPIPE;
+    return errno == EINTR ? -EAGAIN : -errno;
+}
+
 static LIBSSH2_RECV_FUNC(on_recv)
 {
     struct ssh *ssh = *abstract;
@@ -99,7 +105,7 @@ static LIBSSH2_RECV_FUNC(on_recv)
         return -EAGAIN;
     ssize_t got = recv(ssh->fd, buffer, length, flags | MSG_DONTWAIT);
     if (got < 0)
-        return errno == EINTR ? -EAGAIN : -errno;
+        return socket_failure(ssh);
     count(ssh, (size_t)got);
     ssh->closed_by_host |= got == 0 && length > 0;
     result r = check_limits(ssh, (struct str){ buffer, (size_t)got });
@@ -119,7 +125,7 @@ static LIBSSH2_SEND_FUNC(on_send)
         return -EAGAIN;
     ssize_t sent = send(ssh->fd, buffer, length, flags | MSG_DONTWAIT | MSG_NOSIGNAL);
     if (sent < 0)
-        return errno == EINTR ? -EAGAIN : -errno;
+        return socket_failure(ssh);
     count(ssh, (size_t)sent);
     return sent;
 }
