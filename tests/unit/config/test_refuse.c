@@ -47,7 +47,7 @@ static const struct mistake mistakes[] = {
     { US, "port = 8443", "port = -1", "must be from 1 to 65535", 0 },
     { US, "port = 8443", "port = 8443; tls = 1", "true or false", 0 },
     { US, "max_body_bytes = 1048576", "max_body_bytes = 67108865", "must be from", 0 },
-    { US, "connections = 4", "connections = 65", "must be from 1 to 64", 0 },
+    { US, "connections = 2", "connections = 65", "must be from 1 to 64", 0 },
     { US, "listen = (", "listen = 7; tls2 = (", "list of groups", 0 },
     { US, "listen = ( { address = \"127.20.0.1\"; port = 8443; } )", "listen = ( )", "0 entries", 0 },
     { US, "jurisdiction = {", "jurisdiction = 1; x = {", "not a group", 0 },
