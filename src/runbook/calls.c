@@ -91,8 +91,8 @@ static void note_error(struct run *run, const struct doing *doing)
     const struct error *error = &doing->outcome.error;
     run->error[0] = '\0';
     if (error->code == E_DEADLINE)
-        snprintf(run->error, sizeof run->error, "it did not end within %llu ms",
-                 (unsigned long long)doing->within_ms);
+        snprintf(run->error, sizeof run->error, "it did not end within %s",
+                 duration_text(doing->within_ms, &run->arena));
     else if (error->code != E_OK)
         snprintf(run->error, sizeof run->error, "%s", error->what);
     clean_text(run->error, sizeof run->error);

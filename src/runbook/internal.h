@@ -9,8 +9,6 @@ enum {
     JOURNAL_TEXT_MAX = 2048, /* bytes of one text, NUL included; longer is cut */
 };
 
-json_t *journal_event_json(const struct journal_event *event); /* without seq and sum; the caller owns it */
-
 /* Makes of what is in `text` (of `size` bytes, with a NUL) what may stand in a journal and on a screen: control
  * characters and bytes that are no UTF-8 become "?", and a character that was cut goes. */
 void clean_text(char *text, size_t size);

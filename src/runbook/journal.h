@@ -42,6 +42,9 @@ struct journal_event {
     const char *at;       /* RFC 3339; set by journal_line */
 };
 
+/* Without its number and sum; the caller owns it. */
+json_t *journal_event_json(const struct journal_event *event);
+
 /* The end of what is written. */
 struct journal_chain {
     uint64_t seq;
