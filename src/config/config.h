@@ -59,11 +59,39 @@ struct node {
     struct str site_name;
     const char *address; /* a name or a numeric address; its certificate carries it */
     uint32_t port;
+    struct {
+        const char *address; /* NULL: the node's */
+        uint32_t port;
+        const char *user;
+        const char *private_key, *host_key; /* NULL: domicile does not log in there */
+        const char *state;                  /* a directory there */
+    } ssh;
+    struct {
+        const char *data, *tls, *log, *bin; /* there; absolute. NULL without ssh */
+    } paths;
+    struct {
+        struct config_words start, stop, reload;                         /* whole commands */
+        struct config_words initdb, base_backup, control, psql, openssl; /* how such a command begins */
+    } commands;                                                          /* empty: PostgreSQL's own */
     const struct site *site;
 };
 
 struct tls_files {
     const char *certificate, *private_key;
+};
+
+/* A step of the operator's own in a runbook of the cell; src/runbook makes a step of it. */
+struct cell_step {
+    struct config_source source;
+    struct str name; /* its id in the runbook */
+    struct str runbook,
+        after; /* the runbook, and the step that it comes after: src/runbook says if there are such */
+    struct str on_name;
+    const char *title;              /* NULL: made of the command */
+    struct config_words run, check; /* argv, the program by its absolute path */
+    struct config_words undo;       /* empty: what it did stays */
+    uint32_t within_ms, tries;
+    const struct node *on;
 };
 
 struct cell {
@@ -74,10 +102,27 @@ struct cell {
     const char *ca;                  /* verifies the nodes */
     struct tls_files gateway, admin; /* client certificates of domicile_gateway and domicile_admin */
     struct {
+        struct tls_files files; /* NULL: the cell is not provisioned by domicile */
+        uint32_t days, renew_days;
+    } authority;
+    struct tls_files superuser;  /* client certificate of postgres; NULL: there is none */
+    struct config_words clients; /* networks */
+    bool synchronous;
+    struct {
+        uint32_t free_mib, clock_offset_ms;
+    } fit;
+    struct {
+        struct tls_files files; /* client certificate of domicile_monitor; NULL: the cell is not monitored */
+        uint32_t interval_ms, rounds, lost_after_ms, degrade_after_ms, lag_max_bytes, slot_max_mib;
+    } monitor;
+    const char *on_standby_loss; /* block, degrade */
+    struct {
         uint32_t connections, queue_max, connect_within_ms, statement_within_ms;
     } pool;
     struct node *nodes;
     size_t node_count;
+    struct cell_step *steps;
+    size_t step_count;
     const struct node *primary; /* at start; a failover may have made it another */
     const struct region *region;
 };
@@ -179,6 +224,7 @@ struct service {
 
 struct config {
     const char *directory_path; /* the SQLite file of the directory */
+    const char *state_path;     /* what must survive a crash: journals of runs */
     const char *log_level;      /* debug, info, warning, error */
     struct region *regions;     /* by name */
     size_t region_count;
@@ -231,6 +277,14 @@ const struct data_class *config_find_class(const struct config *config, struct s
 const struct cell *config_find_cell(const struct region *region, struct str name);
 const struct country *config_find_country(const struct config *config, struct str code);
 const struct bloc *config_find_bloc(const struct config *config, struct str name);
+
+/* ---- networks ---- "192.0.2.0/24", "2001:db8::/32", or one numeric address */
+struct config_network {
+    unsigned char bytes[16];
+    unsigned length, bits; /* of bytes: 4 or 16; of the prefix */
+};
+bool config_network_parse(struct str text, struct config_network *ret); /* no bit is set behind the prefix */
+bool config_network_has(const struct config_network *network, const struct config_network *address);
 
 /* ---- what changed ---- for a reload */
 struct config_change {

@@ -75,10 +75,11 @@ void schema_read(const struct schema *schema, struct loader *loader, const char 
                  config_setting_t *group, void *target);
 
 /* ---- the whole ---- after all files are read; each complains */
-void config_link_jurisdictions(struct loader *loader); /* blocs, countries */
-void config_check_regions(struct loader *loader);      /* sites, cells, addresses, keys */
-void config_check_addresses(struct loader *loader);    /* nobody shares one */
-void config_check_register(struct loader *loader);     /* classes and services */
+void config_link_jurisdictions(struct loader *loader);                  /* blocs, countries */
+void config_check_regions(struct loader *loader);                       /* sites, cells, addresses, keys */
+void config_check_host(struct loader *loader, const struct node *node); /* its paths, pin and commands */
+void config_check_addresses(struct loader *loader);                     /* nobody shares one */
+void config_check_register(struct loader *loader);                      /* classes and services */
 void config_compile_rules(struct loader *loader);
 
 /* ---- places ---- "home", "home-country", "home-bloc", "region:X" or "X", "country:XX", "bloc:X" */

@@ -9,6 +9,15 @@
 #define REGISTER "policies/register.cfg"
 #define SERVICES "policies/services.cfg"
 
+#define STEP_US "{ name = \"dns\"; runbook = \"failover\"; after = \"route\"; on = \"us1\";"
+#define STEP_RUN " run = [ \"/bin/a\", \"b\" ]; check = [ \"/bin/c\" ];"
+
+#define PIN "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f"
+#define NODE_US "\"127.20.1.1\"; port = 15432;"
+#define NODE_US_SSH(pin, state, data)                                                                        \
+    NODE_US " ssh = { user = \"pg\"; private_key = \"k\"; host_key = \"" pin "\"; state = \"" state          \
+            "\"; }; data = \"" data "\"; tls = \"/srv/tls\"; log = \"/srv/log\";"
+
 struct mistake {
     const char *file, *from, *to; /* the first `from` in the file becomes `to` */
     const char *complaint;        /* a part of what is said */
@@ -52,6 +61,26 @@ static const struct mistake mistakes[] = {
     { RULES, "classes = [ \"health\" ]", "classes = \"health\"", "list of strings", 0 },
     { RULES, "classes = [ \"health\" ]", "classes = [ 1 ]", "list of strings", 0 },
     { RULES, "classes = [ \"health\" ]", "classes = [ ]", "0 entries", 0 },
+    /* hosts */
+    { US, NODE_US, NODE_US_SSH("ssh-rsa AAAA", "/srv/state", "/srv/data"), "is no \"ssh-ed25519", 0 },
+    { US, NODE_US, NODE_US_SSH(PIN, "srv/state", "/srv/data"), "\"ssh.state\" of the node", 0 },
+    { US, NODE_US, NODE_US_SSH(PIN, "/srv/state", "/srv/../etc"), "\"data\" of the node", 0 },
+    { US, NODE_US, NODE_US_SSH(PIN, "/srv/state", "/"), "\"data\" of the node", 0 },
+    { US, NODE_US, NODE_US_SSH(PIN, "/srv/state", "/srv/a b"), "\"data\" of the node", 0 },
+    { US, NODE_US, NODE_US_SSH(PIN, "/srv/state", "/srv/data/"), "\"data\" of the node", 0 },
+    { US, NODE_US,
+      NODE_US " ssh = { user = \"pg\"; private_key = \"k\"; host_key = \"" PIN "\"; state = \"/s/t\"; };",
+      "has ssh and lacks \"data\"", 0 },
+    { US, NODE_US, NODE_US " commands = { start = [ \"bin/start\" ]; };", "\"commands.start\" of the node",
+      0 },
+    { US, NODE_US, NODE_US " commands = { stop = [ \"-x\" ]; };", "\"commands.stop\" of the node", 0 },
+    { US, NODE_US, NODE_US " commands = { stop = [ ]; };", "0 entries", 0 },
+    { US, "database = \"domicile\"", "clients = [ \"192.0.2.1/24\" ]", "is no network", 0 },
+    { US, "database = \"domicile\"", "authority = { certificate = \"a\"; private_key = \"b\"; days = 30; }",
+      "renews certificates after", ANY_LINE },
+    { US, "database = \"domicile\"",
+      "authority = { certificate = \"a\"; private_key = \"keys/us/root.key\"; }", "authority's private key",
+      ANY_LINE },
     /* names and forms */
     { US, "name = \"us\"", "name = \"US\"", "not a name", 0 },
     { US, "name = \"us\"", "name = \"u\"", "not a name", 0 },
@@ -108,6 +137,26 @@ static const struct mistake mistakes[] = {
     { US, "name = \"iad1\"", "name = \"par1\"", "the site \"par1\" is declared twice", ANY_LINE },
     { US, "nodes = (", "nodes = ( { name = \"us1\"; site = \"iad1\"; address = \"127.20.3.1\"; },",
       "the node \"us1\" is declared twice", ANY_LINE },
+    /* the operator's own steps */
+    { US, "nodes = (", "steps = ( " STEP_US " run = [ \"/bin/a\" ]; } ); nodes = (", "a step lacks \"check\"",
+      0 },
+    { US, "nodes = (", "steps = ( " STEP_US " check = [ \"/bin/a\" ]; } ); nodes = (", "a step lacks \"run\"",
+      0 },
+    { US, "nodes = (", "steps = ( " STEP_US STEP_RUN " tries = 0; } ); nodes = (", "\"tries\"", 0 },
+    { US, "nodes = (", "steps = ( " STEP_US STEP_RUN " within_ms = 86400001; } ); nodes = (", "\"within_ms\"",
+      0 },
+    { US, "nodes = (", "steps = ( " STEP_US STEP_RUN " undo = [ \"a\" ]; } ); nodes = (",
+      "\"undo\" of the step \"dns\" begins with \"a\", which is not an absolute path", 0 },
+    { US, "nodes = (", "steps = ( " STEP_US " run = [ \"sh\" ]; check = [ \"/bin/a\" ]; } ); nodes = (",
+      "\"run\" of the step \"dns\" begins with \"sh\"", 0 },
+    { US, "nodes = (", "steps = ( " STEP_US " run = [ \"/sh\" ]; check = [ \"a\" ]; } ); nodes = (",
+      "\"check\" of the step \"dns\" begins with \"a\"", 0 },
+    { US, "nodes = (", "steps = ( " STEP_US STEP_RUN " }, " STEP_US STEP_RUN " } ); nodes = (",
+      "the step \"dns\" of the runbook \"failover\" is declared twice", 0 },
+    { US, "nodes = (",
+      "steps = ( { name = \"dns\"; runbook = \"failover\"; after = \"route\"; on = \"eu1\"; " STEP_RUN
+      " } ); nodes = (",
+      "is on \"eu1\", which is no node of the cell \"us-1\"", 0 },
     /* keys */
     { US, "root_key = { file = \"keys/us/root.key\"; }", "root_key = { }", "or from neither", ANY_LINE },
     { US, "root_key = { file", "root_key = { command = [ \"/bin/cat\" ]; file", "both a file and a command",
