@@ -190,7 +190,8 @@ static void errors_may_be_left_out(void **state)
 /* ---- files that the snapshot names ---- */
 static const char *const needed[] = { "tls/us/gateway.crt", "tls/us/gateway.key", "keys/us/token.key",
                                       "keys/us/root.key",   "pg/us/ca.crt",       "pg/us/gateway.crt",
-                                      "pg/us/gateway.key",  "keys/us/token.pub",  "keys/eu-fr/token.pub" };
+                                      "pg/us/gateway.key",  "keys/us/token.pub",  "keys/eu-fr/token.pub",
+                                      "pg/us/monitor.crt",  "pg/us/monitor.key" };
 enum { NEEDED = sizeof needed / sizeof needed[0] };
 static const char *const folders[] = { "tls", "keys", "pg", "tls/us", "keys/us", "keys/eu-fr", "pg/us" };
 enum { FOLDERS = sizeof folders / sizeof folders[0] };

@@ -12,11 +12,7 @@
 #define STEP_US "{ name = \"dns\"; runbook = \"failover\"; after = \"route\"; on = \"us1\";"
 #define STEP_RUN " run = [ \"/bin/a\", \"b\" ]; check = [ \"/bin/c\" ];"
 
-#define PIN "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f"
 #define NODE_US "\"127.20.1.1\"; port = 15432;"
-#define NODE_US_SSH(pin, state, data)                                                                        \
-    NODE_US " ssh = { user = \"pg\"; private_key = \"k\"; host_key = \"" pin "\"; state = \"" state          \
-            "\"; }; data = \"" data "\"; tls = \"/srv/tls\"; log = \"/srv/log\";"
 
 struct mistake {
     const char *file, *from, *to; /* the first `from` in the file becomes `to` */
@@ -62,24 +58,22 @@ static const struct mistake mistakes[] = {
     { RULES, "classes = [ \"health\" ]", "classes = [ 1 ]", "list of strings", 0 },
     { RULES, "classes = [ \"health\" ]", "classes = [ ]", "0 entries", 0 },
     /* hosts */
-    { US, NODE_US, NODE_US_SSH("ssh-rsa AAAA", "/srv/state", "/srv/data"), "is no \"ssh-ed25519", 0 },
-    { US, NODE_US, NODE_US_SSH(PIN, "srv/state", "/srv/data"), "\"ssh.state\" of the node", 0 },
-    { US, NODE_US, NODE_US_SSH(PIN, "/srv/state", "/srv/../etc"), "\"data\" of the node", 0 },
-    { US, NODE_US, NODE_US_SSH(PIN, "/srv/state", "/"), "\"data\" of the node", 0 },
-    { US, NODE_US, NODE_US_SSH(PIN, "/srv/state", "/srv/a b"), "\"data\" of the node", 0 },
-    { US, NODE_US, NODE_US_SSH(PIN, "/srv/state", "/srv/data/"), "\"data\" of the node", 0 },
-    { US, NODE_US,
-      NODE_US " ssh = { user = \"pg\"; private_key = \"k\"; host_key = \"" PIN "\"; state = \"/s/t\"; };",
-      "has ssh and lacks \"data\"", 0 },
+    { US, "\"ssh-ed25519 AAAA", "\"ssh-rsa AAAA", "is no \"ssh-ed25519", ANY_LINE },
+    { US, "state = \"/var", "state = \"var", "\"ssh.state\" of the node", ANY_LINE },
+    { US, "data = \"/var/lib/domicile/us1/data\"", "data = \"/srv/../etc\"", "\"data\" of the node",
+      ANY_LINE },
+    { US, "data = \"/var/lib/domicile/us1/data\"", "data = \"/\"", "\"data\" of the node", ANY_LINE },
+    { US, "data = \"/var/lib/domicile/us1/data\"", "data = \"/srv/a b\"", "\"data\" of the node", ANY_LINE },
+    { US, "us1/data\"", "us1/data/\"", "\"data\" of the node", ANY_LINE },
+    { US, "data = \"/var/lib/domicile/us1/data\";", "", "has ssh and lacks \"data\"", ANY_LINE },
     { US, NODE_US, NODE_US " commands = { start = [ \"bin/start\" ]; };", "\"commands.start\" of the node",
       0 },
     { US, NODE_US, NODE_US " commands = { stop = [ \"-x\" ]; };", "\"commands.stop\" of the node", 0 },
     { US, NODE_US, NODE_US " commands = { stop = [ ]; };", "0 entries", 0 },
-    { US, "database = \"domicile\"", "clients = [ \"192.0.2.1/24\" ]", "is no network", 0 },
-    { US, "database = \"domicile\"", "authority = { certificate = \"a\"; private_key = \"b\"; days = 30; }",
+    { US, "clients = [ \"127.0.0.0/8\" ]", "clients = [ \"192.0.2.1/24\" ]", "is no network", 0 },
+    { US, "private_key = \"pg/us/ca.key\";", "private_key = \"pg/us/ca.key\"; days = 30;",
       "renews certificates after", ANY_LINE },
-    { US, "database = \"domicile\"",
-      "authority = { certificate = \"a\"; private_key = \"keys/us/root.key\"; }", "authority's private key",
+    { US, "private_key = \"pg/us/ca.key\";", "private_key = \"keys/us/root.key\";", "authority's private key",
       ANY_LINE },
     /* names and forms */
     { US, "name = \"us\"", "name = \"US\"", "not a name", 0 },
@@ -129,7 +123,7 @@ static const struct mistake mistakes[] = {
       "is also the", ANY_LINE },
     /* cells */
     { US, "127.20.1.1\"; port", "127.10.1.1\"; port", "also the node of region \"eu-fr\"", 0 },
-    { US, "primary = \"us1\"", "primary = \"us2\"", "has no primary", ANY_LINE },
+    { US, "primary = \"us1\"", "primary = \"us3\"", "has no primary", ANY_LINE },
     { US, "site = \"iad1\"", "site = \"par1\"", "which region \"us\" does not have", 0 },
     { US, "site = \"iad1\"", "site = \"nowhere\"", "which region \"us\" does not have", 0 },
     { US, "name = \"us-1\"", "name = \"eu-fr-1\"", "the cell \"eu-fr-1\" is declared twice", ANY_LINE },
@@ -273,7 +267,7 @@ static void changes_that_are_no_mistakes_pass(void **state)
         { .file = US, .from = "address = \"127.20.1.1\"", .to = "address = \"us1.example.internal\"" },
         { .file = US,
           .from = "nodes = (",
-          .to = "nodes = ( { name = \"us2\"; site = \"cbf1\"; address = \"127.20.2.1\"; port = 15432; }," },
+          .to = "nodes = ( { name = \"us3\"; site = \"cbf1\"; address = \"127.20.3.1\"; port = 15432; }," },
         { .file = US,
           .from = "root_key = { file = \"keys/us/root.key\"; }",
           .to = "root_key = { command = [ \"/usr/bin/token\", \"--slot\", \"1\" ]; }" },
