@@ -7,22 +7,6 @@
 
 enum { JSON_BODY_BYTES = 64 * 1024 };
 
-struct snapshot *snapshot_hold(struct snapshot *snapshot)
-{
-    snapshot->users++;
-    return snapshot;
-}
-
-void snapshot_drop(struct snapshot *snapshot)
-{
-    if (snapshot == NULL || --snapshot->users > 0)
-        return;
-    token_keys_free(snapshot->token_keys);
-    token_signer_free(snapshot->signer);
-    config_free(snapshot->config);
-    free(snapshot);
-}
-
 /* ---- routing ---- */
 
 struct route_target {

@@ -67,8 +67,13 @@ static result check_acknowledged(struct api_call *call, const json_t *body)
 
 /* ---- a customer's page ---- */
 
-static json_t *customer_json(const struct api_call *call, const struct directory_entry *entry)
+/* Waits, if the list of the customer's version has to be asked for. The caller owns *ret. */
+static result customer_json(const struct api_call *call, const struct directory_entry *entry, json_t **ret)
 {
+    struct str document;
+    json_t *acknowledged = NULL;
+    TRY(directory_replica_services(call->gateway->replica, entry->services_version, &document));
+    TRY(policy_services_acknowledged(document, entry->region, &acknowledged));
     json_t *json = json_object();
     json_object_set_new(json, "id", json_stringn(entry->id.ptr, entry->id.len));
     json_object_set_new(json, "region", json_stringn(entry->region.ptr, entry->region.len));
@@ -76,16 +81,20 @@ static json_t *customer_json(const struct api_call *call, const struct directory
     json_object_set_new(json, "state", json_string(customer_state_name(entry->state)));
     json_object_set_new(json, "endpoint", json_string(call->snapshot->region->endpoint));
     json_object_set_new(json, "services_version", json_integer(entry->services_version));
+    json_object_set_new(json, "acknowledged_services", acknowledged);
     json_object_set_new(json, "current_services_version",
                         json_integer(call->snapshot->config->services_version));
     json_object_set_new(json, "services_leaving_region", services_json(call));
-    return json;
+    *ret = json;
+    return OK;
 }
 
 result customer_show(struct api_call *call)
 {
     TRY(api_admit(call, ACTION_SHOW_CUSTOMER, (struct str){ 0 }));
-    api_answer_json(call, 200, customer_json(call, &call->customer));
+    json_t *answer = NULL;
+    TRY(customer_json(call, &call->customer, &answer));
+    api_answer_json(call, 200, answer);
     return OK;
 }
 
@@ -208,7 +217,8 @@ static result add(struct api_call *call, const json_t *body)
     TRY(check_acknowledged(call, body));
     bool created;
     TRY(onboard(call, id, &created));
-    json_t *answer = customer_json(call, &call->customer);
+    json_t *answer = NULL;
+    TRY(customer_json(call, &call->customer, &answer));
     if (created)
         api_answer_created(call, answer,
                            arena_printf(&call->request->arena, "/v1/customers/%.*s", STR_ARG(id)));

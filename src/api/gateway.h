@@ -1,24 +1,13 @@
 #pragma once
 /* A gateway: the API of one region. domiciled.c wires it; each resource is a file of this folder; routes.def is the
  * table. Everything runs on the loop's one thread. */
+#include "api/snapshot.h"
 #include "auth/client.h"
 #include "auth/token_cache.h"
-#include "config/config.h"
 #include "directory/replica.h"
 #include "http/route.h"
 #include "http/server.h"
 #include "records/store.h"
-
-/* A configuration in use. A reload replaces the gateway's; a request keeps the one that it began with. */
-struct snapshot {
-    struct config *config;
-    const struct region *region; /* this gateway's */
-    struct token_keys *token_keys;
-    struct token_signer *signer;
-    size_t users;
-};
-struct snapshot *snapshot_hold(struct snapshot *snapshot);
-void snapshot_drop(struct snapshot *snapshot); /* frees it with its last user; takes NULL */
 
 struct gateway {
     const char *region; /* its name */

@@ -16,82 +16,6 @@ enum {
     HASHES_WAITING = 64
 };
 
-/* ---- the configuration ---- */
-
-struct load {
-    const char *dir, *region_name;
-    struct snapshot *snapshot;
-    result outcome;
-};
-
-static void log_config_errors(const struct config_errors *errors)
-{
-    for (size_t i = 0; i < errors->count; i++)
-        log_event(LOG_ERROR, "%s:%d: %s: %s", errors->items[i].file, errors->items[i].line,
-                  errors->items[i].what, errors->items[i].hint == NULL ? "" : errors->items[i].hint);
-    if (errors->dropped > 0)
-        log_event(LOG_ERROR, "and %zu more", errors->dropped);
-}
-
-static result load_token_keys(const struct config *config, struct token_keys *keys)
-{
-    for (size_t i = 0; i < config->region_count; i++) {
-        const struct region *region = &config->regions[i];
-        TRY(token_keys_add_file(keys, region->name, region->token.public_key));
-        for (size_t j = 0; j < region->token.accepted.count; j++)
-            TRY(token_keys_add_file(keys, region->name, region->token.accepted.items[j].text.ptr));
-    }
-    return OK;
-}
-
-static result load_into(struct load *load, struct snapshot *snapshot, struct config_errors *errors)
-{
-    TRY(config_load(load->dir, &snapshot->config, errors));
-    snapshot->region = config_find_region(snapshot->config, str_from(load->region_name));
-    if (snapshot->region == NULL)
-        return FAIL(E_REGION_UNKNOWN, "name one of the regions of DIR/regions/ with --region",
-                    "the region \"%s\" is not configured", load->region_name);
-    TRY(config_check_files(snapshot->config, snapshot->region, errors));
-    TRY(token_signer_new(&snapshot->signer, snapshot->region->name, snapshot->region->token.private_key));
-    TRY(token_keys_new(&snapshot->token_keys));
-    return load_token_keys(snapshot->config, snapshot->token_keys);
-}
-
-static void load_run(void *arg)
-{
-    struct load *load = arg;
-    struct config_errors errors;
-    config_errors_init(&errors);
-    struct snapshot *snapshot = calloc(1, sizeof *snapshot);
-    must(snapshot != NULL);
-    snapshot->users = 1;
-    load->outcome = load_into(load, snapshot, &errors);
-    if (failed(load->outcome)) {
-        log_config_errors(&errors);
-        snapshot_drop(snapshot);
-    } else {
-        load->snapshot = snapshot;
-    }
-    config_errors_done(&errors);
-}
-
-static result snapshot_load(const char *dir, const char *region_name, struct snapshot **ret)
-{
-    struct load load = { .dir = dir, .region_name = region_name };
-    TRY(fiber_offload(load_run, &load));
-    TRY(load.outcome);
-    *ret = load.snapshot;
-    return OK;
-}
-
-static void use_log_level(const struct config *config)
-{
-    static const char *const levels[] = { "debug", "info", "warning", "error" };
-    for (size_t i = 0; i < sizeof levels / sizeof levels[0]; i++)
-        if (strcmp(config->log_level, levels[i]) == 0)
-            log_set_level((enum log_level)i);
-}
-
 /* ---- keys ---- */
 
 struct root_load {
@@ -241,7 +165,7 @@ static result start(struct gateway_process *process)
     must(gateway->snapshot != NULL);
     process->first = snapshot_hold(gateway->snapshot);
     const struct region *region = gateway->snapshot->region;
-    use_log_level(gateway->snapshot->config);
+    snapshot_use_log_level(gateway->snapshot);
     log_event(LOG_INFO, "region \"%s\", configuration %.12s, version " DOMICILE_VERSION, gateway->region,
               gateway->snapshot->config->digest);
     TRY(root_load(region, &process->root));
@@ -251,6 +175,7 @@ static result start(struct gateway_process *process)
     TRY(cells_open(process, region));
     TRY(directory_open_sqlite(gateway->snapshot->config->directory_path, &gateway->directory));
     TRY(directory_replica_start(&gateway->replica, gateway->directory, &process->follower));
+    TRY(services_promise(gateway, gateway->snapshot));
     gateway->router = gateway_router_new();
     TRY(fiber_spawn(&process->background, "reseal", gateway_reseal, gateway));
     TRY(fiber_spawn(&process->background, "sweep", gateway_sweep, gateway));
@@ -269,42 +194,6 @@ result gateway_start(struct gateway_process *process, const char *config_dir, co
     result r = start(process);
     if (failed(r))
         gateway_stop(process);
-    return r;
-}
-
-static void log_changes(const struct config_changes *changes)
-{
-    for (size_t i = 0; i < changes->count; i++)
-        log_event(changes->items[i].restart ? LOG_WARNING : LOG_INFO, "%s%s", changes->items[i].what,
-                  changes->items[i].restart ? " (when the gateway is started again)" : "");
-    if (changes->count == 0)
-        log_event(LOG_INFO, "the configuration has not changed");
-}
-
-result gateway_reload(struct gateway_process *process)
-{
-    struct gateway *gateway = &process->gateway;
-    struct snapshot *fresh = NULL;
-    TRY(snapshot_load(process->config_dir, gateway->region, &fresh));
-    must(fresh != NULL);
-    struct arena arena;
-    struct config_changes changes;
-    arena_init(&arena);
-    result r = config_compare(gateway->snapshot->config, fresh->config, &arena, &changes);
-    if (!failed(r) && fresh->region->tls.certificate != NULL)
-        r = http_server_reload_tls(gateway->server);
-    if (failed(r)) {
-        snapshot_drop(fresh);
-    } else {
-        struct snapshot *old = gateway->snapshot;
-        gateway->snapshot = fresh;
-        token_cache_clear(gateway->token_cache);
-        snapshot_drop(old);
-        use_log_level(fresh->config);
-        log_changes(&changes);
-        log_event(LOG_INFO, "configuration %.12s is in use", fresh->config->digest);
-    }
-    arena_done(&arena);
     return r;
 }
 

@@ -23,5 +23,10 @@ result gateway_start(struct gateway_process *process, const char *config_dir, co
  * changed in the log. Waits. */
 result gateway_reload(struct gateway_process *process) MUST_USE;
 
+/* Has the directory keep the snapshot's list of services, and holds the snapshot to what it kept before: customers
+ * acknowledged a list by its version. E_CONFIG: the directory knows another list by that version, or a greater version.
+ * E_DIRECTORY: it does not answer, and the list is not the one in use. Waits. */
+result services_promise(struct gateway *gateway, const struct snapshot *snapshot) MUST_USE;
+
 /* Lets requests in flight end within the region's drain_ms, then stops. Waits. */
 void gateway_stop(struct gateway_process *process);

@@ -34,6 +34,13 @@ result token_keys_add_file(struct token_keys *keys, struct str region, const cha
 result token_verify(const struct token_keys *keys, struct str token, int64_t wall_ms, struct principal *ret)
     MUST_USE;
 
+/* Which they are, one after the other: false when there are no more. Strings live as long as the keys. */
+struct token_key_name {
+    const char *region, *kid;
+};
+bool token_keys_at(const struct token_keys *keys, size_t index, struct token_key_name *ret);
+bool token_keys_have(const struct token_keys *keys, const struct token_key_name *name);
+
 /* A region's private key. */
 struct token_signer;
 /* A PEM file (PKCS #8, not encrypted) of mode 0600, as for the root key. E_CONFIG. */

@@ -98,6 +98,20 @@ const struct token_key *token_keys_find(const struct token_keys *keys, struct st
     return NULL;
 }
 
+bool token_keys_at(const struct token_keys *keys, size_t index, struct token_key_name *ret)
+{
+    if (index >= keys->count)
+        return false;
+    *ret = (struct token_key_name){ keys->items[index].region, keys->items[index].kid };
+    return true;
+}
+
+bool token_keys_have(const struct token_keys *keys, const struct token_key_name *name)
+{
+    const struct token_key *key = token_keys_find(keys, str_from(name->kid));
+    return key != NULL && strcmp(key->region, name->region) == 0;
+}
+
 result token_keys_add_file(struct token_keys *keys, struct str region, const char *path)
 {
     EVP_PKEY *key = NULL;

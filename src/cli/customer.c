@@ -19,6 +19,16 @@ static void print_services(FILE *out, const json_t *services)
                 text_of(service, "where"), text_of(service, "reason"));
 }
 
+static const char *names_of(struct cli *cli, const json_t *list)
+{
+    const char *names = "";
+    size_t i;
+    json_t *name;
+    json_array_foreach(list, i, name) names =
+        arena_printf(&cli->arena, "%s%s%s", names, i == 0 ? "" : ", ", json_string_value(name));
+    return i == 0 ? "none" : names;
+}
+
 static void print_customer(struct cli *cli, json_t *customer)
 {
     if (cli_has(cli, OPT_JSON)) {
@@ -32,6 +42,8 @@ static void print_customer(struct cli *cli, json_t *customer)
     fprintf(cli->out, "  services   version %lld acknowledged, version %lld is current\n",
             (long long)json_integer_value(json_object_get(customer, "services_version")),
             (long long)json_integer_value(json_object_get(customer, "current_services_version")));
+    fprintf(cli->out, "             acknowledged: %s\n",
+            names_of(cli, json_object_get(customer, "acknowledged_services")));
     fprintf(cli->out, "%s\n",
             json_array_size(services) == 0 ? "No service leaves the region."
                                            : "Services that cannot be kept in the region:");

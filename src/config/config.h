@@ -295,9 +295,8 @@ struct config_changes {
     const struct config_change *items;
     size_t count;
 };
-/* E_CONFIG: the new one may not follow the old one: the services changed and services_version did not grow. */
-result config_compare(const struct config *from, const struct config *to, struct arena *arena,
-                      struct config_changes *ret) MUST_USE;
+void config_compare(const struct config *from, const struct config *to, struct arena *arena,
+                    struct config_changes *ret);
 
 /* ---- files that the snapshot names ---- blocks on the disk.
  * What the gateway of `region` needs: there, readable, regular, and private keys closed to others (0600, or 0640; the

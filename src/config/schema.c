@@ -65,16 +65,19 @@ static const struct schema_key root_key_keys[] = {
 };
 static SCHEMA(root_key_schema, "root key", 0, root_key_keys);
 
-#define LIMIT(key, smallest, largest, normal, words)                                                         \
+#define LIMIT_KEY(key, when, smallest, largest, normal, words)                                               \
     {                                                                                                        \
-#key, KEY_INT, .preset = normal, .min = (smallest), .max = (largest), AT(struct region_limits, key), \
-                       .help = words                                                                         \
+#key, KEY_INT, .restart = (when), .preset = normal, .min = (smallest), .max = (largest),             \
+                       AT(struct region_limits, key), .help = words                                          \
     }
+/* The server has most of them from its start; these a reload sets anew. */
+#define LIMIT(key, ...) LIMIT_KEY(key, true, __VA_ARGS__)
+#define LIMIT_AT_ONCE(key, ...) LIMIT_KEY(key, false, __VA_ARGS__)
 static const struct schema_key limits_keys[] = {
     LIMIT(max_head_bytes, 1024, 1 << 20, "16384", "Bytes of a request's head; more is answered 431."),
     LIMIT(max_headers, 8, 1000, "100", "Header lines of a request; more is answered 431."),
-    LIMIT(max_body_bytes, 1024, CONFIG_BODY_BYTES_MAX, "1048576",
-          "Bytes of a record or body; more is answered 413."),
+    LIMIT_AT_ONCE(max_body_bytes, 1024, CONFIG_BODY_BYTES_MAX, "1048576",
+                  "Bytes of a record or body; more is answered 413."),
     LIMIT(max_connections, 1, 1000000, "20000", "Connections at once; one more is closed at once."),
     LIMIT(max_streams, 1, 1000, "100", "HTTP/2 streams at once on one connection."),
     LIMIT(max_requests_per_connection, 1, 100000000, "10000",
@@ -82,10 +85,10 @@ static const struct schema_key limits_keys[] = {
     LIMIT(handshake_within_ms, 100, 600000, "10000", "From accept to the end of the TLS handshake."),
     LIMIT(head_within_ms, 100, 600000, "10000",
           "From the first byte of a head to its last, however it dribbles."),
-    LIMIT(body_within_ms, 100, 3600000, "30000", "The same for a body."),
+    LIMIT_AT_ONCE(body_within_ms, 100, 3600000, "30000", "The same for a body."),
     LIMIT(idle_ms, 100, 3600000, "60000", "How long a connection may stand without a request."),
     LIMIT(stall_ms, 100, 600000, "20000", "How long a peer may take next to nothing of an answer."),
-    LIMIT(drain_ms, 0, 600000, "10000", "How long requests in flight may take to end on SIGTERM."),
+    LIMIT_AT_ONCE(drain_ms, 0, 600000, "10000", "How long requests in flight may take to end on SIGTERM."),
 };
 static SCHEMA(limits_schema, "limits", 0, limits_keys);
 
@@ -312,7 +315,7 @@ static const struct schema_key region_keys[] = {
       .help = "The keys of access tokens." },
     { "root_key", KEY_GROUP, true, .restart = true, AT(struct region, root_key), .schema = &root_key_schema,
       .help = "The key that wraps all other keys of the region: a file or a command." },
-    { "limits", KEY_GROUP, .restart = true, AT(struct region, limits), .schema = &limits_schema,
+    { "limits", KEY_GROUP, AT(struct region, limits), .schema = &limits_schema,
       .help = "What a client may ask for, and for how long." },
     { "sites", LIST(struct region, sites, site_count, site_schema), .required = true, .min = 1, .max = 64,
       .help = "The data centres of the region." },
@@ -388,7 +391,8 @@ static const struct schema_key policies_keys[] = {
     { "rules", LIST(struct config, rules, rule_count, rule_schema), .max = CONFIG_RULES_MAX,
       .help = "What is allowed and what is not. A rule that denies wins; what no rule allows is denied." },
     { "services_version", KEY_INT, AT(struct config, services_version), .min = 1, .max = 1000000000,
-      .help = "Grows by one with every change of services, since customers acknowledged what it was." },
+      .help = "Grows with every change of services: customers acknowledged what it was, and the directory "
+              "keeps it." },
     { "services", LIST(struct config, services, service_count, service_schema), .max = CONFIG_SERVICES_MAX,
       .help = "The vendor's services, and whether they can be kept in a customer's region." },
 };

@@ -1,6 +1,9 @@
 /* The checks that every engine relies on, and the way to it. */
 #include "directory/engine.h"
 
+#include <openssl/evp.h>
+#include <stdio.h>
+
 static const char *const state_names[] = {
     [CUSTOMER_STATE_UNKNOWN] = "unknown", [CUSTOMER_ONBOARDING] = "onboarding", [CUSTOMER_ACTIVE] = "active",
     [CUSTOMER_MOVING] = "moving",         [CUSTOMER_ERASING] = "erasing",
@@ -81,6 +84,42 @@ result directory_watch(struct directory *directory, struct arena *arena, uint64_
                        struct directory_changes *ret)
 {
     return directory->ops->watch(directory, arena, after_revision, ret);
+}
+
+static void digest_of(struct str document, char ret[DIRECTORY_DIGEST_SIZE])
+{
+    unsigned char sum[32];
+    must(EVP_Digest(document.ptr, document.len, sum, NULL, EVP_sha256(), NULL) == 1);
+    for (size_t i = 0; i < sizeof sum; i++)
+        snprintf(ret + 2 * i, 3, "%02x", sum[i]);
+}
+
+result directory_services_keep(struct directory *directory, uint32_t version, struct str document,
+                               bool *ret_new)
+{
+    must(version > 0);
+    if (document.len > DIRECTORY_SERVICES_BYTES_MAX)
+        return FAIL(E_LIMIT, "Shorten the titles and reasons of the services.",
+                    "the list of services takes %zu bytes, more than %d", document.len,
+                    DIRECTORY_SERVICES_BYTES_MAX);
+    struct directory_services services = { .version = version, .document = document };
+    digest_of(document, services.digest);
+    return directory->ops->services_keep(directory, &services, ret_new);
+}
+
+result directory_services_get(struct directory *directory, struct arena *arena, uint32_t version,
+                              struct directory_services *ret)
+{
+    struct directory_services found;
+    char digest[DIRECTORY_DIGEST_SIZE];
+    TRY(directory->ops->services_get(directory, arena, version, &found));
+    digest_of(found.document, digest);
+    if (strcmp(digest, found.digest) != 0)
+        return FAIL(E_DIRECTORY,
+                    "Stop the gateways, keep a copy of the directory, and restore it from a backup.",
+                    "version %u of the services is not what was kept: its digest is another", version);
+    *ret = found;
+    return OK;
 }
 
 result directory_lease_acquire(struct directory *directory, struct str name, struct str holder,

@@ -1,6 +1,6 @@
 #pragma once
-/* The directory: which region and cell a customer lives in. Nothing personal is in it: an id, two names, four
- * numbers.
+/* The directory: which region and cell a customer lives in, and the lists of services that customers acknowledged.
+ * Nothing personal is in it: of a customer an id, two names, four numbers.
  *
  * One interface over engines: SQLite for the gateways of one host (sqlite.h); etcd fits behind it: a version
  * is a mod_revision, compare-and-swap a txn that compares it, watch a watch stream, a lease a key with a TTL.
@@ -83,6 +83,25 @@ struct directory_changes {
 enum { DIRECTORY_WATCH_MS = 1000 };
 result directory_watch(struct directory *directory, struct arena *arena, uint64_t after_revision,
                        struct directory_changes *ret) MUST_USE;
+
+/* ---- services ---- the vendor's lists of services, by version. A list is written once and stays: customers acknowledged
+ * it by its version. On etcd: a key for each version, and one with the greatest; one txn that compares both writes them. */
+enum { DIRECTORY_SERVICES_BYTES_MAX = 512 * 1024, DIRECTORY_DIGEST_SIZE = 65 };
+struct directory_services {
+    uint32_t version;                   /* at least 1 */
+    char digest[DIRECTORY_DIGEST_SIZE]; /* SHA-256 of the document, in hexadecimal */
+    struct str document;
+};
+/* Keeps the document under its version, unless that is done already; *ret_new says which. Whatever is found is found in
+ * the same instant as it is written: of two that keep another list under one version only the first succeeds.
+ * E_CONFLICT  another document is known by that version
+ * E_STALE     a greater version is known
+ * E_LIMIT     a document of more than DIRECTORY_SERVICES_BYTES_MAX */
+result directory_services_keep(struct directory *directory, uint32_t version, struct str document,
+                               bool *ret_new) MUST_USE;
+/* The document is in the arena, and is what its digest says. E_NOT_FOUND: no list of that version has been kept. */
+result directory_services_get(struct directory *directory, struct arena *arena, uint32_t version,
+                              struct directory_services *ret) MUST_USE;
 
 /* ---- leases ---- one holder of a name at a time, until it lets go or stops renewing.
  * The fence of a name only ever grows: what a holder does elsewhere carries it, and a smaller one is refused

@@ -14,6 +14,10 @@ struct directory_ops {
     result (*remove)(struct directory *directory, struct str id, uint64_t expected, uint64_t *ret_version);
     result (*watch)(struct directory *directory, struct arena *arena, uint64_t after_revision,
                     struct directory_changes *ret);
+    result (*services_keep)(struct directory *directory, const struct directory_services *services,
+                            bool *ret_new);
+    result (*services_get)(struct directory *directory, struct arena *arena, uint32_t version,
+                           struct directory_services *ret);
     result (*lease_acquire)(struct directory *directory, struct str name, struct str holder, uint64_t ttl_ms,
                             struct directory_lease *ret);
     result (*lease_renew)(struct directory *directory, struct directory_lease *lease, uint64_t ttl_ms);

@@ -6,10 +6,17 @@
 
 enum { RETRY_MS = 200, SILENT_MS = 5000 };
 
+struct services {
+    struct services *next;
+    uint32_t version;
+    struct str document;
+};
+
 struct directory_replica {
     struct directory *directory;
     struct directory_index *index;
-    uint64_t revision; /* all up to here is in the index */
+    struct services *services; /* those that were asked for */
+    uint64_t revision;         /* all up to here is in the index */
     size_t asking;
     bool ok;
     int64_t since_ms;
@@ -118,6 +125,12 @@ void directory_replica_free(struct directory_replica *replica)
         return;
     must(replica->asking == 0);
     directory_index_free(replica->index);
+    while (replica->services != NULL) {
+        struct services *services = replica->services;
+        replica->services = services->next;
+        free((char *)services->document.ptr);
+        free(services);
+    }
     free(replica);
 }
 
@@ -181,14 +194,20 @@ static result ask_once(struct directory_replica *replica, struct str id)
     return removed ? unknown(id) : r;
 }
 
+static result check_may_ask(const struct directory_replica *replica)
+{
+    if (replica->asking == DIRECTORY_ASKING_MAX)
+        return FAIL(E_BUSY, "Try again in a moment.", "too many customers are being looked up at once");
+    return OK;
+}
+
 static result ask(struct directory_replica *replica, struct str id)
 {
     struct directory_health health = directory_replica_health(replica);
     if (!health.ok)
         return FAIL(E_DIRECTORY, health.error.hint, "customer \"%.*s\" is not known here, and %s",
                     STR_ARG(id), health.error.what);
-    if (replica->asking == DIRECTORY_ASKING_MAX)
-        return FAIL(E_BUSY, "Try again in a moment.", "too many customers are being looked up at once");
+    TRY(check_may_ask(replica));
     replica->asking++;
     result r = ask_once(replica, id);
     replica->asking--;
@@ -212,5 +231,75 @@ result directory_lookup(struct directory_replica *replica, struct str id, struct
                     "customer \"%.*s\" is in a state that this program does not know", STR_ARG(id));
     entry.id = id;
     *ret = entry;
+    return OK;
+}
+
+/* ---- services ---- */
+
+static struct services *find_services(const struct directory_replica *replica, uint32_t version)
+{
+    struct services *services = replica->services;
+    while (services != NULL && services->version != version)
+        services = services->next;
+    return services;
+}
+
+void directory_replica_learn_services(struct directory_replica *replica, uint32_t version,
+                                      struct str document)
+{
+    if (find_services(replica, version) != NULL)
+        return;
+    struct services *services = malloc(sizeof *services);
+    char *copy = malloc(document.len + 1);
+    must(services != NULL && copy != NULL);
+    memcpy(copy, document.ptr, document.len);
+    *services = (struct services){ replica->services, version, { copy, document.len } };
+    replica->services = services;
+}
+
+static result ask_services_once(struct directory_replica *replica, uint32_t version)
+{
+    struct arena arena;
+    struct directory_services found;
+    struct deadline deadline;
+    arena_init(&arena);
+    deadline_begin(&deadline, DIRECTORY_ASK_MS);
+    result r = directory_services_get(replica->directory, &arena, version, &found);
+    deadline_end(&deadline);
+    if (!failed(r))
+        directory_replica_learn_services(replica, version, found.document);
+    arena_done(&arena);
+    if (r.error.code == E_NOT_FOUND)
+        return FAIL(E_DIRECTORY, "Restore the directory from a backup that has it.",
+                    "the directory does not hold version %u of the services", version);
+    if (r.error.code == E_DEADLINE && !failed(fiber_check()))
+        return FAIL(E_DIRECTORY, "Try again; if it lasts, look at the disk that holds the directory.",
+                    "version %u of the services is not known here and the directory did not answer in time",
+                    version);
+    return r;
+}
+
+static result ask_services(struct directory_replica *replica, uint32_t version)
+{
+    struct directory_health health = directory_replica_health(replica);
+    if (!health.ok)
+        return FAIL(E_DIRECTORY, health.error.hint, "version %u of the services is not known here, and %s",
+                    version, health.error.what);
+    TRY(check_may_ask(replica));
+    replica->asking++;
+    result r = ask_services_once(replica, version);
+    replica->asking--;
+    return r;
+}
+
+result directory_replica_services(struct directory_replica *replica, uint32_t version, struct str *ret)
+{
+    const struct services *known = find_services(replica, version);
+    if (known == NULL) {
+        TRY(ask_services(replica, version));
+        known = find_services(replica, version);
+        must(known != NULL);
+    }
+    *ret = known->document;
     return OK;
 }

@@ -31,6 +31,14 @@ result directory_lookup(struct directory_replica *replica, struct str id, struct
 result directory_replica_learn(struct directory_replica *replica, const struct directory_entry *entry)
     MUST_USE;
 
+/* The list of services of a version that an entry names: from memory, or asked for once, as above; a list never changes.
+ * The document lives as long as the replica. E_DIRECTORY also: the directory holds no such list. */
+result directory_replica_services(struct directory_replica *replica, uint32_t version, struct str *ret)
+    MUST_USE;
+/* For the one who just kept the list. */
+void directory_replica_learn_services(struct directory_replica *replica, uint32_t version,
+                                      struct str document);
+
 struct directory_health {
     bool ok;
     int64_t since_ms;   /* wall: since when it is so */

@@ -19,7 +19,13 @@ static const char schema_sql[] =
     " cell TEXT NOT NULL, epoch INTEGER NOT NULL, services_version INTEGER NOT NULL, state TEXT NOT NULL,"
     " removed INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
     "CREATE TABLE lease (name TEXT PRIMARY KEY, holder TEXT NOT NULL, fence INTEGER NOT NULL,"
-    " until_ns INTEGER NOT NULL, boot TEXT NOT NULL) STRICT, WITHOUT ROWID;";
+    " until_ns INTEGER NOT NULL, boot TEXT NOT NULL) STRICT, WITHOUT ROWID;"
+    "CREATE TABLE services (version INTEGER PRIMARY KEY, digest TEXT NOT NULL, document TEXT NOT NULL) "
+    "STRICT;"
+    "CREATE TRIGGER services_stay BEFORE UPDATE ON services BEGIN"
+    " SELECT RAISE(ABORT, 'a list of services stays as it is'); END;"
+    "CREATE TRIGGER services_stay_there BEFORE DELETE ON services BEGIN"
+    " SELECT RAISE(ABORT, 'a list of services stays'); END;";
 
 #define COLUMNS "id, version, region, cell, epoch, services_version, state, removed"
 static const char *const sql_text[SQL_COUNT] = {
@@ -32,6 +38,9 @@ static const char *const sql_text[SQL_COUNT] = {
     [SQL_LIST] = "SELECT " COLUMNS " FROM customer WHERE id > ?1 AND removed = 0 ORDER BY id LIMIT ?2",
     [SQL_CHANGES] = "SELECT " COLUMNS " FROM customer WHERE version > ?1 ORDER BY version LIMIT ?2",
     [SQL_PUT] = "INSERT OR REPLACE INTO customer (" COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    [SQL_SERVICES_NEWEST] = "SELECT coalesce(max(version), 0) FROM services",
+    [SQL_SERVICES_GET] = "SELECT digest, document FROM services WHERE version = ?1",
+    [SQL_SERVICES_PUT] = "INSERT INTO services (version, digest, document) VALUES (?1, ?2, ?3)",
     [SQL_LEASE_GET] = "SELECT holder, fence, until_ns, boot FROM lease WHERE name = ?1",
     [SQL_LEASE_PUT] =
         "INSERT OR REPLACE INTO lease (name, holder, fence, until_ns, boot) VALUES (?1, ?2, ?3, ?4, ?5)",
@@ -294,6 +303,8 @@ static const struct directory_ops sqlite_ops = {
     .swap = sqlite_swap,
     .remove = sqlite_remove,
     .watch = sqlite_watch,
+    .services_keep = sqlite_services_keep,
+    .services_get = sqlite_services_get,
     .lease_acquire = sqlite_lease_acquire,
     .lease_renew = sqlite_lease_renew,
     .lease_release = sqlite_lease_release,

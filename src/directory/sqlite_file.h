@@ -17,6 +17,9 @@ enum sqlite_sql {
     SQL_LIST,
     SQL_CHANGES,
     SQL_PUT,
+    SQL_SERVICES_NEWEST,
+    SQL_SERVICES_GET,
+    SQL_SERVICES_PUT,
     SQL_LEASE_GET,
     SQL_LEASE_PUT,
     SQL_LEASE_KEEP,
@@ -79,6 +82,10 @@ result sqlite_swap(struct directory *directory, const struct directory_entry *en
 result sqlite_remove(struct directory *directory, struct str id, uint64_t expected, uint64_t *ret_version);
 result sqlite_watch(struct directory *directory, struct arena *arena, uint64_t after_revision,
                     struct directory_changes *ret);
+result sqlite_services_keep(struct directory *directory, const struct directory_services *services,
+                            bool *ret_new);
+result sqlite_services_get(struct directory *directory, struct arena *arena, uint32_t version,
+                           struct directory_services *ret);
 result sqlite_lease_acquire(struct directory *directory, struct str name, struct str holder, uint64_t ttl_ms,
                             struct directory_lease *ret);
 result sqlite_lease_renew(struct directory *directory, struct directory_lease *lease, uint64_t ttl_ms);

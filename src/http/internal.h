@@ -227,6 +227,7 @@ void h2_stream_end(struct exchange *exchange);
 
 /* ---- tls.c ---- */
 result tls_context_new(SSL_CTX **ret, const char *certificate_file, const char *key_file) MUST_USE;
+void tls_describe(const X509 *certificate, struct http_certificate *ret);
 SSL *tls_new(SSL_CTX *context);
 void tls_attach(SSL *ssl, struct conn *conn);
 /* Goes on with the handshake. False: it failed, and the alert is queued. */
@@ -248,7 +249,6 @@ struct http_server {
     struct http_limits limits;
     void (*on_request)(struct http_request *request, void *context);
     void *context;
-    char *certificate_file, *key_file;
     SSL_CTX *tls; /* NULL: cleartext only */
     nghttp2_session_callbacks *h2_callbacks;
     nghttp2_option *h2_option;

@@ -88,10 +88,7 @@ static result open_all(struct http_server *server, const struct http_server_opti
     if (tls) {
         if (options->certificate_file == NULL || options->key_file == NULL)
             return FAIL(E_CERTIFICATE, "Name a certificate file and a key file.", "TLS has no certificate");
-        server->certificate_file = strdup(options->certificate_file);
-        server->key_file = strdup(options->key_file);
-        must(server->certificate_file != NULL && server->key_file != NULL);
-        TRY(tls_context_new(&server->tls, server->certificate_file, server->key_file));
+        TRY(tls_context_new(&server->tls, options->certificate_file, options->key_file));
     }
     for (size_t i = 0; i < options->listener_count; i++)
         TRY(sock_listen(server, &options->listeners[i], options->reuse_port));
@@ -124,15 +121,33 @@ const struct http_stats *http_server_stats(const struct http_server *server)
     return &server->stats;
 }
 
-result http_server_reload_tls(struct http_server *server)
+/* ---- reloading ---- */
+
+result http_server_reload_tls(struct http_server *server, const char *certificate_file, const char *key_file)
 {
-    if (server->certificate_file == NULL)
+    if (server->tls == NULL)
         return OK;
     SSL_CTX *context;
-    TRY(tls_context_new(&context, server->certificate_file, server->key_file));
+    TRY(tls_context_new(&context, certificate_file, key_file));
     SSL_CTX_free(server->tls); /* its connections hold it */
     server->tls = context;
     return OK;
+}
+
+bool http_server_certificate(const struct http_server *server, struct http_certificate *ret)
+{
+    if (server->tls == NULL)
+        return false;
+    tls_describe(SSL_CTX_get0_certificate(server->tls), ret);
+    return true;
+}
+
+void http_server_limit_bodies(struct http_server *server, uint64_t bytes, uint32_t within_ms)
+{
+    struct http_limits limits = server->limits;
+    limits.body_bytes = bytes;
+    limits.body_within_ms = within_ms;
+    server->limits = complete(&limits);
 }
 
 /* ---- time ---- */
@@ -245,8 +260,6 @@ static void free_memory(struct http_server *server)
     nghttp2_session_callbacks_del(server->h2_callbacks);
     nghttp2_option_del(server->h2_option);
     buf_done(&server->compose);
-    free(server->certificate_file);
-    free(server->key_file);
     free(server);
 }
 

@@ -49,8 +49,24 @@ struct http_server;
 result http_server_new(struct http_server **ret, const struct http_server_options *options) MUST_USE;
 uint16_t http_server_port(const struct http_server *server, size_t listener);
 
-/* Reads certificate and key again: new connections get the new ones, or, if it fails, nothing has changed. */
-result http_server_reload_tls(struct http_server *server) MUST_USE;
+/* Whether a server could use these files. Blocks on the disk. E_CERTIFICATE, as http_server_new. */
+result http_certificate_check(const char *certificate_file, const char *key_file) MUST_USE;
+
+/* Reads certificate and key, from these files: new connections get them, or, if it fails, nothing has changed. A server
+ * that listens in cleartext only has no use for them. Blocks on the disk. E_CERTIFICATE, as http_server_new. */
+result http_server_reload_tls(struct http_server *server, const char *certificate_file, const char *key_file)
+    MUST_USE;
+
+/* What new connections get, in words; one that is longer is cut. False: the server listens in cleartext only. */
+struct http_certificate {
+    char subject[256];  /* RFC 2253: "CN=gateway.eu-fr,O=..." */
+    char serial[44];    /* hexadecimal */
+    char not_after[24]; /* "2028-03-31T12:00:00Z" */
+};
+bool http_server_certificate(const struct http_server *server, struct http_certificate *ret);
+
+/* http_limits.body_bytes and body_within_ms, for requests that begin from now on. */
+void http_server_limit_bodies(struct http_server *server, uint64_t bytes, uint32_t within_ms);
 
 /* Accepts no more, closes idle connections, lets requests in flight end (HTTP/1.1 "Connection: close", HTTP/2 GOAWAY)
  * for at most within_ms, and cuts what is left. Waits. E_DEADLINE: something was cut. */

@@ -5,6 +5,8 @@
 
 #include <openssl/err.h>
 #include <openssl/x509.h>
+#include <stdio.h>
+#include <time.h>
 
 static const char *openssl_reason(void)
 {
@@ -90,6 +92,45 @@ result tls_context_new(SSL_CTX **ret, const char *certificate_file, const char *
     }
     *ret = context;
     return OK;
+}
+
+result http_certificate_check(const char *certificate_file, const char *key_file)
+{
+    SSL_CTX *context;
+    TRY(tls_context_new(&context, certificate_file, key_file));
+    SSL_CTX_free(context);
+    return OK;
+}
+
+/* ---- a certificate in words ---- */
+
+static void describe_subject(const X509 *certificate, char *ret, size_t size)
+{
+    BIO *text = BIO_new(BIO_s_mem());
+    must(text != NULL);
+    X509_NAME_print_ex(text, X509_get_subject_name(certificate), 0, XN_FLAG_RFC2253);
+    int length = BIO_read(text, ret, (int)size - 1);
+    ret[length > 0 ? length : 0] = '\0';
+    BIO_free(text);
+}
+
+static void describe_serial(const X509 *certificate, char *ret, size_t size)
+{
+    BIGNUM *number = ASN1_INTEGER_to_BN(X509_get0_serialNumber(certificate), NULL);
+    char *text = number == NULL ? NULL : BN_bn2hex(number);
+    snprintf(ret, size, "%s", text == NULL ? "unknown" : text);
+    OPENSSL_free(text);
+    BN_free(number);
+}
+
+void tls_describe(const X509 *certificate, struct http_certificate *ret)
+{
+    struct tm end;
+    describe_subject(certificate, ret->subject, sizeof ret->subject);
+    describe_serial(certificate, ret->serial, sizeof ret->serial);
+    must(ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &end) == 1); /* check_dates has understood it */
+    strftime(ret->not_after, sizeof ret->not_after, "%Y-%m-%dT%H:%M:%SZ", &end);
+    ERR_clear_error();
 }
 
 /* ---- a connection's bytes as OpenSSL's input and output ---- */

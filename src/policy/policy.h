@@ -4,6 +4,7 @@
  * A question is (the principal's role, the customer's home region, the class of records, the action, the place). Every
  * question has an answer, and the answer is "deny" unless a rule allows it and no rule denies it. A member that is
  * unknown is refused under its own name. Whether the principal is of that customer is auth's to check, not policy's. */
+#include "base/json.h"
 #include "config/config.h"
 
 /* Where it would happen: one of our regions, or a country in which we have none. Both NULL: unknown. */
@@ -57,6 +58,17 @@ bool policy_service_leaves(const struct service *service, const struct region *h
  * many; at most `max` are set. */
 size_t policy_services_leaving(const struct config *config, const struct region *home,
                                const struct service **ret, size_t max);
+
+/* The whole list, with its version, as a document to be kept: JSON, the same bytes for the same list however the files
+ * are laid out. */
+struct str policy_services_document(const struct config *config, struct arena *arena);
+
+/* Of such a document: the names of those that could not be kept in the region, which a customer acknowledged. The caller
+ * owns *ret, an array of strings in the order of the alphabet. E_FORMAT: it is no such document. */
+result policy_services_acknowledged(struct str document, struct str region, json_t **ret) MUST_USE;
+
+/* What is another in the list `to`, in words: "service \"e-mail\": where was \"...\", is \"...\"". Empty: nothing. */
+struct str policy_services_difference(struct str from, struct str to, struct arena *arena);
 
 /* ---- expectations ---- policies/NAME.test, a line each:
  *     ROLE HOME CLASS ACTION PLACE => allow|deny RULE      # comment

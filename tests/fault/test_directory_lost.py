@@ -19,14 +19,7 @@ def alone(sandbox, directory, new_customer, eu):
     customer = new_customer(eu)
     customer.put("health", "there", b"1")
 
-    def own_directory(extra):
-        path = extra.path("directory.sqlite")
-        with directory.open() as connection:
-            connection.execute("VACUUM INTO ?", (path,))
-        give(path, 0o640)
-        extra.use_directory(path)
-
-    with extra_gateway(sandbox, change=own_directory) as extra:
+    with extra_gateway(sandbox, change=lambda extra: extra.use_copy_of_directory(directory)) as extra:
         yield extra, customer, extra.path("directory.sqlite")
 
 

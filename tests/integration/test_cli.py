@@ -270,7 +270,9 @@ def test_onboarding(domicile, onboard):
     services = api.services_to_acknowledge(onboard, _eu(domicile))
     domicile("customer", "add", customer_id, "--acknowledge", ",".join(services), principal=onboard)
     shown = json.loads(domicile("--json", "customer", "show", customer_id, principal=onboard).stdout)
-    assert (shown["id"], shown["region"]) == (customer_id, "eu-fr")
+    assert (shown["id"], shown["region"], shown["acknowledged_services"]) == (customer_id, "eu-fr", sorted(services))
+    said = domicile("customer", "show", customer_id, principal=onboard).stdout.decode()
+    assert f"acknowledged: {', '.join(sorted(services))}\n" in said
 
 
 def _eu(domicile):

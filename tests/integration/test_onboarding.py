@@ -44,10 +44,17 @@ def test_the_page_of_a_customer(onboard, eu, services, customer):
         page = answer.json()
         assert (page["id"], page["region"], page["state"]) == (customer.id, "eu-fr", "active")
         assert page["cell"] and page["services_version"] == page["current_services_version"] >= 1
+        assert page["acknowledged_services"] == sorted(services)
         assert page["endpoint"].rstrip("/") == eu.url
         leaving = page["services_leaving_region"]
         assert sorted(service["name"] for service in leaving) == sorted(services)
         assert all(service["reason"] and service["where"] for service in leaving)
+
+
+def test_the_audit_row_says_which_list_was_acknowledged(customer, eu, sql):
+    version = customer.admin.ask(eu, "GET", api.customer_path(customer.id)).json()["services_version"]
+    assert sql(eu, "SELECT action, outcome, revision FROM domicile.audit WHERE customer = %s AND action = 'onboard'",
+               customer.id) == [("onboard", "created", version)]
 
 
 def test_location_leads_to_the_customer(onboard, eu, services):

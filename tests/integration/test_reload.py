@@ -1,7 +1,12 @@
 """SIGHUP: a new configuration whole or not at all, and new certificates without a connection lost."""
+import base64
+import json
 import os
+import signal
 import ssl
+import time
 
+import api
 import pytest
 from authority import SERVER
 from certificates import expire
@@ -9,6 +14,7 @@ from cryptography import x509
 from extra import extra_gateway
 from load import Load
 from problems import refused
+from processes import give
 from until import until
 from wire import Wire
 
@@ -72,15 +78,6 @@ def test_p8_a_configuration_that_vanished_changes_nothing(extra, customer):
     assert store(extra, customer).status in (200, 201)
 
 
-def test_services_do_not_change_under_a_version(extra):
-    """What customers acknowledged has a number; another list under the same one is refused."""
-    file = next(f"policies/{name}" for name in os.listdir(extra.path("policies"))
-                if name.endswith(".cfg") and "services_version" in extra.read(f"policies/{name}"))
-    extra.substitute(file, r'where = "[^"]*"', 'where = "somewhere else"')
-    said = extra.reload()
-    assert "stays as it is" in said and "services_version" in said
-
-
 def test_a_request_keeps_what_it_began_with(extra, customer):
     """In flight while everything is replaced under it."""
     gateway = extra.gateway()
@@ -111,25 +108,185 @@ def test_p8_reloads_under_load_harm_nothing(extra, customer, sql):
     until(gateway.ready, what="ready")
 
 
+# --- keys of the configuration that need no restart ---
+
+LATER = "when the gateway is started again"
+
+
+def test_a_new_limit_of_records_is_in_force_at_once(extra, customer):
+    def put(size):
+        return customer.app.ask(extra.gateway(), "PUT", customer.record("telemetry", "limited"), api.TYPED, b"x" * size)
+
+    assert put(5000).status in (200, 201)
+    extra.set("max_body_bytes", 4096)
+    said = extra.reload()
+    assert "limits.max_body_bytes was 1048576, is 4096" in said and LATER not in said, said
+    refused(put(5000), "body-size")
+    assert put(4096).status == 200
+    extra.set("max_body_bytes", 6000)
+    extra.reload()
+    assert put(5000).status == 200
+
+
+def test_a_new_limit_of_heads_waits_for_the_restart_as_it_says(extra, customer):
+    def head_of(size):
+        return customer.app.ask(extra.gateway(), "GET", "/v1/regions", {"X-Long": "x" * size}).status
+
+    extra.set("max_head_bytes", 4096)
+    said = extra.reload()
+    assert f"limits.max_head_bytes was 16384, is 4096 ({LATER})" in said, said
+    assert head_of(5000) == 200
+    extra.start_again()
+    assert head_of(5000) == 431
+
+
+@pytest.mark.parametrize("of", ["a record", "a document"])
+def test_a_new_time_limit_of_bodies_is_in_force_at_once(extra, customer, onboard, of):
+    gateway = extra.gateway()
+    headers = {"Content-Length": "100", "Content-Type": "application/json"}
+    who = customer.app if of == "a record" else onboard
+    extra.set("body_within_ms", 300)
+    said = extra.reload()
+    assert "limits.body_within_ms was 30000, is 300" in said and LATER not in said, said
+    method, target = ("PUT", customer.record("telemetry", "slow")) if of == "a record" else ("POST", "/v1/customers")
+    with gateway.wire() as wire:
+        began = time.monotonic()
+        wire.request(method, target, who.headers(gateway, headers))
+        refused(wire.answer(method), "slow")
+        assert time.monotonic() - began < 5
+
+
+def test_a_new_time_to_drain_is_in_force_at_once(extra, customer):
+    gateway = extra.gateway()
+    extra.set("drain_ms", 300)
+    said = extra.reload()
+    assert "limits.drain_ms was 10000, is 300" in said and LATER not in said, said
+    with gateway.wire() as wire:
+        wire.request("PUT", customer.record("telemetry", "late"),
+                     customer.app.headers(gateway, {**api.TYPED, "Content-Length": "4", "Expect": "100-continue"}))
+        assert wire.interim() == 100
+        began = time.monotonic()
+        os.kill(extra.process.pid, signal.SIGTERM)
+        extra.process.wait(15)
+        assert time.monotonic() - began < 5
+
+
+def test_a_new_endpoint_is_told_at_once(extra, onboard, american):
+    def home():
+        answer = onboard.ask(extra.gateway(), "GET", api.customer_path(american.id))
+        return refused(answer, "wrong-region", home_region="us")["home_endpoint"]
+
+    before = home()
+    extra.substitute("regions/us.cfg", r'endpoint = "[^"]*"', 'endpoint = "https://us.example.com:8443"')
+    said = extra.reload()
+    assert f"region 'us': endpoint was '{before}', is 'https://us.example.com:8443'" in said and LATER not in said, said
+    assert home() == "https://us.example.com:8443"
+
+
+# --- token keys ---
+
+
+def kid(token):
+    head = token.split(".")[0]
+    return json.loads(base64.urlsafe_b64decode(head + "=" * (-len(head) % 4)))["kid"]
+
+
+def replace_token_key(extra):
+    """A new pair under the configured names; the old public key stays as old.pub."""
+    keys = extra.path("keys/eu-fr")
+    os.rename(f"{keys}/token.pub", f"{keys}/old.pub")
+    os.unlink(f"{keys}/token.key")
+    extra.part.domicile("key", "token-init", "eu-fr")
+    give(f"{keys}/token.key", 0o600)
+
+
+def new_token(principal, gateway):
+    return principal.ask_token(gateway).json()["access_token"]
+
+
+def test_an_old_token_key_is_accepted_as_long_as_it_is_configured(extra, customer):
+    gateway = extra.gateway()
+
+    def ask(token):
+        return gateway.ask("GET", "/v1/regions", {"Authorization": f"Bearer {token}"})
+
+    old = new_token(customer.app, gateway)
+    replace_token_key(extra)
+    extra.edit("regions/eu-fr.cfg", 'public_key = "keys/eu-fr/token.pub";',
+               'public_key = "keys/eu-fr/token.pub"; accepted = [ "keys/eu-fr/old.pub" ];')
+    said = extra.reload()
+    new = new_token(customer.app, gateway)
+    assert kid(new) != kid(old)
+    assert f"the key that signs tokens was '{kid(old)}', is '{kid(new)}'" in said and LATER not in said, said
+    assert f"region 'eu-fr': token key '{kid(new)}' is new" in said, said
+    assert (ask(old).status, ask(new).status) == (200, 200)
+
+    extra.edit("regions/eu-fr.cfg", ' accepted = [ "keys/eu-fr/old.pub" ];', "")
+    said = extra.reload()
+    assert f"region 'eu-fr': token key '{kid(old)}' is gone" in said and LATER not in said, said
+    refused(ask(old), "unauthenticated")
+    assert ask(new).status == 200
+
+
+def test_a_token_key_that_is_replaced_in_place_is_named(extra, customer):
+    gateway = extra.gateway()
+    old = new_token(customer.app, gateway)
+    assert "the configuration has not changed" in extra.reload()
+    replace_token_key(extra)
+    said = extra.reload()
+    new = new_token(customer.app, gateway)
+    assert f"the key that signs tokens was '{kid(old)}', is '{kid(new)}'" in said, said
+    assert f"token key '{kid(old)}' is gone" in said and f"token key '{kid(new)}' is new" in said, said
+    assert "has not changed" not in said
+
+
 # --- certificates ---
 
 
-def serial(extra):
-    """The serial number of the certificate that a new connection gets."""
+def certificate(extra):
+    """The one that a new connection gets."""
     gateway = extra.gateway()
     with gateway.wire() as wire:
-        der = wire.socket.getpeercert(binary_form=True)
-    return x509.load_der_x509_certificate(der).serial_number
+        return x509.load_der_x509_certificate(wire.socket.getpeercert(binary_form=True))
+
+
+def serial(extra):
+    return certificate(extra).serial_number
+
+
+def in_words(certificate):
+    """As the log names it."""
+    number = f"{certificate.serial_number:X}"
+    return (f"'{certificate.subject.rfc4514_string()}', serial {number.zfill(len(number) + len(number) % 2)}, "
+            f"until {certificate.not_valid_after:%Y-%m-%dT%H:%M:%SZ}")
 
 
 def test_a_new_certificate_is_used_at_once(extra):
     gateway = extra.gateway()
-    before = serial(extra)
+    before = certificate(extra)
     with gateway.wire() as open_before:
         extra.issue_certificate()
-        assert "is in use" in extra.reload()
-        assert serial(extra) != before
+        said = extra.reload()
+        after = certificate(extra)
+        assert after.serial_number != before.serial_number
+        assert f"the certificate was {in_words(before)}, is {in_words(after)}" in said, said
+        assert "is in use" in said and "has not changed" not in said
         assert open_before.ask("GET", "/healthz").status == 200, "an open connection stays"
+
+
+def test_a_certificate_of_another_path_is_used_at_once(extra):
+    before = certificate(extra)
+    tls = extra.path("tls/eu-fr")
+    extra.authority.issue("gateway.eu-fr", SERVER, f"{tls}/renewed.crt", f"{tls}/renewed.key",
+                          alternative=f"IP:{extra.address}")
+    for part, key in (("crt", "certificate"), ("key", "private_key")):
+        os.unlink(f"{tls}/gateway.{part}")
+        extra.edit("regions/eu-fr.cfg", f'{key} = "tls/eu-fr/gateway.{part}"', f'{key} = "tls/eu-fr/renewed.{part}"')
+    said = extra.reload()
+    assert f"tls.certificate was '{tls}/gateway.crt', is '{tls}/renewed.crt'" in said and LATER not in said, said
+    with open(f"{tls}/renewed.crt", "rb") as file:
+        issued = x509.load_pem_x509_certificate(file.read())
+    assert certificate(extra).serial_number == issued.serial_number != before.serial_number
 
 
 @pytest.mark.parametrize("wrong", ["expired", "another key", "no certificate", "missing"])

@@ -29,6 +29,11 @@ class Directory:
             connection.execute("COMMIT")
         assert changed == 1, f"no customer {customer_id} in the directory"
 
+    def services(self):
+        """version -> (digest, document)"""
+        with self.open() as connection:
+            return {row[0]: row[1:] for row in connection.execute("SELECT version, digest, document FROM services")}
+
     def ids(self):
         with self.open() as connection:
             return {row[0] for row in connection.execute("SELECT id FROM customer WHERE removed = 0")}

@@ -88,6 +88,15 @@ class Extra:
         text = re.sub(r"(?m)^\s*directory\s*[=:].*$", "", text)
         self.write(name, f'{text}\ndirectory = "{path}";\n')
 
+    def use_copy_of_directory(self, directory):
+        """A directory file of its own, with what is in that one; its path."""
+        path = self.path("directory.sqlite")
+        with directory.open() as connection:
+            connection.execute("VACUUM INTO ?", (path,))
+        give(path, 0o640)
+        self.use_directory(path)
+        return path
+
     # --- its life ---
 
     def start(self):
@@ -126,6 +135,20 @@ class Extra:
             return text if re.search(r"is in use|stays as it is", text) and text.endswith("\n") else None
 
         return until(told, what="the gateway says how the reload went")
+
+    def refuses_to_start_again(self, within_s=20):
+        """Stops it and starts it on the configuration as it is now, which should be refused; what it said then, and its
+        exit status."""
+        self.close()
+        before = os.path.getsize(self.log)
+        self.start()
+        status = self.process.wait(within_s)
+        return self.log_text()[before:], status
+
+    def start_again(self):
+        self.close()
+        self.start()
+        return self.wait_ready()
 
     def kill(self):
         """kill -9, and gone when it returns."""

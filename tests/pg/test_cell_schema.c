@@ -442,6 +442,7 @@ ON_LOOP(customers_and_clients)
     ASK(conn, "true", "SELECT disabled::text FROM domicile.client_get('c-lake')");
     assert_int_equal(
         audit_rows("customer = 'lakeside' AND action IN ('onboard', 'client-add', 'client-disable')"), 3);
+    assert_int_equal(audit_rows("customer = 'lakeside' AND action = 'onboard' AND revision = 3"), 1);
     pg_close(conn);
 }
 

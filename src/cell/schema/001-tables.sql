@@ -71,7 +71,7 @@ CREATE TABLE domicile.audit (
     id        bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     at        timestamptz NOT NULL DEFAULT now(),
     epoch     bigint NOT NULL,
-    revision  bigint,  -- of the record, where there is one
+    revision  bigint,  -- of the record; of a class key or, when onboarding, of the list of services: the version
     rows      integer, -- of a list or an export
     action    text COLLATE "C" NOT NULL,
     outcome   text COLLATE "C" NOT NULL,

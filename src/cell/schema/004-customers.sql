@@ -18,7 +18,7 @@ BEGIN
         RETURN;
     END IF;
     outcome := 'created';
-    PERFORM domicile.audit_write('onboard', outcome, p_region, p_epoch, p_id, NULL, NULL, NULL, NULL,
+    PERFORM domicile.audit_write('onboard', outcome, p_region, p_epoch, p_id, NULL, NULL, p_services_version, NULL,
                                  p_principal, p_role, p_rule, p_request);
 END $$;
 

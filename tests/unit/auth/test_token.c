@@ -40,6 +40,27 @@ static const char *header_of(struct arena *arena, const char *region)
 #define TIMES "\"iat\":1790000000,\"exp\":1790000900,"
 #define ID "\"jti\":\"x\""
 
+static void the_keys_can_be_told_apart(void **state)
+{
+    struct token_keys *keys = known_keys(), *one = NULL;
+    struct token_signer *signer = signer_of("eu-fr");
+    struct token_key_name name, french = { "eu-fr", token_signer_kid(signer) };
+    check_ok(token_keys_new(&one));
+    assert_false(token_keys_at(one, 0, &name));
+    assert_false(token_keys_have(one, &french));
+    size_t count = 0, is_french = 0;
+    for (; token_keys_at(keys, count, &name); count++) {
+        assert_true(token_keys_have(keys, &name));
+        is_french += strcmp(name.kid, french.kid) == 0 && strcmp(name.region, "eu-fr") == 0;
+    }
+    assert_true(count >= 2);
+    assert_int_equal(is_french, 1);
+    assert_false(token_keys_have(keys, &(struct token_key_name){ "us", french.kid }));
+    token_signer_free(signer);
+    token_keys_free(one);
+    token_keys_free(keys);
+}
+
 static void a_token_says_who(void **state)
 {
     struct arena arena;
@@ -419,6 +440,7 @@ static void key_files_are_held_to_rules(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_keys_can_be_told_apart),
         cmocka_unit_test(a_token_says_who),
         cmocka_unit_test(p2_a_token_of_another_region_shows_its_audience),
         cmocka_unit_test(p2_a_regions_key_speaks_for_that_region_alone),

@@ -419,6 +419,26 @@ static void a_drain_lets_the_request_in_flight_end(void **state)
     on_loop(draining, NULL);
 }
 
+static void limit_later(void *arg)
+{
+    struct memory memory;
+    begin(&memory);
+    http_server_limit_bodies(memory.server, 1000, 60);
+    expect(memory.server->limits.body_bytes == 1000 && memory.server->limits.headers == 100);
+    memory_send(&memory, STR("PUT /echo" HOST "Content-Length: 1000\r\n\r\n"));
+    for (int i = 0; i < 100 && memory_is_open(&memory); i++) {
+        expect_code(E_OK, fiber_sleep(10));
+        memory_send(&memory, STR("a"));
+    }
+    expect(has(&memory, "HTTP/1.1 408") && body_code == E_SLOW && !memory_is_open(&memory));
+    memory_end(&memory);
+}
+
+static void limits_of_bodies_may_change_while_it_runs(void **state)
+{
+    on_loop(limit_later, NULL);
+}
+
 static void slow(void *arg)
 {
     struct http_server_options quick = options;
@@ -517,6 +537,7 @@ int main(void)
         cmocka_unit_test(who_ends_its_side_still_gets_its_answers),
         cmocka_unit_test(p8_limits_on_heads_and_requests_hold),
         cmocka_unit_test(a_drain_lets_the_request_in_flight_end),
+        cmocka_unit_test(limits_of_bodies_may_change_while_it_runs),
         cmocka_unit_test(p8_who_dribbles_is_cut_however_steadily),
         cmocka_unit_test(p2_what_failed_inside_is_logged_and_not_told),
 #ifdef NDEBUG

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 static char certificate[] = "/tmp/domicile-http-cert-XXXXXX", key[] = "/tmp/domicile-http-key-XXXXXX";
-static char other_key[] = "/tmp/domicile-http-other-XXXXXX", unused[] = "/tmp/domicile-http-unused-XXXXXX";
+static char other_key[] = "/tmp/domicile-http-other-XXXXXX", other[] = "/tmp/domicile-http-crt-XXXXXX";
 
 static struct http_server *server;
 static enum error_code stream_code;
@@ -260,7 +260,7 @@ static void certificates(void *arg)
         { -60, 3600, "/nonexistent", E_CERTIFICATE },
     };
     struct http_server_options options = with(NULL);
-    make_certificate(unused, other_key, "other", -60, 3600);
+    make_certificate(other, other_key, "other", -60, 3600);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         make_certificate(certificate, key, "localhost", cases[i].from_s, cases[i].to_s);
         options.key_file = cases[i].key;
@@ -287,15 +287,61 @@ static void reload(void *arg)
     make_certificate(certificate, key, "second", -60, 3600);
     beside(shake, &handshake);
     expect(strcmp(handshake.common_name, "localhost") == 0);
-    expect_code(E_OK, http_server_reload_tls(server));
+    expect_code(E_OK, http_server_reload_tls(server, certificate, key));
     beside(shake, &handshake);
     expect(strcmp(handshake.common_name, "second") == 0);
     make_certificate(certificate, key, "third", -7200, -3600);
-    expect_code(E_CERTIFICATE, http_server_reload_tls(server));
+    expect_code(E_CERTIFICATE, http_certificate_check(certificate, key));
+    expect_code(E_CERTIFICATE, http_server_reload_tls(server, certificate, key));
     beside(shake, &handshake);
     expect(handshake.works && strcmp(handshake.common_name, "second") == 0);
     make_certificate(certificate, key, "localhost", -60, 3600);
     http_server_free(server);
+}
+
+static void reload_elsewhere(void *arg)
+{
+    struct handshake handshake;
+    struct http_certificate before = { 0 }, after = { 0 };
+    start(NULL);
+    handshake.wish = tls_wish();
+    expect(http_server_certificate(server, &before));
+    make_certificate(other, other_key, "elsewhere", -60, 7200);
+    unlink(certificate);
+    unlink(key);
+    expect_code(E_OK, http_certificate_check(other, other_key));
+    expect_code(E_OK, http_server_reload_tls(server, other, other_key));
+    beside(shake, &handshake);
+    expect(handshake.works && strcmp(handshake.common_name, "elsewhere") == 0);
+    expect(http_server_certificate(server, &after));
+    expect(strcmp(before.subject, "CN=localhost") == 0 && strcmp(after.subject, "CN=elsewhere") == 0);
+    expect(strcmp(after.serial, "01") == 0);
+    expect(strlen(after.not_after) == 20 && strcmp(before.not_after, after.not_after) < 0);
+    make_certificate(certificate, key, "localhost", -60, 3600);
+    http_server_free(server);
+}
+
+static void reload_takes_the_files_that_it_is_given(void **state)
+{
+    on_loop(reload_elsewhere, NULL);
+}
+
+static void reload_of_cleartext(void *arg)
+{
+    struct http_server_options options = with(NULL);
+    struct http_certificate none;
+    options.listeners[0] = options.listeners[1];
+    options.listener_count = 1;
+    options.certificate_file = options.key_file = NULL;
+    must(!failed(http_server_new(&server, &options)));
+    expect_code(E_OK, http_server_reload_tls(server, "/nonexistent", "/nonexistent"));
+    expect(!http_server_certificate(server, &none));
+    http_server_free(server);
+}
+
+static void a_cleartext_server_has_no_certificate(void **state)
+{
+    on_loop(reload_of_cleartext, NULL);
 }
 
 static void reload_is_all_or_nothing(void **state)
@@ -751,7 +797,7 @@ static void listeners_are_checked_and_ports_can_be_shared(void **state)
 
 static int set_up(void **state)
 {
-    if (mkstemp(certificate) < 0 || mkstemp(key) < 0 || mkstemp(other_key) < 0 || mkstemp(unused) < 0)
+    if (mkstemp(certificate) < 0 || mkstemp(key) < 0 || mkstemp(other_key) < 0 || mkstemp(other) < 0)
         return -1;
     make_certificate(certificate, key, "localhost", -60, 3600);
     return 0;
@@ -762,7 +808,7 @@ static int tear_down(void **state)
     unlink(certificate);
     unlink(key);
     unlink(other_key);
-    unlink(unused);
+    unlink(other);
     return 0;
 }
 
@@ -772,6 +818,8 @@ int main(void)
         cmocka_unit_test(only_modern_tls_is_spoken),
         cmocka_unit_test(a_bad_certificate_is_a_clear_error),
         cmocka_unit_test(reload_is_all_or_nothing),
+        cmocka_unit_test(reload_takes_the_files_that_it_is_given),
+        cmocka_unit_test(a_cleartext_server_has_no_certificate),
         cmocka_unit_test(an_early_answer_is_seen_by_who_still_sends),
         cmocka_unit_test(who_ends_early_gets_its_whole_answer),
         cmocka_unit_test(a_full_queue_is_taken_up_again),

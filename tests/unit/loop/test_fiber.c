@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -395,9 +396,14 @@ static void a_shield_hides_cancel_but_not_its_own_deadline(void **state)
 
 /* ---- offload ---- */
 
+static atomic_int blocked;
+static atomic_bool may_end;
+
 static void block(void *arg)
 {
-    usleep(20000);
+    atomic_fetch_add(&blocked, 1);
+    while (!atomic_load(&may_end))
+        usleep(1000);
     *(int *)arg = 1;
 }
 
@@ -419,11 +425,17 @@ static void offload_cancelled(void *arg)
     }; /* more than libuv has threads: some are running and some are queued when they are cancelled */
     static struct offloading all[MANY];
     memset(all, 0, sizeof all);
+    atomic_store(&blocked, 0);
+    atomic_store(&may_end, false);
     struct scope scope = SCOPE_INIT;
     for (int i = 0; i < MANY; i++)
         expect_code(E_OK, fiber_spawn(&scope, "offload", offload, &all[i]));
-    expect_code(E_OK, fiber_sleep(MS(5)));
+    while (atomic_load(&blocked) == 0)
+        expect_code(E_OK, fiber_sleep(MS(1)));
     scope_cancel(&scope);
+    expect_code(E_OK, fiber_yield());
+    expect_code(E_OK, fiber_yield()); /* each has taken its work back, if it was not running yet */
+    atomic_store(&may_end, true);
     expect_code(E_OK, scope_join(&scope));
     int ran = 0;
     for (int i = 0; i < MANY; i++) {
