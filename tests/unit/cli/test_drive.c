@@ -10,7 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static char folder[] = "/tmp/domicile-drive-XXXXXX";
+static char folder[] = "/tmp/domicile-drive-XXXXXX", state_path[sizeof folder + 8];
 static char *out, *err;
 static bool on[3], stuck;
 static uint32_t blind_from; /* the number of the first step that cannot see; 0: all see */
@@ -72,7 +72,7 @@ static void body(void *arg)
 static void drive(enum cli_option option, uint64_t fence, bool watched)
 {
     size_t out_len, err_len;
-    struct config config = { .state_path = folder };
+    struct config config = { .state_path = state_path };
     free(out);
     free(err);
     FILE *to_out = open_memstream(&out, &out_len), *to_err = open_memstream(&err, &err_len);
@@ -101,7 +101,10 @@ static int set_up(void **state)
     on[1] = on[2] = stuck = planned = false;
     blind_from = 0;
     acts = 0;
-    return mkdtemp(folder) == NULL ? -1 : 0;
+    if (mkdtemp(folder) == NULL)
+        return -1;
+    snprintf(state_path, sizeof state_path, "%s/state", folder);
+    return 0;
 }
 
 static int tear_down(void **state)
@@ -221,6 +224,94 @@ static void what_needs_a_person_can_be_walked_back(void **state)
     check_fails(E_NOT_FOUND, outcome);
 }
 
+/* ---- runbook ... ---- */
+/* Runs `domicile --config FOLDER LINE`, split at spaces, on the shipped configuration. */
+static int domicile(const char *format, const char *argument)
+{
+    enum { WORDS_MAX = 12 };
+    char copy[512], *words[WORDS_MAX] = { "domicile", "--config", folder }, *rest = copy;
+    static const char *const linked[] = { "regions", "policies" };
+    int count = 3;
+    size_t out_len, err_len;
+    for (size_t i = 0; i < 2; i++) {
+        char from[300], to[300];
+        snprintf(from, sizeof from, SOURCE_DIR "/%s", linked[i]);
+        snprintf(to, sizeof to, "%s/%s", folder, linked[i]);
+        if (symlink(from, to) != 0 && access(to, F_OK) != 0)
+            fail_msg("cannot link %s", to);
+    }
+    snprintf(copy, sizeof copy, "%s%s", format, argument);
+    for (char *word; (word = strsep(&rest, " ")) != NULL && count < WORDS_MAX;)
+        words[count++] = word;
+    free(out);
+    free(err);
+    FILE *to_out = open_memstream(&out, &out_len), *to_err = open_memstream(&err, &err_len);
+    cli_init(&cli, to_out, to_err);
+    int status = cli_run(&cli, count, words);
+    cli_done(&cli);
+    fclose(to_out);
+    fclose(to_err);
+    return status;
+}
+
+static void runs_are_looked_at_and_abandoned(void **state)
+{
+    char id[64] = "";
+    assert_int_equal(domicile("runbook runs", ""), 0);
+    assert_null(strstr(out, "lamps-"));
+    blind_from = 3;
+    drive(OPT_COUNT, 1, false);
+    check_fails(E_NEEDS_PERSON, outcome);
+    assert_int_equal(domicile("runbook runs", ""), 0);
+    has(out, " hall   needs-person  second  2026-01-31T12:00:0");
+    has(out, "it is not known whether its goal is true: the hall is dark");
+    const char *at = strstr(out, "lamps-2026");
+    assert_non_null(at);
+    memcpy(id, at, strcspn(at, " "));
+    assert_int_equal(domicile("runbook journal ", id), 0);
+    has(out, "act      first   1    lamp 2 is no\n");
+    has(out, "end                   needs-person; step \"second\"");
+    assert_int_equal(domicile("--json runbook journal ", id), 0);
+    has(out, "\"state\": \"needs-person\"");
+    assert_int_equal(domicile("runbook journal ", "lamps-20260131-000000-000000"), 4);
+    assert_int_equal(domicile("runbook abandon ", id), 2); /* it does not say why */
+    assert_int_equal(domicile("runbook abandon --why dark ", id), 0);
+    has(out, "what it did stays as it is");
+    assert_int_equal(domicile("runbook abandon --why dark ", id), 6);
+    assert_int_equal(domicile("--json runbook runs", ""), 0);
+    has(out, "\"state\": \"abandoned\"");
+    has(out, "\"why\": \"dark\"");
+    assert_true(on[1]);
+}
+
+static void tables_are_listed_and_checked(void **state)
+{
+    assert_int_equal(domicile("runbook list", ""), 0);
+    assert_int_equal(domicile("--json runbook list", ""), 0);
+    has(out, "\"runbooks\": [");
+    assert_int_equal(domicile("runbook check", ""), 0);
+    assert_int_equal(domicile("--json runbook check", ""), 0);
+    has(out, "\"sound\": true");
+    assert_int_equal(domicile("runbook check ", "no-such"), 4);
+    assert_int_equal(domicile("runbook show ", "no-such"), 4);
+    assert_int_equal(domicile("runbook draw --dot ", "no-such"), 4);
+    has(err, "there is no runbook \"no-such\"");
+}
+
+static void a_table_is_printed(void **state)
+{
+    size_t out_len;
+    free(out);
+    FILE *to_out = open_memstream(&out, &out_len);
+    cli_init(&cli, to_out, stderr);
+    cli_show_runbook(&cli, &lamps);
+    cli_done(&cli);
+    fclose(to_out);
+    has(out, "lamps: Switch the lamps on\n");
+    has(out, "2  first   Switch the second lamp on  is it on?  20 s   2      yes    \n");
+    has(out, "At most 1 min 36 s, with all tries.\n");
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -232,6 +323,9 @@ int main(void)
         TEST(a_signal_cancels),
         TEST(the_same_command_goes_on),
         TEST(what_needs_a_person_can_be_walked_back),
+        TEST(runs_are_looked_at_and_abandoned),
+        TEST(tables_are_listed_and_checked),
+        TEST(a_table_is_printed),
     };
     int failures = cmocka_run_group_tests(tests, NULL, NULL);
     free(out);
