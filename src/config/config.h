@@ -74,6 +74,11 @@ struct cell {
     const char *ca;                  /* verifies the nodes */
     struct tls_files gateway, admin; /* client certificates of domicile_gateway and domicile_admin */
     struct {
+        struct tls_files files; /* client certificate of domicile_monitor; NULL: the cell is not monitored */
+        uint32_t interval_ms, rounds, lost_after_ms, degrade_after_ms, lag_max_bytes, slot_max_mib;
+    } monitor;
+    const char *on_standby_loss; /* block, degrade */
+    struct {
         uint32_t connections, queue_max, connect_within_ms, statement_within_ms;
     } pool;
     struct node *nodes;

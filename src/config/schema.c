@@ -137,6 +137,28 @@ static const struct schema_key pool_keys[] = {
 };
 static SCHEMA(pool_schema, "pool", 0, pool_keys);
 
+#define MONITOR(member) AT(struct cell, monitor.member) - offsetof(struct cell, monitor)
+static const struct schema_key monitor_keys[] = {
+    { "certificate", KEY_PATH, true, MONITOR(files.certificate),
+      .help = "PEM: the client certificate of the role domicile_monitor." },
+    { "private_key", KEY_PATH, true, MONITOR(files.private_key),
+      .help = "PEM: its private key, mode 0600 or 0640." },
+    { "interval_ms", KEY_INT, .preset = "1000", .min = 100, .max = 60000, MONITOR(interval_ms),
+      .help = "How often each node is asked, and how long it may take to answer." },
+    { "rounds", KEY_INT, .preset = "3", .min = 1, .max = 100, MONITOR(rounds),
+      .help = "How often in a row the cell must be seen in another state before that is its state." },
+    { "lost_after_ms", KEY_INT, .preset = "5000", .min = 500, .max = 600000, MONITOR(lost_after_ms),
+      .help = "How long the primary must be lost, to us and to its standbys, before it counts as lost." },
+    { "degrade_after_ms", KEY_INT, .preset = "10000", .min = 500, .max = 3600000, MONITOR(degrade_after_ms),
+      .help = "With on_standby_loss = \"degrade\": how long writes wait for a lost standby." },
+    { "lag_max_bytes", KEY_INT, .preset = "16777216", .min = 65536, .max = 2147483647, MONITOR(lag_max_bytes),
+      .help = "A standby that lacks more is not made synchronous again." },
+    { "slot_max_mib", KEY_INT, .preset = "16384", .min = 16, .max = 1073741824, MONITOR(slot_max_mib),
+      .help = "A replication slot that retains more MiB of WAL is dropped, before the disk is full." },
+};
+static SCHEMA(monitor_schema, "monitor", 0, monitor_keys);
+static const char *const standby_loss_words[] = { "block", "degrade", NULL };
+
 static const struct schema_key cell_keys[] = {
     { "name", KEY_NAME, true, AT(struct cell, name),
       .help = "Unique in all regions; stamped into the cluster." },
@@ -149,6 +171,12 @@ static const struct schema_key cell_keys[] = {
       .help = "What the gateway shows to PostgreSQL." },
     { "admin", KEY_GROUP, true, AT(struct cell, admin), .schema = &admin_files_schema,
       .help = "What an administrator shows to PostgreSQL." },
+    { "monitor", KEY_GROUP, AT(struct cell, monitor), .schema = &monitor_schema,
+      .help = "How the cell is watched over. Without it nobody does." },
+    { "on_standby_loss", KEY_WORD, .preset = "block", .choices = standby_loss_words,
+      AT(struct cell, on_standby_loss),
+      .help = "When no standby confirms writes: block lets them wait until one does; degrade, after "
+              "monitor.degrade_after_ms, lets them go on without, and says so." },
     { "pool", KEY_GROUP, AT(struct cell, pool), .schema = &pool_schema,
       .help = "The gateway's connections." },
     { "nodes", LIST(struct cell, nodes, node_count, node_schema), .required = true, .min = 1, .max = 16,
