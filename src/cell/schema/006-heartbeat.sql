@@ -29,14 +29,16 @@ CREATE TABLE domicile.cell_state (
 );
 INSERT INTO domicile.cell_state DEFAULT VALUES;
 
--- Why the monitor is refused; NULL: it is not, and its fence is the one from now on. For the functions below.
-CREATE FUNCTION domicile.monitor_refusal(p_region text, p_fence bigint) RETURNS text
+-- Why the monitor is refused; NULL: it is not, and its fence is the one from now on. For the functions below. A fence is
+-- one writer's: should a directory be made anew and count from one again, no second writer has the same.
+CREATE FUNCTION domicile.monitor_refusal(p_region text, p_fence bigint, p_writer text) RETURNS text
 LANGUAGE plpgsql AS $$
 BEGIN
     IF p_region IS DISTINCT FROM (SELECT s.region FROM domicile.cell s) THEN
         RETURN 'region';
     END IF;
-    UPDATE domicile.heartbeat h SET fence = p_fence WHERE h.fence <= p_fence;
+    UPDATE domicile.heartbeat h SET fence = p_fence, writer = p_writer
+     WHERE h.fence < p_fence OR (h.fence = p_fence AND h.writer = p_writer);
     RETURN CASE WHEN NOT FOUND THEN 'fence' END;
 END $$;
 
@@ -45,15 +47,13 @@ CREATE FUNCTION domicile.heartbeat_write(
     OUT outcome text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    IF p_region IS DISTINCT FROM (SELECT s.region FROM domicile.cell s) THEN
-        outcome := 'region';
+    outcome := domicile.monitor_refusal(p_region, p_fence, p_writer);
+    IF outcome IS NOT NULL THEN
         RETURN;
     END IF;
     UPDATE domicile.heartbeat h
-       SET sequence = h.sequence + 1, at = clock_timestamp(), monotonic_ms = p_monotonic_ms, fence = p_fence,
-           writer = p_writer
-     WHERE h.fence <= p_fence;
-    outcome := CASE WHEN FOUND THEN 'done' ELSE 'fence' END;
+       SET sequence = h.sequence + 1, at = clock_timestamp(), monotonic_ms = p_monotonic_ms;
+    outcome := 'done';
 END $$;
 
 CREATE FUNCTION domicile.heartbeat_probe(p_region text, OUT outcome text)
@@ -86,7 +86,7 @@ CREATE FUNCTION domicile.monitor_audit(
     OUT outcome text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    outcome := domicile.monitor_refusal(p_region, p_fence);
+    outcome := domicile.monitor_refusal(p_region, p_fence, p_writer);
     IF outcome IS NOT NULL THEN
         RETURN;
     END IF;
@@ -113,7 +113,7 @@ BEGIN
         outcome := 'busy';
         RETURN;
     END IF;
-    outcome := domicile.monitor_refusal(p_region, p_fence);
+    outcome := domicile.monitor_refusal(p_region, p_fence, p_writer);
     IF outcome IS NOT NULL THEN
         PERFORM pg_advisory_unlock(7308894115271946612);
         RETURN;
@@ -141,7 +141,7 @@ CREATE FUNCTION domicile.monitor_unmark(
     OUT outcome text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    outcome := domicile.monitor_refusal(p_region, p_fence);
+    outcome := domicile.monitor_refusal(p_region, p_fence, p_writer);
     IF outcome IS NOT NULL THEN
         RETURN;
     END IF;
@@ -164,7 +164,7 @@ DECLARE
     v_pid integer;
     v_bytes bigint;
 BEGIN
-    outcome := domicile.monitor_refusal(p_region, p_fence);
+    outcome := domicile.monitor_refusal(p_region, p_fence, p_writer);
     IF outcome IS NOT NULL THEN
         RETURN;
     END IF;
