@@ -280,6 +280,7 @@ void cell_monitor_free(struct cell_monitor *monitor)
 struct cell_monitor_view cell_monitor_view(const struct cell_monitor *monitor)
 {
     struct cell_monitor_view view = monitor->counters;
+    view.cell = monitor->options.cell;
     view.active = monitor->held;
     view.fence = (int64_t)monitor->lease.fence;
     view.state = monitor->machine.state;

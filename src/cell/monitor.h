@@ -35,6 +35,7 @@ void cell_monitor_free(struct cell_monitor *monitor); /* its fiber has ended; ta
 void cell_monitor_run(void *monitor);
 
 struct cell_monitor_view {
+    const struct cell *cell;
     bool active; /* it has the lease, and what follows is of now */
     int64_t fence;
     enum cell_state state;
