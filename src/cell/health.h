@@ -79,7 +79,8 @@ struct health_node {
     struct health_number position; /* its last write-ahead log: written, or replayed */
     struct health_host host;
     /* of a primary */
-    enum health_yes writable;
+    enum health_yes writable; /* a heartbeat was written, or, by who has no lease, a probe */
+    bool probed;
     bool replication_visible; /* our role may see its walsenders */
     char sync_names[256];
     unsigned sync_required; /* standbys that must confirm; 0: none must */

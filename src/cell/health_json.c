@@ -82,32 +82,44 @@ static json_t *number_json(const struct health_number *number)
     return number->known ? json_integer(number->value) : json_null();
 }
 
-static void add_fact(json_t *facts, const struct health_node *node, const char *name, json_t *value,
-                     const char *source)
+/* A node, and the primary, which tells what it sees of it. */
+struct subject {
+    const struct health_node *node, *primary;
+    json_t *facts;
+};
+
+static void add_fact(const struct subject *subject, const char *name, json_t *value, const char *source)
 {
+    bool from_primary = subject->primary != NULL && strcmp(source, "pg_stat_replication") == 0;
+    const struct health_node *node = from_primary ? subject->primary : subject->node;
     json_t *fact = json_object();
     json_object_set_new(fact, "fact", json_string(name));
     json_object_set_new(fact, "value", value);
     json_object_set_new(fact, "source", json_string(source));
     json_object_set_new(fact, "host", json_sprintf("%s:%u", node->node->address, node->node->port));
     json_object_set_new(fact, "at", time_json(node->asked_at_ms));
-    json_array_append_new(facts, fact);
+    json_array_append_new(subject->facts, fact);
 }
 
-static bool is_asked(enum health_role of, const struct health_node *node)
+/* What the primary sees of a standby is known of one that does not answer as well. */
+static bool is_asked(const struct subject *subject, enum health_role of, const char *source)
 {
-    return of == HEALTH_ROLE_UNKNOWN || of == node->role;
+    bool from_primary = of == HEALTH_STANDBY && strcmp(source, "pg_stat_replication") == 0;
+    if (from_primary)
+        return subject->primary != NULL && subject->primary != subject->node;
+    return of == HEALTH_ROLE_UNKNOWN || of == subject->node->role;
 }
 
-static void add_beat(json_t *facts, const struct health_node *node)
+static void add_beat(const struct subject *subject)
 {
+    const struct health_node *node = subject->node;
     bool known = node->beat_known;
     const struct health_beat *beat = &node->beat;
-    add_fact(facts, node, "heartbeat_sequence", known ? json_integer(beat->sequence) : json_null(), "beat");
-    add_fact(facts, node, "heartbeat_age_ms", known ? json_integer(beat->age_ms) : json_null(), "beat");
-    add_fact(facts, node, "heartbeat_at", known ? time_json(beat->at_ms) : json_null(), "beat");
-    add_fact(facts, node, "heartbeat_fence", known ? json_integer(beat->fence) : json_null(), "beat");
-    add_fact(facts, node, "heartbeat_writer", known ? text_json(beat->writer) : json_null(), "beat");
+    add_fact(subject, "heartbeat_sequence", known ? json_integer(beat->sequence) : json_null(), "beat");
+    add_fact(subject, "heartbeat_age_ms", known ? json_integer(beat->age_ms) : json_null(), "beat");
+    add_fact(subject, "heartbeat_at", known ? time_json(beat->at_ms) : json_null(), "beat");
+    add_fact(subject, "heartbeat_fence", known ? json_integer(beat->fence) : json_null(), "beat");
+    add_fact(subject, "heartbeat_writer", known ? text_json(beat->writer) : json_null(), "beat");
 }
 
 static json_t *slots_json(const struct health_node *node)
@@ -126,48 +138,51 @@ static json_t *slots_json(const struct health_node *node)
     return list;
 }
 
-static void add_role_facts(json_t *facts, const struct health_node *node)
+static void add_role_facts(const struct subject *subject)
 {
+    const struct health_node *node = subject->node;
     if (node->role == HEALTH_PRIMARY) {
-        add_fact(facts, node, "writable", json_string(three[node->writable]), "heartbeat");
-        add_fact(facts, node, "confirmations_required", json_integer(node->sync_required), "primary");
-        add_fact(facts, node, "slots", slots_json(node), "pg_replication_slots");
-        add_fact(facts, node, "slots_left_out", json_integer((json_int_t)node->slots_left_out),
+        add_fact(subject, "writable", json_string(three[node->writable]),
+                 node->probed ? "probe" : "heartbeat");
+        add_fact(subject, "confirmations_required", json_integer(node->sync_required), "primary");
+        add_fact(subject, "slots", slots_json(node), "pg_replication_slots");
+        add_fact(subject, "slots_left_out", json_integer((json_int_t)node->slots_left_out),
                  "pg_replication_slots");
     } else if (node->role == HEALTH_STANDBY) {
-        add_fact(facts, node, "sees_primary", json_string(views[node->view]), "pg_stat_wal_receiver");
-        add_fact(facts, node, "confirms",
-                 json_boolean(node->walsender.current && node->walsender.synchronous), "pg_stat_replication");
+        add_fact(subject, "sees_primary", json_string(views[node->view]), "pg_stat_wal_receiver");
+        bool visible = subject->primary != NULL && subject->primary->replication_visible;
+        bool confirms = node->walsender.current && node->walsender.synchronous;
+        add_fact(subject, "confirms", visible ? json_boolean(confirms) : json_null(), "pg_stat_replication");
     }
 }
 
-static json_t *facts_json(const struct health_node *node)
+static void add_facts(const struct subject *subject)
 {
-    json_t *facts = json_array();
-    const char *base = (const char *)node;
-    add_role_facts(facts, node);
+    const char *base = (const char *)subject->node;
+    add_role_facts(subject);
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
-        if (is_asked(numbers[i].role, node))
-            add_fact(facts, node, numbers[i].name,
+        if (is_asked(subject, numbers[i].role, numbers[i].source))
+            add_fact(subject, numbers[i].name,
                      number_json((const struct health_number *)(base + numbers[i].offset)),
                      numbers[i].source);
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
-        if (is_asked(texts[i].role, node))
-            add_fact(facts, node, texts[i].name, text_json(base + texts[i].offset), texts[i].source);
-    add_beat(facts, node);
-    return facts;
+        if (is_asked(subject, texts[i].role, texts[i].source))
+            add_fact(subject, texts[i].name, text_json(base + texts[i].offset), texts[i].source);
+    add_beat(subject);
 }
 
-static json_t *node_json(const struct health_node *node)
+static json_t *node_json(const struct health_node *node, const struct health_node *primary)
 {
+    const struct subject subject = { node, primary, json_array() };
     json_t *json = json_object();
+    add_facts(&subject);
     json_object_set_new(json, "node", json_string(node->node->name.ptr));
     json_object_set_new(json, "site", json_string(node->node->site_name.ptr));
     json_object_set_new(json, "role", json_string(roles[node->role]));
     json_object_set_new(json, "answer", json_string(answers[node->answer]));
     json_object_set_new(json, "why", node->why[0] == '\0' ? json_null() : text_json(node->why));
     json_object_set_new(json, "round_trip_us", json_integer(node->round_trip_us));
-    json_object_set_new(json, "facts", facts_json(node));
+    json_object_set_new(json, "facts", subject.facts);
     return json;
 }
 
@@ -176,7 +191,7 @@ json_t *health_json(const struct cell_health *health)
     json_t *json = json_object(), *nodes = json_array();
     enum cell_state state = health_observe(health);
     for (size_t i = 0; i < health->node_count; i++)
-        json_array_append_new(nodes, node_json(&health->nodes[i]));
+        json_array_append_new(nodes, node_json(&health->nodes[i], health_primary(health)));
     json_object_set_new(json, "cell",
                         json_sprintf("%s/%s", health->cell->region->name.ptr, health->cell->name.ptr));
     json_object_set_new(json, "state", json_string(cell_state_name(state)));

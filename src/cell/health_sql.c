@@ -149,7 +149,7 @@ static result write_beat(struct health_visit *visit)
                                        pg_int8((int64_t)(clock_monotonic_ns() / 1000000)) };
     struct pg_reply reply = PG_REPLY_INIT;
     size_t rows;
-    bool probe = writer->fence == 0;
+    bool probe = node_of(visit)->probed = writer->fence == 0;
     TRY(ask(visit, probe ? Q_PROBE : Q_WRITE, params, probe ? 1 : 4, &reply, &rows));
     if (rows == 1)
         take_outcome(visit, &reply);
@@ -220,12 +220,15 @@ static result ask_walsenders(struct health_visit *visit)
     return OK;
 }
 
-static bool all_current(const struct health_visit *visit)
+static bool all_current(const struct health_visit *visit, bool *ret_any)
 {
-    for (size_t i = 0; i < visit->cell->node_count; i++)
-        if (visit->walsenders[i].streaming && !visit->walsenders[i].current)
-            return false;
-    return true;
+    bool all = true;
+    *ret_any = false;
+    for (size_t i = 0; i < visit->cell->node_count; i++) {
+        all = all && (!visit->walsenders[i].streaming || visit->walsenders[i].current);
+        *ret_any = *ret_any || visit->walsenders[i].streaming;
+    }
+    return all;
 }
 
 /* The heartbeat was committed on the primary alone; whether the standbys confirm it is seen from what they have flushed.
@@ -237,8 +240,9 @@ static result await_confirmation(struct health_visit *visit)
     for (;;) {
         TRY(ask_walsenders(visit));
         uint64_t spent_us = (clock_monotonic_ns() - begin_ns) / 1000;
-        if (all_current(visit)) {
-            node->confirm_us = (struct health_number){ true, (int64_t)spent_us };
+        bool any;
+        if (all_current(visit, &any)) {
+            node->confirm_us = (struct health_number){ any, any ? (int64_t)spent_us : 0 };
             return OK;
         }
         if (spent_us >= visit->confirm_within_ms * 1000)

@@ -6,7 +6,7 @@
 
 #include <stdio.h>
 
-enum { ACT_WITHIN_MS = 2000, AGAIN_AFTER_MS = 5000, ROWS_AT_ONCE = 50 };
+enum { ACT_WITHIN_MS = 1000, AGAIN_AFTER_MS = 5000, ROWS_AT_ONCE = 50 };
 
 #define FENCE_HINT "Another daemon monitors this cell; see that one."
 

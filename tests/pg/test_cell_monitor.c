@@ -162,6 +162,16 @@ static uint64_t until_state(struct watched *watched, enum cell_state state, uint
     return now_ms() - begin;
 }
 
+/* Nothing is being done any more: the state is settled and audited. */
+static void until_quiet(struct watched *watched)
+{
+    uint64_t begin = now_ms();
+    while (cell_monitor_view(watched->monitor).rows_kept > 0 && now_ms() - begin < 5000)
+        check_ok(fiber_sleep(20));
+    check_ok(fiber_sleep(2 * INTERVAL_MS));
+    assert_int_equal(cell_monitor_view(watched->monitor).rows_kept, 0);
+}
+
 /* ---- a customer's write, which waits for the standby ---- */
 
 struct write {
@@ -296,6 +306,35 @@ ON_LOOP(a_smaller_fence_is_refused)
     server_run("UPDATE domicile.heartbeat SET fence = 1; UPDATE domicile.cell_state SET audit_fence = 1");
 }
 
+/* A monitor that is stopped between the check of its fence and its act holds the lock; its session is ended before it can
+ * go on, and then the next one may act. */
+ON_LOOP(who_stops_between_check_and_act_does_not_act_later)
+{
+    static const char begin_sql[] =
+        "SELECT outcome FROM domicile.monitor_begin('eu-fr', $1, false, 'r', 'w', $2)";
+    struct pg_conn *stopped = server_open(server_role("monitor")),
+                   *next = server_open(server_role("monitor"));
+    const struct pg_value first[] = { pg_int8(2000), pg_text(STR("x")) };
+    const struct pg_value second[] = { pg_int8(2001), pg_text(STR("y")) };
+    struct pg_reply reply = PG_REPLY_INIT;
+    server_do(stopped, "SET idle_session_timeout = 500");
+    check_ok(pg_exec(stopped, begin_sql, first, 2, &reply));
+    assert_true(str_is(pg_reply_str(&reply, 0, 0), "done"));
+    pg_reply_done(&reply);
+    check_ok(pg_exec(next, begin_sql, second, 2, &reply));
+    assert_true(str_is(pg_reply_str(&reply, 0, 0), "busy"));
+    pg_reply_done(&reply);
+    check_ok(fiber_sleep(1000));
+    check_ok(pg_exec(next, begin_sql, second, 2, &reply));
+    assert_true(str_is(pg_reply_str(&reply, 0, 0), "done"));
+    pg_reply_done(&reply);
+    check_fails(E_UNAVAILABLE, pg_run(stopped, "ALTER SYSTEM SET synchronous_standby_names = ''"));
+    pg_close(stopped);
+    pg_close(next);
+    assert_true(synchronous());
+    server_run("UPDATE domicile.heartbeat SET fence = 1");
+}
+
 ON_LOOP(block_a_stopped_standby_makes_writes_wait)
 {
     struct watched watched;
@@ -393,7 +432,7 @@ ON_LOOP(a_killed_primary_is_lost_and_what_was_seen_is_audited_later)
     set_up_cell("degrade");
     watch_cell(&watched, "daemon-1");
     until_state(&watched, CELL_HEALTHY, 5000);
-    check_ok(fiber_sleep(2 * INTERVAL_MS));
+    until_quiet(&watched);
     int64_t lost = audit_rows("cell-state", "primary-lost");
     server_signal(server_pid(), SIGKILL);
     uint64_t took = until_state(&watched, CELL_PRIMARY_LOST, 8000);
@@ -420,6 +459,7 @@ ON_LOOP(a_stopped_primary_is_lost_only_when_its_standby_says_so)
     set_up_cell("degrade");
     watch_cell(&watched, "daemon-1");
     until_state(&watched, CELL_HEALTHY, 5000);
+    until_quiet(&watched);
     server_signal(server_pid(), SIGSTOP);
     uint64_t unsure = until_state(&watched, CELL_UNSURE, 5000);
     uint64_t lost = until_state(&watched, CELL_PRIMARY_LOST, 10000);
@@ -640,6 +680,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_healthy_pair_is_measured),
         cmocka_unit_test(a_smaller_fence_is_refused),
+        cmocka_unit_test(who_stops_between_check_and_act_does_not_act_later),
         cmocka_unit_test(block_a_stopped_standby_makes_writes_wait),
         cmocka_unit_test(degrade_a_stopped_standby_and_back_by_itself),
         cmocka_unit_test(degrade_a_killed_standby_and_back_by_itself),

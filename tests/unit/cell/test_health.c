@@ -73,6 +73,22 @@ static void the_table_draws_itself(void **state)
     arena_done(&arena);
 }
 
+/* "test_cell_health --print" prints it anew. */
+static void the_document_has_the_table(void **state)
+{
+    static char text[64 * 1024];
+    struct arena arena;
+    arena_init(&arena);
+    FILE *file = fopen(SOURCE_DIR "/docs/health.md", "r");
+    assert_non_null(file);
+    size_t len = fread(text, 1, sizeof text - 1, file);
+    fclose(file);
+    text[len] = '\0';
+    if (strstr(text, arena_printf(&arena, "```text\n%s```\n", health_draw(&arena).ptr)) == NULL)
+        fail_msg("docs/health.md does not have the table; print it with: test_cell_health --print");
+    arena_done(&arena);
+}
+
 /* ---- small parts ---- */
 
 static void how_many_must_confirm(void **state)
@@ -390,9 +406,17 @@ static void a_slot_over_the_limit(void **state)
     assert_null(health_slot_to_drop(&limits, &facts));
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    if (argc == 2 && strcmp(argv[1], "--print") == 0) {
+        struct arena arena;
+        arena_init(&arena);
+        fputs(health_draw(&arena).ptr, stdout);
+        arena_done(&arena);
+        return 0;
+    }
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_document_has_the_table),
         cmocka_unit_test(the_table_has_no_dead_end_and_reaches_every_state),
         cmocka_unit_test(the_table_draws_itself),
         cmocka_unit_test(how_many_must_confirm),

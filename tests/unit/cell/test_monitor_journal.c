@@ -94,6 +94,8 @@ static void a_full_journal_counts_what_it_loses(void **state)
 
 static void anything_else_is_refused_and_left_alone(void **state)
 {
+    static const char one_row[] = "{\"fence\":1,\"rows\":[{\"fence\":1,\"number\":0,\"action\":\"a\","
+                                  "\"result\":\"b\",\"what\":\"c\"}]}"; /* rows are counted from 1 */
     static const char *const texts[] = {
         "x",
         "{}",
@@ -101,8 +103,7 @@ static void anything_else_is_refused_and_left_alone(void **state)
         "{\"fence\":1}",
         "{\"fence\":0,\"rows\":[]}",
         "{\"fence\":1,\"rows\":[{}]}",
-        "{\"fence\":1,\"rows\":[{\"fence\":1,\"number\":0,\"action\":\"a\",\"result\":\"b\",\"what\":\"c\"}]"
-        "}",
+        one_row,
         "{\"fence\":1,\"rows\":[]} x",
     };
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
