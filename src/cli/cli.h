@@ -51,6 +51,8 @@ struct cli {
     /* what a gateway said when it refused: beside the error */
     const char *said; /* in full */
     json_t *problem;
+    /* the exit status of a verb that succeeds: 0, but for what the verb was asked about (cell status) */
+    int status;
 };
 
 /* The whole program: parse, run, say. Returns the exit status. */

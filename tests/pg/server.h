@@ -91,10 +91,10 @@ static inline int64_t server_number(const char *sql)
     return number;
 }
 
-static inline pid_t server_pid(void)
+static inline pid_t server_pid_in(const char *variable)
 {
     char line[32] = "";
-    FILE *file = fopen(getenv("PGT_PIDFILE"), "r");
+    FILE *file = fopen(getenv(variable), "r");
     if (file == NULL)
         return 0;
     if (fgets(line, sizeof line, file) == NULL)
@@ -103,14 +103,37 @@ static inline pid_t server_pid(void)
     return (pid_t)atoi(line);
 }
 
-static inline void server_restart(void)
+static inline pid_t server_pid(void)
 {
-    char *argv[] = { (char *)server_path("restart"), NULL };
+    return server_pid_in("PGT_PIDFILE");
+}
+
+/* All processes of a server: postmaster and children. */
+static inline void server_signal(pid_t postmaster, int number)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/task/%d/children", postmaster, postmaster);
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    kill(postmaster, number);
+    for (int child; fscanf(file, "%d", &child) == 1;)
+        kill(child, number);
+    fclose(file);
+}
+
+static inline void server_run_script(const char *name)
+{
+    char *argv[] = { (char *)server_path(name), NULL };
     pid_t pid;
     int status;
     assert_int_equal(posix_spawn(&pid, argv[0], NULL, NULL, argv, environ), 0);
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_int_equal(status, 0);
+}
+
+static inline void server_restart(void)
+{
+    server_run_script("restart");
 }
 
 static inline uint64_t now_ms(void)
