@@ -4,6 +4,7 @@ The sandbox of DOMICILE_SANDBOX (default build/sandbox) is used as it stands; if
 then also stopped at the end."""
 import contextlib
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -29,6 +30,8 @@ def sandbox():
     yield sandbox
     if not was_up:
         sandbox.down()
+        for gateway in sandbox.gateways.values():
+            gateway.process.wait(10)
 
 
 @pytest.fixture(scope="session")
@@ -141,3 +144,20 @@ def sql(database):
 @pytest.fixture(scope="session")
 def directory(eu):
     return Directory(os.path.join(eu.config, "directory.sqlite"))
+
+
+@pytest.fixture(scope="session")
+def domicile(sandbox, eu):
+    """domicile(*arguments): the finished process."""
+    def run(*arguments, principal=None, input=None, gateway=eu, status=0):
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("DOMICILE_")}
+        environment["DOMICILE_CONFIG"] = sandbox.config
+        if principal:
+            environment.update(DOMICILE_CLIENT_ID=principal.client_id, DOMICILE_CLIENT_SECRET=principal.secret)
+        more = [] if "--region" in arguments or not principal else ["--region", gateway.region]
+        done = subprocess.run([f"{sandbox.home}/bin/domicile", *arguments, *more], stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, env=environment, timeout=60, input=input or b"", check=False)
+        assert status is None or done.returncode == status, (done.returncode, done.stdout, done.stderr)
+        return done
+
+    return run

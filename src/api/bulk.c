@@ -5,7 +5,6 @@
 #include "base/log.h"
 #include "loop/fiber.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 enum {
@@ -88,7 +87,7 @@ static result line_parse(struct line *line, struct str text, size_t body_max)
                    : FAIL(E_JSON, "send one object a line", "the line is not a JSON object");
     if (!failed(r)) {
         line->write.key = arena_str(&line->arena, json_member_str(object, "key"));
-        r = api_check_key(line->write.key);
+        r = http_check_key(line->write.key);
     }
     if (!failed(r))
         r = line_value(line, object, text);
@@ -105,28 +104,14 @@ static void line_run(void *arg)
     line->outcome = records_put(line->shelf, &line->arena, &line->write, &line->written);
 }
 
-/* A problem as RFC 9457 has it; like http_problem it keeps what failed inside to itself. */
-static json_t *error_json(const struct error *error)
-{
-    int status = error_http_status(error->code);
-    char type[64];
-    snprintf(type, sizeof type, "urn:domicile:error:%s", error_slug(error->code));
-    json_t *json = json_object();
-    json_object_set_new(json, "type", json_string(type));
-    json_object_set_new(json, "title", json_string(error_title(error->code)));
-    json_object_set_new(json, "status", json_integer(status));
-    json_object_set_new(json, "detail", json_string(status < 500 ? error->what : error_title(error->code)));
-    return json;
-}
-
-static json_t *line_answer(const struct line *line)
+static json_t *line_answer(struct line *line)
 {
     json_t *answer = json_object();
     if (line->write.key.len > 0)
         json_object_set_new(answer, "key", json_stringn(line->write.key.ptr, line->write.key.len));
     if (failed(line->outcome)) {
         json_object_set_new(answer, "status", json_integer(error_http_status(line->outcome.error.code)));
-        json_object_set_new(answer, "error", error_json(&line->outcome.error));
+        json_object_set_new(answer, "error", http_problem_json(&line->arena, &line->outcome.error));
         return answer;
     }
     char etag[REVISION_ETAG_SIZE];
@@ -180,28 +165,38 @@ static result window_add(struct window *window, struct str text)
     return window->count == WINDOW_LINES ? window_flush(window) : OK;
 }
 
-/* Takes whole lines out of the buffer. A last line needs no newline. */
-static result lines_take(struct window *window, struct buf *buf, bool at_end)
+struct lines {
+    struct buf buf;
+    size_t searched; /* bytes at its beginning that have no newline in them */
+};
+
+/* Takes whole lines out of the buffer. A last line needs no newline. A line that comes in many small parts is searched
+ * once, and not again with each part. */
+static result lines_take(struct window *window, struct lines *lines, bool at_end)
 {
-    size_t taken = 0;
+    struct buf *buf = &lines->buf;
+    size_t taken = 0, searched = lines->searched;
     while (taken < buf->len) {
-        const char *start = buf->ptr + taken, *newline = memchr(start, '\n', buf->len - taken);
+        const char *newline =
+            searched < buf->len ? memchr(buf->ptr + searched, '\n', buf->len - searched) : NULL;
         if (newline == NULL && !at_end)
             break;
-        size_t len = newline != NULL ? (size_t)(newline - start) : buf->len - taken;
-        struct str line = { start, len };
-        taken += len + (newline != NULL);
+        size_t end = newline != NULL ? (size_t)(newline - buf->ptr) : buf->len;
+        struct str line = { buf->ptr + taken, end - taken };
+        taken = searched = end + (newline != NULL);
         if (line.len > 0 && line.ptr[line.len - 1] == '\r')
             line.len--;
         if (line.len > 0)
             TRY(window_add(window, line));
     }
     buf_consume(buf, taken);
+    lines->searched = buf->len;
     return OK;
 }
 
-static result lines_read(struct window *window, struct buf *buf)
+static result lines_read(struct window *window, struct lines *lines)
 {
+    struct buf *buf = &lines->buf;
     char *chunk = arena_alloc(&window->call->request->arena, READ_BYTES);
     for (;;) {
         size_t len;
@@ -209,7 +204,7 @@ static result lines_read(struct window *window, struct buf *buf)
         if (len > 0 && !buf_append(buf, (struct str){ chunk, len }))
             return FAIL(E_BODY_SIZE, "send shorter lines", "a line is longer than %zu bytes",
                         buf->max - READ_BYTES);
-        TRY(lines_take(window, buf, len == 0));
+        TRY(lines_take(window, lines, len == 0));
         if (len == 0)
             return window_flush(window);
     }
@@ -229,24 +224,24 @@ result bulk_in(struct api_call *call)
     window->call = call;
     window->shelf = &shelf;
     window->body_max = api_body_max(call);
-    struct buf buf;
-    buf_init(&buf, window->body_max * 2 + LINE_OVERHEAD_BYTES + READ_BYTES);
+    struct lines lines = { .searched = 0 };
+    buf_init(&lines.buf, window->body_max * 2 + LINE_OVERHEAD_BYTES + READ_BYTES);
     http_body_allow(call->request, bulk_bytes_max, BULK_WITHIN_MS);
     http_stream_begin(call->request, 200, &ndjson, 1);
-    result r = lines_read(window, &buf);
+    result r = lines_read(window, &lines);
     if (failed(r)) {
         for (size_t i = 0; i < window->count; i++)
             arena_done(&window->lines[i].arena);
         json_t *last = json_object();
         json_object_set_new(last, "status", json_integer(error_http_status(r.error.code)));
-        json_object_set_new(last, "error", error_json(&r.error));
+        json_object_set_new(last, "error", http_problem_json(&call->request->arena, &r.error));
         result said = stream_line(call, last);
         if (failed(said) && said.error.code != E_PEER_GONE)
             log_failure(LOG_WARNING, &said.error, "request %s: its end could not be said", call->request->id);
     } else {
         http_stream_end(call->request);
     }
-    buf_done(&buf);
+    buf_done(&lines.buf);
     free(window);
     return OK;
 }

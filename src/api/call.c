@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/secret.h"
 
 #include <stdlib.h>
 
@@ -46,6 +47,15 @@ static result serve(struct api_call *call)
     return target->serve(call);
 }
 
+/* The answer's own reference is gone by now: this one is the last. */
+static void forget_secret(struct api_call *call)
+{
+    if (call->secret == NULL)
+        return;
+    secret_wipe((char *)(uintptr_t)json_string_value(call->secret), json_string_length(call->secret));
+    json_decref(call->secret);
+}
+
 void gateway_serve(struct http_request *request, void *context)
 {
     struct gateway *gateway = context;
@@ -57,6 +67,7 @@ void gateway_serve(struct http_request *request, void *context)
     if (failed(r))
         http_problem(request, &r.error, &call.extra);
     json_decref(call.members);
+    forget_secret(&call);
     snapshot_drop(call.snapshot);
 }
 
@@ -75,13 +86,7 @@ bool api_media_type_is(struct str content_type, const char *media_type)
 
 result api_check_content_type(struct str content_type)
 {
-    size_t slashes = 0;
-    bool visible = content_type.len > 0 && content_type.len <= RECORDS_TYPE_MAX;
-    for (size_t i = 0; i < content_type.len && visible; i++) {
-        visible = content_type.ptr[i] >= ' ' && content_type.ptr[i] <= '~';
-        slashes += content_type.ptr[i] == '/' && slashes == 0;
-    }
-    if (!visible || slashes != 1 || api_media_type(content_type).len < 3)
+    if (!record_type_is_sound(content_type))
         return FAIL(E_MEDIA_TYPE, "send a Content-Type such as \"application/fhir+json\"",
                     "the record has no well-formed content type");
     return OK;
@@ -107,17 +112,29 @@ result api_read_json(struct api_call *call, const char *const *members, json_t *
 
 /* ---- answers ---- */
 
+/* Some answers hold a secret or a token, so their text goes through no buffer that is not wiped here. */
 static void answer(struct api_call *call, int status, json_t *value, const char *location)
 {
     must(value != NULL);
-    char *text = json_dumps(value, JSON_COMPACT);
+    size_t size = json_dumpb(value, NULL, 0, JSON_COMPACT);
+    must(size > 0);
+    char *text = malloc(size);
+    must(text != NULL && json_dumpb(value, text, size, JSON_COMPACT) == size);
     json_decref(value);
-    must(text != NULL);
     const struct http_header headers[] = { { STR("content-type"), STR("application/json") },
                                            { STR("cache-control"), STR("no-store") },
                                            { STR("location"), str_from(location) } };
-    http_respond(call->request, status, headers, location == NULL ? 2 : 3, str_from(text));
+    http_respond(call->request, status, headers, location == NULL ? 2 : 3, (struct str){ text, size });
+    secret_wipe(text, size);
     free(text);
+}
+
+json_t *api_secret_json(struct api_call *call, struct str secret)
+{
+    json_t *string = json_stringn(secret.ptr, secret.len);
+    must(string != NULL && call->secret == NULL);
+    call->secret = json_incref(string);
+    return string;
 }
 
 void api_answer_json(struct api_call *call, int status, json_t *value)

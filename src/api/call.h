@@ -19,6 +19,7 @@ struct api_call {
     struct directory_entry customer; /* after api_admit */
     struct record_cell *cell;        /* after api_admit */
     json_t *members;                 /* freed with the call */
+    json_t *secret;                  /* wiped and freed with the call */
 };
 
 /* Every resource's function, by the names of routes.def. */
@@ -57,17 +58,19 @@ result api_read_json(struct api_call *call, const char *const *members, json_t *
 
 struct str api_media_type(struct str content_type); /* without parameters */
 bool api_media_type_is(struct str content_type, const char *media_type);
-/* What may be stored as a record's content type: at most RECORDS_TYPE_MAX visible ASCII bytes and spaces with one slash.
- * E_MEDIA_TYPE. */
+/* What may be stored as a record's content type: record_type_is_sound. E_MEDIA_TYPE. */
 result api_check_content_type(struct str content_type) MUST_USE;
 
+/* A string for an answer that is wiped when the call ends; one a call. The caller owns the returned reference. */
+json_t *api_secret_json(struct api_call *call, struct str secret);
 void api_answer_json(struct api_call *call, int status, json_t *value); /* takes over value */
 void api_answer_created(struct api_call *call, json_t *value,
                         const char *location); /* 201; takes over value */
 
 /* ---- records ---- */
 size_t api_body_max(const struct api_call *call); /* bytes of a record of the call's class */
-result api_check_key(struct str key) MUST_USE;    /* a key that came in a body. E_KEY */
 /* A query parameter that is (the beginning of) a key; empty when absent. E_ARGUMENT. */
 result api_query_key(struct api_call *call, const char *name, struct str *ret) MUST_USE;
+/* The query parameter "limit" of a list: 1 to RECORDS_PAGE_MAX, 100 when absent. E_ARGUMENT. */
+result api_query_limit(struct api_call *call, size_t *ret) MUST_USE;
 result api_bulk_out(struct api_call *call) MUST_USE; /* a list, with content */

@@ -1,12 +1,10 @@
 #include "api/clients.h"
 
 #include "base/clock.h"
+#include "loop/fiber.h"
 #include "records/internal.h"
 
 #include <stdio.h>
-
-enum { CLIENTS_PAGE = 1000 };
-static const int64_t postgres_epoch_ms = INT64_C(946684800000);
 
 /* ---- looking up, for tokens ---- */
 
@@ -45,13 +43,19 @@ static result find_in_cell(struct record_cell *cell, struct str id, struct clien
     return r;
 }
 
+/* A cell that does not answer hides its own clients and nobody else's; who is found nowhere may be there. */
 static result clients_find(void *context, struct str id, struct client *ret, bool *ret_found)
 {
     struct gateway *gateway = context;
+    result outcome = OK;
     *ret_found = false;
-    for (size_t i = 0; i < gateway->store.cell_count && !*ret_found; i++)
-        TRY(find_in_cell(&gateway->store.cells[i], id, ret, ret_found));
-    return OK;
+    for (size_t i = 0; i < gateway->store.cell_count && !*ret_found; i++) {
+        result r = find_in_cell(&gateway->store.cells[i], id, ret, ret_found);
+        TRY(fiber_check());
+        if (failed(r) && !failed(outcome))
+            outcome = r;
+    }
+    return *ret_found ? OK : outcome;
 }
 
 struct client_store clients_store(struct gateway *gateway)
@@ -101,7 +105,7 @@ static result make(struct api_call *call, enum role role, const char *secret)
     TRY(store(call, id, role, hash));
     json_t *answer = json_object();
     json_object_set_new(answer, "client_id", json_string(id));
-    json_object_set_new(answer, "client_secret", json_string(secret));
+    json_object_set_new(answer, "client_secret", api_secret_json(call, str_from(secret)));
     json_object_set_new(answer, "role", json_string(role_word(role)));
     api_answer_created(
         call, answer,
@@ -128,31 +132,51 @@ static json_t *time_json(const struct pg_reply *reply, size_t row, int column)
     if (pg_reply_is_null(reply, row, column))
         return json_null();
     char text[CLOCK_TEXT_SIZE];
-    clock_format(pg_reply_number(reply, row, column) / 1000 + postgres_epoch_ms, text);
+    clock_format(pg_reply_unix_ms(reply, row, column), text);
     return json_string(text);
+}
+
+static json_t *client_json(const struct pg_reply *reply, size_t row)
+{
+    struct str id = pg_reply_str(reply, row, 0), role = pg_reply_str(reply, row, 1);
+    json_t *client = json_object();
+    json_object_set_new(client, "client_id", json_stringn(id.ptr, id.len));
+    json_object_set_new(client, "role", json_stringn(role.ptr, role.len));
+    json_object_set_new(client, "created_at", time_json(reply, row, 2));
+    json_object_set_new(client, "disabled_at", time_json(reply, row, 3));
+    return client;
+}
+
+static result read_after(struct api_call *call, struct str *ret)
+{
+    TRY(http_query(call->request, "after", ret));
+    if (ret->ptr == NULL)
+        *ret = (struct str){ "", 0 };
+    else if (!str_is_id(*ret))
+        return FAIL(E_ARGUMENT, "send the \"next\" of the page before",
+                    "the parameter \"after\" is not a client's id");
+    return OK;
 }
 
 result client_list(struct api_call *call)
 {
     TRY(api_admit(call, ACTION_MANAGE_CLIENTS, (struct str){ 0 }));
     struct record_shelf shelf = api_shelf(call);
-    const struct pg_value params[] = { pg_text(shelf.customer), pg_text((struct str){ "", 0 }),
-                                       pg_int4(CLIENTS_PAGE) };
+    struct str after;
+    size_t limit = 0;
+    TRY(read_after(call, &after));
+    TRY(api_query_limit(call, &limit));
+    const struct pg_value params[] = { pg_text(shelf.customer), pg_text(after), pg_int4((int32_t)limit) };
     struct pg_reply reply = PG_REPLY_INIT;
     result r = record_call(&shelf, STATEMENT_CLIENT_PAGE, (struct str){ 0 }, params, 3, &reply);
     if (!failed(r)) {
-        json_t *clients = json_array();
-        for (size_t i = 0; i < pg_reply_rows(&reply); i++) {
-            struct str id = pg_reply_str(&reply, i, 0), role = pg_reply_str(&reply, i, 1);
-            json_t *client = json_object();
-            json_object_set_new(client, "client_id", json_stringn(id.ptr, id.len));
-            json_object_set_new(client, "role", json_stringn(role.ptr, role.len));
-            json_object_set_new(client, "created_at", time_json(&reply, i, 2));
-            json_object_set_new(client, "disabled_at", time_json(&reply, i, 3));
-            json_array_append_new(clients, client);
-        }
-        json_t *answer = json_object();
+        json_t *clients = json_array(), *answer = json_object();
+        size_t rows = pg_reply_rows(&reply);
+        for (size_t i = 0; i < rows; i++)
+            json_array_append_new(clients, client_json(&reply, i));
+        struct str last = rows == limit ? pg_reply_str(&reply, rows - 1, 0) : (struct str){ 0 };
         json_object_set_new(answer, "clients", clients);
+        json_object_set_new(answer, "next", rows == limit ? json_stringn(last.ptr, last.len) : json_null());
         api_answer_json(call, 200, answer);
     }
     pg_reply_done(&reply);

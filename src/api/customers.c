@@ -132,13 +132,11 @@ static result read_choice(struct api_call *call, const json_t *body, struct str 
 /* Cells of a region are alike; ids spread evenly over them. */
 static struct record_cell *choose_cell(struct record_store *store, struct str id)
 {
-    uint32_t hash = 2166136261U;
-    for (size_t i = 0; i < id.len; i++)
-        hash = (hash ^ (unsigned char)id.ptr[i]) * 16777619U;
-    return &store->cells[hash % store->cell_count];
+    return &store->cells[str_hash(STR_HASH_INIT, id) % store->cell_count];
 }
 
-/* The entry as the directory has it now: made by this call, or by an earlier one that asked for the same. */
+/* The entry as the directory has it now: made by this call, or by an earlier one that asked for the same. One that an
+ * earlier call left unfinished goes on under what was acknowledged now. */
 static result directory_reserve(struct api_call *call, struct str id, struct directory_entry *ret)
 {
     struct gateway *gateway = call->gateway;
@@ -146,9 +144,17 @@ static result directory_reserve(struct api_call *call, struct str id, struct dir
     for (int attempt = 0; attempt < 3; attempt++) {
         result r = directory_get(gateway->directory, &call->request->arena, id, ret);
         if (!failed(r)) {
-            if (str_is(ret->region, gateway->region) && ret->services_version == services_version &&
-                (ret->state == CUSTOMER_ONBOARDING || ret->state == CUSTOMER_ACTIVE))
+            bool ours = str_is(ret->region, gateway->region),
+                 same = ret->services_version == services_version;
+            if (ours && same && (ret->state == CUSTOMER_ONBOARDING || ret->state == CUSTOMER_ACTIVE))
                 return OK;
+            if (ours && ret->state == CUSTOMER_ONBOARDING) {
+                ret->services_version = services_version;
+                r = directory_swap(gateway->directory, ret, ret->version, &ret->version);
+                if (r.error.code != E_STALE)
+                    return r;
+                continue;
+            }
             return FAIL(E_CONFLICT, "choose another id", "the customer \"%.*s\" exists", STR_ARG(id));
         }
         if (r.error.code != E_CUSTOMER_UNKNOWN)

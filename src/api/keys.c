@@ -15,8 +15,9 @@ static json_t *rotation_json(const struct record_shelf *shelf, const struct reco
     json_t *json = json_object();
     json_object_set_new(json, "class", json_stringn(shelf->class.ptr, shelf->class.len));
     json_object_set_new(json, "key_version", json_integer(rotation->key_version));
-    json_object_set_new(json, "state", json_string(rotation->remaining > 0 ? "running" : "done"));
+    json_object_set_new(json, "state", json_string(rotation->done ? "done" : "running"));
     json_object_set_new(json, "remaining", json_integer((json_int_t)rotation->remaining));
+    json_object_set_new(json, "remaining_is", json_string(rotation->counted_all ? "exact" : "at-least"));
     return json;
 }
 
@@ -39,8 +40,10 @@ result key_rotate(struct api_call *call)
     call->gateway->reseal_wanted = true;
     if (call->gateway->reseal_sleep != NULL)
         wait_wake(call->gateway->reseal_sleep);
-    struct record_rotation rotation;
-    TRY(record_key_rotation(&shelf, &rotation));
+    struct record_rotation rotation = { .key_version = version };
+    result counted = record_key_rotation(&shelf, &rotation);
+    if (failed(counted)) /* it has happened all the same */
+        log_failure(LOG_WARNING, &counted.error, "how far the rotation is cannot be said, ignoring");
     api_answer_json(call, 202, rotation_json(&shelf, &rotation));
     return OK;
 }

@@ -47,10 +47,11 @@ static result issue(struct api_call *call, const struct client *client)
                    &call->request->arena, &token));
     call->gateway->counters.tokens_issued++;
     json_t *answer = json_object();
-    json_object_set_new(answer, "access_token", json_stringn(token.ptr, token.len));
+    json_object_set_new(answer, "access_token", api_secret_json(call, token));
     json_object_set_new(answer, "token_type", json_string("Bearer"));
     json_object_set_new(answer, "expires_in", json_integer(TOKEN_LIFETIME_MAX_S));
     api_answer_json(call, 200, answer);
+    secret_wipe((char *)(uintptr_t)token.ptr, token.len);
     return OK;
 }
 

@@ -39,21 +39,6 @@ size_t api_body_max(const struct api_call *call)
                                             : call->snapshot->region->limits.max_body_bytes;
 }
 
-/* As the router judges a key of a path. */
-result api_check_key(struct str key)
-{
-    struct str rest = key, segment;
-    if (key.ptr == NULL || key.len == 0 || key.len > HTTP_KEY_MAX)
-        return FAIL(E_KEY, "use 1 to 512 bytes", "the key is missing, empty or too long");
-    if (!str_is_utf8(key) || memchr(key.ptr, '\0', key.len) != NULL)
-        return FAIL(E_KEY, "use UTF-8 without NUL", "the key is not UTF-8, or has a NUL in it");
-    while (str_cut(&rest, '/', &segment))
-        if (str_is(segment, ".") || str_is(segment, ".."))
-            return FAIL(E_KEY, "leave out \".\" and \"..\" between slashes",
-                        "the key has a relative segment");
-    return OK;
-}
-
 /* In HTTP/1.1 a request that says nothing of a body has none; for a record that is more likely a mistake. */
 static result check_length_is_known(const struct http_request *request)
 {
@@ -121,7 +106,7 @@ result record_delete(struct api_call *call)
 
 /* ---- lists ---- */
 
-static result read_limit(struct api_call *call, size_t *ret)
+result api_query_limit(struct api_call *call, size_t *ret)
 {
     struct str text;
     uint64_t limit = 100;
@@ -188,7 +173,7 @@ result record_list(struct api_call *call)
     size_t limit = 0;
     TRY(api_query_key(call, "prefix", &prefix));
     TRY(api_query_key(call, "after", &after));
-    TRY(read_limit(call, &limit));
+    TRY(api_query_limit(call, &limit));
     struct record_page page;
     TRY(records_page(&shelf, &call->request->arena, prefix, after, limit, false, &page));
     json_t *records = json_array();

@@ -169,6 +169,7 @@ static result start(struct gateway_process *process)
     log_event(LOG_INFO, "region \"%s\", configuration %.12s, version " DOMICILE_VERSION, gateway->region,
               gateway->snapshot->config->digest);
     TRY(root_load(region, &process->root));
+    TRY(record_store_open(&gateway->store));
     TRY(keyring_new(&gateway->store.keyring, KEYS_MAX, KEY_LIFETIME_MS));
     client_gate_init(&gateway->gate, HASHES_AT_ONCE, HASHES_WAITING);
     TRY(token_cache_new(&gateway->token_cache, TOKENS_MAX));
@@ -219,6 +220,7 @@ void gateway_stop(struct gateway_process *process)
     http_router_free(gateway->router);
     token_cache_free(gateway->token_cache);
     keyring_free(gateway->store.keyring);
+    record_store_close(&gateway->store);
     rootkey_free(&process->root);
     snapshot_drop(gateway->snapshot);
     snapshot_drop(process->first);

@@ -4,20 +4,20 @@
 
 #include <limits.h>
 
-/* application/x-www-form-urlencoded: "+" is a space, "%41" a byte. False: a broken escape, or buf is full. */
+/* application/x-www-form-urlencoded: percent-encoding in which "+" is a space. False: a broken escape, or buf is full. */
 static bool form_decode(struct str text, char *buf, size_t size, size_t *ret_len)
 {
-    size_t len = 0, one = 0;
-    for (size_t i = 0; i < text.len; i++) {
-        char c = text.ptr[i] == '+' ? ' ' : text.ptr[i];
-        if (c == '%') {
-            if (text.len - i < 3 || !decode_hex((struct str){ text.ptr + i + 1, 2 }, &c, 1, &one))
-                return false;
-            i += 2;
-        }
-        if (len == size)
+    struct str part;
+    size_t len = 0, decoded = 0;
+    while (str_cut(&text, '+', &part)) {
+        if (!str_percent_decode(part, buf + len, size - len, &decoded))
             return false;
-        buf[len++] = c;
+        len += decoded;
+        if (text.ptr != NULL) {
+            if (len == size)
+                return false;
+            buf[len++] = ' ';
+        }
     }
     *ret_len = len;
     return true;

@@ -33,6 +33,11 @@ bool str_starts(struct str s, struct str prefix);
 int str_compare(struct str a, struct str b); /* bytewise, as memcmp; a prefix sorts first */
 struct str str_trim(struct str s);           /* spaces and tabs */
 
+/* FNV-1a of 64 bits, over several strings by handing on the hash; begins with STR_HASH_INIT. For spreading, not against
+ * somebody who chooses the strings (siphash.h is). */
+#define STR_HASH_INIT UINT64_C(0xcbf29ce484222325)
+uint64_t str_hash(uint64_t hash, struct str s);
+
 /* Cuts *rest at the first `separator`; returns the part before it. False when nothing is left (rest->ptr is
  * NULL). */
 bool str_cut(struct str *rest, char separator, struct str *ret_part);

@@ -121,19 +121,26 @@ static result apply_in_transaction(struct run *run, const struct cell_migration 
     return pg_run(run->conn, "COMMIT");
 }
 
+/* The server has refused it, and the connection is as good as before. */
+static bool is_refusal(result r)
+{
+    return r.error.code == E_SQL || r.error.code == E_BUSY;
+}
+
 /* The cause goes up; a connection that cannot roll back is gone, and its transaction with it. */
 static result roll_back(struct run *run, result cause)
 {
     result undone = pg_run(run->conn, "ROLLBACK");
-    return failed(undone) && undone.error.code != E_SQL ? undone : cause;
+    return failed(undone) && !is_refusal(undone) ? undone : cause;
 }
 
 static result apply(struct run *run, const struct cell_migration *migration)
 {
     TRY(pg_run(run->conn, "BEGIN"));
     result r = apply_in_transaction(run, migration);
-    if (failed(r) && r.error.code == E_SQL) {
-        result named = FAIL(E_SQL, r.error.hint, "schema file \"%s\": %s", migration->name, r.error.what);
+    if (is_refusal(r)) {
+        result named =
+            FAIL(r.error.code, r.error.hint, "schema file \"%s\": %s", migration->name, r.error.what);
         return roll_back(run, named);
     }
     TRY(r);
@@ -162,7 +169,7 @@ result cell_migrate_with(struct pg_conn *conn, const struct cell_stamp *stamp,
     TRY(pg_run(conn, "SET ROLE domicile_owner"));
     TRY(pg_run(conn, lock_sql));
     result r = migrate_locked(&run);
-    if (failed(r) && r.error.code != E_SQL && r.error.code != E_SCHEMA && r.error.code != E_REGION_STAMP)
+    if (failed(r) && !is_refusal(r) && r.error.code != E_SCHEMA && r.error.code != E_REGION_STAMP)
         return r; /* the connection is gone, and the lock with it */
     result unlocked = pg_run(conn, unlock_sql);
     if (!failed(unlocked))

@@ -11,8 +11,6 @@
 #include <string.h>
 #include <unistd.h>
 
-static const int64_t postgres_epoch_ms = INT64_C(946684800000);
-
 enum { ACTOR_PARAMS = 4 };
 static void set_actor(struct pg_value *params)
 {
@@ -102,7 +100,7 @@ static json_t *time_json(const struct pg_reply *reply, size_t row, int column)
     if (pg_reply_is_null(reply, row, column))
         return json_null();
     char text[CLOCK_TEXT_SIZE];
-    clock_format(pg_reply_number(reply, row, column) / 1000 + postgres_epoch_ms, text);
+    clock_format(pg_reply_unix_ms(reply, row, column), text);
     return json_string(text);
 }
 
@@ -311,18 +309,45 @@ static void print_clients(struct cli *cli, json_t *clients)
     json_decref(clients);
 }
 
+static result customer_list_pages(struct cli *cli, struct gateway_session *session, json_t *list)
+{
+    struct gateway_ask ask = { .method = "GET",
+                               .path = gateway_path(cli, cli->values[OPT_CUSTOMER], "clients", NULL),
+                               .query = "limit=1000" };
+    for (bool more = true; more;) {
+        json_t *page = NULL;
+        TRY(gateway_ask_json(session, &ask, &page));
+        const json_t *next = json_object_get(page, "next");
+        json_t *clients = json_object_get(page, "clients");
+        if (clients != NULL)
+            json_array_extend(list, clients);
+        more = json_is_string(next);
+        if (more)
+            ask.query = arena_printf(&cli->arena, "limit=1000&after=%s",
+                                     gateway_escape(cli, json_string_value(next)));
+        json_decref(page);
+    }
+    return OK;
+}
+
+static result customer_client_list(struct cli *cli)
+{
+    struct gateway_session *session = NULL;
+    TRY(gateway_session_new(cli, &session));
+    json_t *list = json_array();
+    result r = customer_list_pages(cli, session, list);
+    gateway_session_free(session);
+    if (failed(r))
+        json_decref(list);
+    else
+        print_clients(cli, list);
+    return r;
+}
+
 result cli_client_list(struct cli *cli)
 {
-    if (cli_has(cli, OPT_CUSTOMER)) {
-        const struct gateway_ask ask = { .method = "GET",
-                                         .path =
-                                             gateway_path(cli, cli->values[OPT_CUSTOMER], "clients", NULL) };
-        json_t *answer = NULL;
-        TRY(ask_api(cli, &ask, &answer));
-        print_clients(cli, json_incref(json_object_get(answer, "clients")));
-        json_decref(answer);
-        return OK;
-    }
+    if (cli_has(cli, OPT_CUSTOMER))
+        return customer_client_list(cli);
     struct staff_client client = { 0 };
     TRY(cli_region(cli, &client.region));
     client.list = json_array();

@@ -31,17 +31,11 @@ static void print_verbs(struct cli *cli, const char *group)
     }
 }
 
-static void print_words(struct cli *cli, const struct cli_command *command)
+static void print_options(struct cli *cli, uint32_t options)
 {
-    const char *space = "";
-    if (cli_command_is(command, "completion", ""))
-        fputs("bash zsh fish ", cli->out);
-    for (size_t i = 0; i < OPT_COUNT; i++) {
-        if ((command->options | everywhere) >> i & 1) {
-            fprintf(cli->out, "%s--%s", space, cli_options[i].name);
-            space = " ";
-        }
-    }
+    for (size_t i = 0; i < OPT_COUNT; i++)
+        if (options >> i & 1)
+            fprintf(cli->out, " --%s", cli_options[i].name);
 }
 
 /* The options whose next word is a value, for a regular expression. */
@@ -59,28 +53,33 @@ static void print_valued(struct cli *cli)
 /* One `case` for bash and zsh: of the words of a command that are there, what may follow. */
 static void print_cases(struct cli *cli)
 {
-    fputs("    case \"$command\" in\n        '') words='", cli->out);
+    fputs("    case \"$command\" in\n        '') offered='", cli->out);
     print_groups(cli);
+    print_options(cli, everywhere);
     fputs("' ;;\n", cli->out);
     for (size_t i = 0; i < cli_command_count; i++) {
         const struct cli_command *command = &cli_commands[i];
         if (opens_group(i) && command->verb[0]) {
-            fprintf(cli->out, "        %s) words='", command->group);
+            fprintf(cli->out, "        %s) offered='", command->group);
             print_verbs(cli, command->group);
+            print_options(cli, everywhere);
             fputs("' ;;\n", cli->out);
         }
-        fprintf(cli->out, "        '%s'*) words='", cli_command_name(cli, command));
-        print_words(cli, command);
+        fprintf(cli->out, "        '%s'*) offered='%s", cli_command_name(cli, command),
+                cli_command_is(command, "completion", "") ? "bash zsh fish" : "");
+        print_options(cli, command->options | everywhere);
         fputs("' ;;\n", cli->out);
     }
-    fputs("        *) words='--config --json --help' ;;\n    esac\n", cli->out);
+    fputs("        *) offered='", cli->out);
+    print_options(cli, everywhere);
+    fputs("' ;;\n    esac\n", cli->out);
 }
 
 static void print_bash(struct cli *cli)
 {
     fputs("# Completion of domicile for bash: source <(domicile completion bash)\n"
           "_domicile() {\n"
-          "    local cur=${COMP_WORDS[COMP_CWORD]} command='' words='' i\n"
+          "    local cur=${COMP_WORDS[COMP_CWORD]} command='' offered='' i\n"
           "    for ((i = 1; i < COMP_CWORD; i++)); do\n"
           "        [[ ${COMP_WORDS[i]} == -* || ${COMP_WORDS[i-1]} =~ ^--(",
           cli->out);
@@ -90,7 +89,7 @@ static void print_bash(struct cli *cli)
           "    done\n",
           cli->out);
     print_cases(cli);
-    fputs("    COMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n"
+    fputs("    COMPREPLY=($(compgen -W \"$offered\" -- \"$cur\"))\n"
           "}\n"
           "complete -o default -F _domicile domicile\n",
           cli->out);
@@ -101,19 +100,17 @@ static void print_zsh(struct cli *cli)
     fputs("#compdef domicile\n"
           "# Completion of domicile for zsh: source <(domicile completion zsh)\n"
           "_domicile() {\n"
-          "    local command='' words_given=(\"${words[@]}\") last=$((CURRENT - 1)) i\n"
-          "    local words=''\n"
-          "    for ((i = 2; i <= last; i++)); do\n"
-          "        [[ ${words_given[i]} == -* || ${words_given[i-1]} =~ ^--(",
+          "    local command='' offered='' i\n"
+          "    for ((i = 2; i < CURRENT; i++)); do\n"
+          "        [[ ${words[i]} == -* || ${words[i-1]} =~ ^--(",
           cli->out);
     print_valued(cli);
     fputs(")$ ]] && continue\n"
-          "        command=\"${command:+$command }${words_given[i]}\"\n"
+          "        command=\"${command:+$command }${words[i]}\"\n"
           "    done\n",
           cli->out);
     print_cases(cli);
-    fputs("    compadd -- ${=words}\n"
-          "    _files\n"
+    fputs("    compadd -- ${=offered} || _files\n"
           "}\n"
           "compdef _domicile domicile\n",
           cli->out);
@@ -131,42 +128,62 @@ static void print_quoted(FILE *out, const char *text)
     fputc('\'', out);
 }
 
-static void print_fish_options(struct cli *cli, const struct cli_command *command, const char *condition)
+static void print_fish_options(struct cli *cli, uint32_t options, const char *condition)
 {
     for (size_t i = 0; i < OPT_COUNT; i++) {
-        if (!(command->options >> i & 1))
+        if (!(options >> i & 1))
             continue;
-        fprintf(cli->out, "complete -c domicile -n '%s' -l %s%s -d ", condition, cli_options[i].name,
+        fprintf(cli->out, "complete -c domicile%s -l %s%s -d ", condition, cli_options[i].name,
                 cli_options[i].value ? " -r" : "");
         print_quoted(cli->out, cli_options[i].help);
         fputc('\n', cli->out);
     }
 }
 
-static void print_fish(struct cli *cli)
+/* A function of fish that says whether the words of a command that are there match one of its patterns. */
+static void print_fish_function(struct cli *cli)
 {
     fputs("# Completion of domicile for fish: domicile completion fish | source\n"
-          "complete -c domicile -f -n __fish_use_subcommand -a '",
+          "function __domicile_at\n"
+          "    set -l given\n"
+          "    set -l previous ''\n"
+          "    for word in (commandline -opc)[2..]\n"
+          "        if not string match -q -- '-*' $word; and not string match -qr -- '^--(",
           cli->out);
+    print_valued(cli);
+    fputs(")$' $previous\n"
+          "            set -a given $word\n"
+          "        end\n"
+          "        set previous $word\n"
+          "    end\n"
+          "    for pattern in $argv\n"
+          "        string match -q -- $pattern \"$given\"; and return 0\n"
+          "    end\n"
+          "    return 1\n"
+          "end\n",
+          cli->out);
+}
+
+static void print_fish(struct cli *cli)
+{
+    print_fish_function(cli);
+    fputs("complete -c domicile -f -n '__domicile_at \"\"' -a '", cli->out);
     print_groups(cli);
     fputs("'\n", cli->out);
+    print_fish_options(cli, everywhere, "");
     for (size_t i = 0; i < cli_command_count; i++) {
         const struct cli_command *command = &cli_commands[i];
-        const char *condition = arena_printf(&cli->arena, "__fish_seen_subcommand_from %s", command->group);
+        const char *name = cli_command_name(cli, command);
         if (command->verb[0]) {
-            fprintf(cli->out, "complete -c domicile -n '%s", condition);
-            fputs("; and not __fish_seen_subcommand_from ", cli->out);
-            print_verbs(cli, command->group);
-            fprintf(cli->out, "' -a %s -d ", command->verb);
+            fprintf(cli->out, "complete -c domicile -f -n '__domicile_at %s' -a %s -d ", command->group,
+                    command->verb);
             print_quoted(cli->out, command->help);
             fputc('\n', cli->out);
-            condition =
-                arena_printf(&cli->arena, "%s; and __fish_seen_subcommand_from %s", condition, command->verb);
         }
-        print_fish_options(cli, command, condition);
+        print_fish_options(cli, command->options,
+                           arena_printf(&cli->arena, " -n '__domicile_at \"%s\" \"%s *\"'", name, name));
     }
-    fputs("complete -c domicile -f -n '__fish_seen_subcommand_from completion' -a 'bash zsh fish'\n",
-          cli->out);
+    fputs("complete -c domicile -f -n '__domicile_at completion' -a 'bash zsh fish'\n", cli->out);
 }
 
 static result print_script(struct cli *cli)

@@ -74,13 +74,19 @@ static bool is_done(const json_t *status)
     return state != NULL && strcmp(state, "done") == 0;
 }
 
+/* A large class is not counted to its end. */
+static const char *least(const json_t *status)
+{
+    const char *is = json_string_value(json_object_get(status, "remaining_is"));
+    return is != NULL && strcmp(is, "at-least") == 0 ? "at least " : "";
+}
+
 static result wait_until_done(struct cli *cli, struct gateway_session *session, json_t **status)
 {
     enum { FIRST_MS = 50, MOST_MS = 1000 };
-    json_int_t all = remaining(*status);
     for (unsigned ms = FIRST_MS; !is_done(*status); ms = ms * 2 < MOST_MS ? ms * 2 : MOST_MS) {
-        cli_progress(cli, "%lld of %lld records are still to be sealed with the new key",
-                     (long long)remaining(*status), (long long)all);
+        cli_progress(cli, "%s%lld records are still to be sealed with the new key", least(*status),
+                     (long long)remaining(*status));
         usleep(ms * 1000);
         json_t *now = NULL;
         TRY(ask_rotation(cli, session, "GET", &now));
@@ -102,7 +108,7 @@ static void print_status(struct cli *cli, json_t *status)
     if (is_done(status))
         fputs(", and every record is sealed with it\n", cli->out);
     else
-        fprintf(cli->out, ", and %lld records are still to be sealed with it\n",
+        fprintf(cli->out, ", and %s%lld records are still to be sealed with it\n", least(status),
                 (long long)remaining(status));
     json_decref(status);
 }

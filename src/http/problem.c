@@ -31,16 +31,23 @@ static const char *detail(struct arena *arena, const struct error *error, int st
     return error->hint == NULL ? error->what : arena_printf(arena, "%s. %s", error->what, error->hint);
 }
 
-static struct str write_document(struct http_request *request, const struct error *error, int status,
-                                 const struct http_problem_extra *extra)
+json_t *http_problem_json(struct arena *arena, const struct error *error)
 {
-    struct arena *arena = &request->arena;
+    int status = error_http_status(error->code);
     json_t *object = json_object();
     must(object != NULL);
     set(object, arena, "type", arena_printf(arena, "urn:domicile:error:%s", error_slug(error->code)));
     set(object, arena, "title", error_title(error->code));
     must(json_object_set_new(object, "status", json_integer(status)) == 0);
     set(object, arena, "detail", detail(arena, error, status));
+    return object;
+}
+
+static struct str write_document(struct http_request *request, const struct error *error,
+                                 const struct http_problem_extra *extra)
+{
+    struct arena *arena = &request->arena;
+    json_t *object = http_problem_json(arena, error);
     set(object, arena, "instance", arena_printf(arena, "urn:domicile:request:%s", request->id));
     set(object, arena, "region", extra->region);
     set(object, arena, "home_region", extra->home_region);
@@ -88,7 +95,7 @@ void http_problem(struct http_request *request, const struct error *error,
             STR("Retry-After"), str_from(arena_printf(&request->arena, "%u",
                                                       extra->retry_after_s == 0 ? 1 : extra->retry_after_s))
         };
-    struct str document = write_document(request, error, status, extra);
+    struct str document = write_document(request, error, extra);
     if (closes(request, error->code))
         http_respond_and_close(request, status, headers, count, document);
     else

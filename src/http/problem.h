@@ -16,9 +16,12 @@ struct http_problem_extra {
     struct json_t *members;   /* an object whose members are added; borrowed */
 };
 
-/* Answers with the error: type "urn:domicile:error:SLUG", title, status, detail (what and hint), instance
- * "urn:domicile:request:ID". The detail of a status of 500 and above is its title alone: what failed inside is not the
- * client's to know. A status of 500 is logged with its cause and the request's id. E_WRONG_REGION, E_BODY_SIZE, E_SLOW
- * and E_BODY close the connection. If the answer has begun already, nothing is sent. extra may be NULL. */
+/* The error as an object with type "urn:domicile:error:SLUG", title, status and detail (what and hint): for one that is
+ * told inside of another answer. The detail of a status of 500 and above is its title alone: what failed inside is not the
+ * client's to know. The caller owns it. */
+struct json_t *http_problem_json(struct arena *arena, const struct error *error);
+
+/* Answers with the error: the members of http_problem_json, instance "urn:domicile:request:ID", and extra's. A status of
+ * 500 is logged with its cause and the request's id. E_WRONG_REGION, E_BODY_SIZE, E_SLOW and E_BODY close the connection. If the answer has begun already, nothing is sent. extra may be NULL. */
 void http_problem(struct http_request *request, const struct error *error,
                   const struct http_problem_extra *extra);

@@ -127,32 +127,32 @@ static bool fits(const struct compiled *compiled, const struct str *segments, si
     return true;
 }
 
-static bool has_dots(struct str key)
+static const char key_hint[] = "Send 1 to 512 bytes of UTF-8 without NUL.";
+
+result http_check_key(struct str key)
 {
-    struct str part;
-    while (str_cut(&key, '/', &part))
+    struct str rest = key, part;
+    if (key.ptr == NULL || key.len == 0 || key.len > HTTP_KEY_MAX)
+        return FAIL(E_KEY, key_hint, "the record key has %zu bytes", key.len);
+    if (!str_is_utf8(key) || memchr(key.ptr, '\0', key.len) != NULL)
+        return FAIL(E_KEY, key_hint, "the record key is not UTF-8, or has a NUL");
+    while (str_cut(&rest, '/', &part))
         if (is_dots(part))
-            return true;
-    return false;
+            return FAIL(E_KEY, "Leave \".\" and \"..\" out.",
+                        "the record key has a \".\" or \"..\" between slashes");
+    return OK;
 }
 
 static result decode_key(struct arena *arena, struct str raw, struct str *ret)
 {
-    static const char hint[] = "Send 1 to 512 bytes of UTF-8 without NUL, percent-encoded.";
     size_t length = 0;
     if (raw.len > 3 * (size_t)HTTP_KEY_MAX)
-        return FAIL(E_KEY, hint, "the record key is longer than %d bytes", HTTP_KEY_MAX);
+        return FAIL(E_KEY, key_hint, "the record key is longer than %d bytes", HTTP_KEY_MAX);
     char *decoded = arena_alloc(arena, raw.len + 1);
     if (!str_percent_decode(raw, decoded, raw.len + 1, &length))
-        return FAIL(E_KEY, hint, "the record key has a broken escape");
+        return FAIL(E_KEY, "Percent-encode it as RFC 3986 says.", "the record key has a broken escape");
     struct str key = { decoded, length };
-    if (length == 0 || length > HTTP_KEY_MAX)
-        return FAIL(E_KEY, hint, "the record key has %zu bytes", length);
-    if (!str_is_utf8(key) || memchr(decoded, '\0', length) != NULL)
-        return FAIL(E_KEY, hint, "the record key is not UTF-8, or has a NUL");
-    if (has_dots(key))
-        return FAIL(E_KEY, "Leave \".\" and \"..\" out.",
-                    "the record key has a \".\" or \"..\" between slashes");
+    TRY(http_check_key(key));
     decoded[length] = '\0';
     *ret = key;
     return OK;

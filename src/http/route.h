@@ -36,3 +36,6 @@ void http_router_free(struct http_router *router); /* takes NULL */
  * E_TARGET: empty, "." or ".." segments, a broken escape; E_KEY, E_ID; E_ROUTE 404; E_METHOD 405 (ret->allow is set). */
 result http_route(const struct http_router *router, struct http_request *request, struct http_match *ret)
     MUST_USE;
+
+/* Whether this may be a record's key, wherever it came from. E_KEY. */
+result http_check_key(struct str key) MUST_USE;

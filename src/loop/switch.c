@@ -66,13 +66,13 @@ void stack_unmap(struct stack *stack)
 
 size_t stack_touched(const struct stack *stack)
 {
-    size_t page = page_bytes(), pages = stack->bytes / page, lowest = pages;
+    size_t page = page_bytes(), pages = stack->bytes / page, lowest = 0;
     unsigned char resident[1024];
     must(pages <= sizeof resident);
     if (mincore(stack->base, stack->bytes, resident) != 0)
         return 0;
-    for (size_t i = pages; i-- > 0 && (resident[i] & 1) != 0;)
-        lowest = i;
+    while (lowest < pages && (resident[lowest] & 1) == 0)
+        lowest++;
     return (pages - lowest) * page;
 }
 

@@ -11,7 +11,7 @@ struct stack {
 };
 result stack_map(struct stack *ret, size_t bytes) MUST_USE; /* E_RESOURCE; rounds up to pages */
 void stack_unmap(struct stack *stack);
-size_t stack_touched(const struct stack *stack); /* bytes, counted by resident pages from the top */
+size_t stack_touched(const struct stack *stack); /* bytes from the top to the lowest resident page */
 
 struct context {
     sigjmp_buf registers;

@@ -20,6 +20,17 @@ struct str pg_first_line(const char *message)
     return (struct str){ message, strcspn(message, "\n") };
 }
 
+/* Refused for being there at the same time as others, or for having to wait too long; the same statement may pass later:
+ * serialization_failure, deadlock_detected, lock_not_available, query_canceled. */
+static bool is_busy(const char *sqlstate)
+{
+    static const char busy[][6] = { "40001", "40P01", "55P03", "57014" };
+    for (size_t i = 0; i < sizeof busy / sizeof busy[0]; i++)
+        if (strcmp(sqlstate, busy[i]) == 0)
+            return true;
+    return false;
+}
+
 result pg_refused(const PGresult *refusal, const char *name, char ret_sqlstate[6])
 {
     const char *sqlstate = PQresultErrorField(refusal, PG_DIAG_SQLSTATE);
@@ -27,6 +38,9 @@ result pg_refused(const PGresult *refusal, const char *name, char ret_sqlstate[6
     if (message == NULL)
         message = PQresultErrorMessage(refusal);
     snprintf(ret_sqlstate, 6, "%s", sqlstate != NULL ? sqlstate : "");
+    if (is_busy(ret_sqlstate))
+        return FAIL(E_BUSY, "Try again in a moment.", "\"%s\" gave way, and was not done (%s): %.*s", name,
+                    ret_sqlstate, STR_ARG(pg_first_line(message)));
     return FAIL(E_SQL, "See PostgreSQL's log of that moment.", "\"%s\" was refused (%s): %.*s", name,
                 ret_sqlstate, STR_ARG(pg_first_line(message)));
 }

@@ -5,8 +5,9 @@
 #include "pg/connect.h"
 #include "pg/reply.h"
 
-/* One statement with parameters $1...; types follow from the statement. E_SQL: refused, reply->sqlstate says
- * why. */
+/* One statement with parameters $1...; types follow from the statement. reply->sqlstate says why it was refused:
+ * E_BUSY by a time limit, a deadlock or a concurrent transaction, and it may pass later; E_SQL by all else. Either way
+ * nothing was done. */
 result pg_exec(struct pg_conn *conn, const char *sql, const struct pg_value *params, size_t count,
                struct pg_reply *reply) MUST_USE;
 

@@ -48,16 +48,15 @@ result pg_pool_new(const struct pg_pool_options *options, struct pg_pool **ret) 
  * E_DRAINING. Nobody may be inside pg_pool_call when it returns but those it made fail. Takes NULL. */
 void pg_pool_free(struct pg_pool *pool);
 
-/* Waits for the first connection to be up: for start-up and readiness. E_DEADLINE by the caller's deadline,
- * else the error of the last attempt. */
-result pg_pool_wait_up(struct pg_pool *pool) MUST_USE;
-
 /* Runs statement number `statement`. Waits. `shard`: a hash of what is written; calls with the same shard go
- * to the same connection, in the order of the calls, so that batches never wait for each other's rows. E_SQL
- * refused by the server; reply->sqlstate says why; nothing was done E_BUSY         queue_max calls are
- * waiting; nothing was done E_UNAVAILABLE  no connection, nothing was done; or, for a write, the connection
- * was lost and the outcome is unknown: reply->sqlstate is "08007" then E_DEADLINE, E_CANCELLED   the outcome
- * is unknown E_DRAINING     the pool is being freed; nothing was done */
+ * to the same connection, in the order of the calls, so that batches never wait for each other's rows.
+ *   E_SQL          refused by the server, reply->sqlstate says why; nothing was done
+ *   E_BUSY         queue_max calls are waiting; or it waited too long for a lock, or gave way to others, and
+ *                  reply->sqlstate says how; nothing was done
+ *   E_UNAVAILABLE  no connection, nothing was done; or, for a write, the connection was lost and the outcome is
+ *                  unknown: reply->sqlstate is "08007" then
+ *   E_DEADLINE, E_CANCELLED   the outcome is unknown
+ *   E_DRAINING     the pool is being freed; nothing was done */
 result pg_pool_call(struct pg_pool *pool, size_t statement, uint64_t shard, const struct pg_value *params,
                     size_t count, struct pg_reply *reply) MUST_USE;
 

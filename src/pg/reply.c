@@ -32,11 +32,6 @@ struct pg_value pg_bytes(struct str s)
     return pg_text(s);
 }
 
-struct pg_value pg_int2(int16_t number)
-{
-    return number_value((uint16_t)number, 2);
-}
-
 struct pg_value pg_int4(int32_t number)
 {
     return number_value((uint32_t)number, 4);
@@ -92,4 +87,11 @@ int64_t pg_reply_number(const struct pg_reply *reply, size_t row, int column)
     default:
         return (int64_t)number;
     }
+}
+
+int64_t pg_reply_unix_ms(const struct pg_reply *reply, size_t row, int column)
+{
+    static const int64_t between_epochs_us = INT64_C(946684800000000); /* 1970-01-01 and 2000-01-01 */
+    must(!pg_reply_is_null(reply, row, column));
+    return (pg_reply_number(reply, row, column) + between_epochs_us) / 1000;
 }

@@ -14,7 +14,6 @@ struct pg_value {
 struct pg_value pg_null(void);
 struct pg_value pg_text(struct str s);   /* text; an empty string is not NULL */
 struct pg_value pg_bytes(struct str s);  /* bytea */
-struct pg_value pg_int2(int16_t number); /* smallint */
 struct pg_value pg_int4(int32_t number); /* integer */
 struct pg_value pg_int8(int64_t number); /* bigint; timestamptz: microseconds since 2000-01-01 UTC */
 struct pg_value pg_bool(bool value);
@@ -34,3 +33,5 @@ bool pg_reply_is_null(const struct pg_reply *reply, size_t row, int column);
 struct str pg_reply_str(const struct pg_reply *reply, size_t row, int column); /* empty for NULL */
 int64_t pg_reply_number(const struct pg_reply *reply, size_t row,
                         int column); /* 0 for NULL; bool is 0 or 1 */
+int64_t pg_reply_unix_ms(const struct pg_reply *reply, size_t row,
+                         int column); /* of a timestamptz that is not NULL */

@@ -11,7 +11,8 @@ enum { SHELF_PARAMS = 4, ACTOR_PARAMS = 4 };
 void record_shelf_params(const struct record_shelf *shelf, struct pg_value params[SHELF_PARAMS]);
 void record_actor_params(const struct record_shelf *shelf, struct pg_value params[ACTOR_PARAMS]);
 
-/* Opens, or reads, what is stored of the record; *ret_type and *ret_body are in the arena. E_SEAL has raised the alarm. */
+/* Opens, or reads, what is stored of the record; *ret_type and *ret_body are in the arena. E_SEAL has raised the alarm.
+ * E_KEY_VERSION_UNKNOWN has not: read the record again first. E_CONFIG: policy seals the class since it was written. */
 result record_content_open(const struct record_shelf *shelf, struct arena *arena, struct str key,
                            int64_t revision, uint32_t key_version, struct str payload, struct str *ret_type,
                            struct str *ret_body) MUST_USE;

@@ -16,17 +16,21 @@ result record_key_refresh(const struct record_shelf *shelf) MUST_USE;
 /* ---- rotation ---- */
 struct record_rotation {
     uint32_t key_version; /* that writes use; 0: the class has no key yet */
-    uint64_t remaining;   /* records that are still sealed with an older one */
+    bool done;            /* there is no older key any more, and no record under one */
+    uint64_t remaining;   /* records that are still sealed with an older one, as far as they were counted */
+    bool counted_all;     /* there are no others */
 };
 
-/* Writes use a new key from now on. E_CONFLICT: there is no key to rotate; E_STALE: another rotation came first. */
+/* Writes use a new key from now on. E_CONFLICT: there is no key to rotate; E_STALE: another rotation came first; E_BUSY:
+ * writes would have had to wait too long for it, and nothing was done. */
 result record_key_rotate(const struct record_shelf *shelf, uint32_t *ret_version) MUST_USE;
 
 result record_key_rotation(const struct record_shelf *shelf, struct record_rotation *ret) MUST_USE;
 
 /* Seals anew, under the current key, all records that are sealed with an older one, and drops the old keys when none
  * needs them. A record that changes meanwhile is left alone: its writer used the new key. Revisions stay. It can be
- * broken off at any point and begun again. E_SEAL: done but for records that do not open (alarms were raised). */
+ * broken off at any point and begun again: the cell remembers how far it is. E_SEAL: done but for records that do not
+ * open, or whose key is not there. */
 result record_key_reseal(const struct record_shelf *shelf) MUST_USE;
 
 /* The (customer, class) pairs of a cell with records to seal anew; strings in the arena. */

@@ -1,23 +1,18 @@
 #include "records/records.h"
 
 #include "base/clock.h"
+#include "config/config.h"
 #include "records/internal.h"
 #include "records/keys.h"
 #include "seal/record.h"
 
-#include <openssl/evp.h>
+#include <stdio.h>
 
-enum { ATTEMPTS = 5, DIGEST_BYTES = 32, PAGE_BYTES = 1024 * 1024 };
+_Static_assert(1 + RECORDS_TYPE_MAX + CONFIG_BODY_BYTES_MAX <= RECORD_PLAINTEXT_MAX &&
+                   RECORD_PLAINTEXT_MAX + RECORD_OVERHEAD_BYTES <= CONFIG_BODY_BYTES_MAX + 512,
+               "a body that the configuration allows can be sealed, and the schema's record_put takes it");
 
-/* Microseconds between PostgreSQL's epoch (2000-01-01) and Unix's. */
-static const int64_t POSTGRES_EPOCH_US = INT64_C(946684800000000);
-
-static uint64_t fnv1a(uint64_t hash, struct str s)
-{
-    for (size_t i = 0; i < s.len; i++)
-        hash = (hash ^ (unsigned char)s.ptr[i]) * UINT64_C(0x100000001b3);
-    return hash;
-}
+enum { ATTEMPTS = 5, PAGE_PARAMS = 14, PAGE_BYTES = 1024 * 1024 };
 
 /* What functions that return rows raise, where others answer with an outcome. */
 static result raised_error(const struct record_shelf *shelf, const char *sqlstate, result raised)
@@ -38,7 +33,7 @@ static result raised_error(const struct record_shelf *shelf, const char *sqlstat
 result record_call(const struct record_shelf *shelf, enum statement statement, struct str key,
                    const struct pg_value *params, size_t count, struct pg_reply *reply)
 {
-    uint64_t shard = fnv1a(fnv1a(UINT64_C(0xcbf29ce484222325), shelf->customer), key);
+    uint64_t shard = str_hash(str_hash(STR_HASH_INIT, shelf->customer), key);
     result r = pg_pool_call(shelf->cell->pool, statement, shard ^ shard >> 32, params, count, reply);
     return r.error.code == E_SQL ? raised_error(shelf, reply->sqlstate, r) : r;
 }
@@ -61,6 +56,17 @@ void record_actor_params(const struct record_shelf *shelf, struct pg_value param
 
 /* ---- content ---- */
 
+bool record_type_is_sound(struct str type)
+{
+    struct str rest = type, media_type;
+    if (type.len == 0 || type.len > RECORDS_TYPE_MAX || memchr(type.ptr, '/', type.len) == NULL)
+        return false;
+    for (size_t i = 0; i < type.len; i++)
+        if (type.ptr[i] < ' ' || type.ptr[i] > '~')
+            return false;
+    return str_cut(&rest, ';', &media_type) && str_trim(media_type).len >= 3;
+}
+
 static struct str content_pack(struct arena *arena, struct str type, struct str body)
 {
     must(type.len <= RECORDS_TYPE_MAX);
@@ -73,10 +79,11 @@ static struct str content_pack(struct arena *arena, struct str type, struct str 
     return (struct str){ packed, 1 + type.len + body.len };
 }
 
+/* Whoever can write into the cell's tables can put anything there; what is not sealed comes here as it stands. */
 static bool content_unpack(struct str packed, struct str *ret_type, struct str *ret_body)
 {
     size_t type_len = packed.len > 0 ? (unsigned char)packed.ptr[0] : 0;
-    if (packed.len < 1 + type_len)
+    if (packed.len < 1 + type_len || !record_type_is_sound((struct str){ packed.ptr + 1, type_len }))
         return false;
     *ret_type = (struct str){ packed.ptr + 1, type_len };
     *ret_body = (struct str){ packed.ptr + 1 + type_len, packed.len - 1 - type_len };
@@ -106,8 +113,6 @@ result record_sealed_open(const struct record_shelf *shelf, struct arena *arena,
     result r = record_key_version_get(shelf, key_version, &class_key);
     if (r.error.code == E_SEAL)
         return unopened(shelf, key);
-    if (r.error.code == E_KEY_VERSION_UNKNOWN)
-        shelf->store->alarm(shelf->store->alarm_context, shelf->customer, shelf->class, key);
     TRY(r);
     struct record_place place = place_of(shelf, key, revision);
     char *plain = arena_alloc(arena, record_plaintext_size(payload.len));
@@ -118,13 +123,23 @@ result record_sealed_open(const struct record_shelf *shelf, struct arena *arena,
     return OK;
 }
 
+/* A clear row in a sealed class was put there by somebody else; but where the class has no key yet, nothing was ever sealed,
+ * and it is policy that has changed. */
+static result clear_in_sealed_class(const struct record_shelf *shelf, struct str key)
+{
+    uint32_t version = 0;
+    result r = record_key_ask_current(shelf, &version);
+    if (failed(r) && r.error.code != E_SEAL)
+        return r;
+    return failed(r) || version != 0 ? unopened(shelf, key) : record_outcome_error(shelf, STR("records"));
+}
+
 result record_content_open(const struct record_shelf *shelf, struct arena *arena, struct str key,
                            int64_t revision, uint32_t key_version, struct str payload, struct str *ret_type,
                            struct str *ret_body)
 {
-    /* A clear row in a sealed class was put there by somebody else. */
     if (shelf->sealed && key_version == 0)
-        return unopened(shelf, key);
+        return clear_in_sealed_class(shelf, key);
     struct str content;
     if (key_version != 0)
         TRY(record_sealed_open(shelf, arena, key, revision, key_version, payload, &content));
@@ -137,7 +152,7 @@ result record_content_open(const struct record_shelf *shelf, struct arena *arena
 
 struct prepared {
     struct str content; /* packed */
-    uint8_t digest[DIGEST_BYTES];
+    uint8_t digest[MAC_BYTES];
 };
 
 /* The shape of p_if_revision: 0 whatever, -1 any that is there, else this one. */
@@ -146,24 +161,17 @@ static int64_t condition_revision(const struct record_condition *condition)
     return condition->if_present ? -1 : condition->if_revision;
 }
 
-/* What an Idempotency-Key stands for: place, type and body, without what differs at each attempt. */
-static result idempotency_digest(const struct record_shelf *shelf, const struct record_write *write,
-                                 struct str content, uint8_t digest[DIGEST_BYTES])
+/* What an Idempotency-Key stands for: whose it is, place, type and body, without what differs at each attempt. Keyed, since
+ * it stays in the cell for a day, in clear: under a plain hash whoever reads the cell's files could confirm guesses. */
+static void idempotency_digest(const struct record_shelf *shelf, const struct record_write *write,
+                               struct str content, uint8_t digest[MAC_BYTES])
 {
-    EVP_MD_CTX *context = EVP_MD_CTX_new();
-    must(context != NULL);
-    const struct str parts[] = { shelf->class, write->key, content };
-    bool done = EVP_DigestInit_ex(context, EVP_sha256(), NULL) == 1;
-    for (size_t i = 0; i < sizeof parts / sizeof parts[0] && done; i++) {
-        uint64_t len = parts[i].len;
-        done = EVP_DigestUpdate(context, &len, sizeof len) == 1 &&
-               EVP_DigestUpdate(context, parts[i].ptr, parts[i].len) == 1;
-    }
-    const int64_t condition[] = { condition_revision(&write->condition), write->condition.if_absent };
-    done = done && EVP_DigestUpdate(context, condition, sizeof condition) == 1 &&
-           EVP_DigestFinal_ex(context, digest, NULL) == 1;
-    EVP_MD_CTX_free(context);
-    return done ? OK : FAIL(E_INTERNAL, NULL, "a request cannot be digested");
+    char condition[32];
+    int len = snprintf(condition, sizeof condition, "%lld %d",
+                       (long long)condition_revision(&write->condition), write->condition.if_absent);
+    const struct str parts[] = { shelf->customer, write->idempotency_key,    shelf->class, write->key,
+                                 content,         { condition, (size_t)len } };
+    mac_of(&shelf->store->idempotency_key, parts, sizeof parts / sizeof parts[0], digest);
 }
 
 static result content_seal(const struct record_shelf *shelf, struct arena *arena, struct str key,
@@ -206,8 +214,7 @@ static result put_once(const struct record_shelf *shelf, struct arena *arena,
     params[9] = pg_bool(write->condition.if_absent);
     record_actor_params(shelf, params + 10);
     params[14] = idempotent ? pg_text(write->idempotency_key) : pg_null();
-    params[15] =
-        idempotent ? pg_bytes((struct str){ (const char *)prepared->digest, DIGEST_BYTES }) : pg_null();
+    params[15] = idempotent ? pg_bytes((struct str){ (const char *)prepared->digest, MAC_BYTES }) : pg_null();
 
     struct pg_reply reply = PG_REPLY_INIT;
     result r = record_call(shelf, STATEMENT_RECORD_PUT, write->key, params, 16, &reply);
@@ -241,7 +248,7 @@ result records_put(const struct record_shelf *shelf, struct arena *arena, const 
 {
     struct prepared prepared = { .content = content_pack(arena, write->type, write->body) };
     if (write->idempotency_key.len > 0)
-        TRY(idempotency_digest(shelf, write, prepared.content, prepared.digest));
+        idempotency_digest(shelf, write, prepared.content, prepared.digest);
     for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
         bool again;
         TRY(put_once(shelf, arena, write, &prepared, ret, &again));
@@ -253,7 +260,17 @@ result records_put(const struct record_shelf *shelf, struct arena *arena, const 
 
 /* ---- get, delete ---- */
 
-result records_get(const struct record_shelf *shelf, struct arena *arena, struct str key, struct record *ret)
+/* Between the cell's answer and ours a rotation may have ended: the record has another key by now, and the one that the
+ * answer named is gone. So such a record is read again, once, before the key counts as lost. */
+static result key_lost(const struct record_shelf *shelf, struct str key, result r)
+{
+    if (r.error.code == E_KEY_VERSION_UNKNOWN)
+        shelf->store->alarm(shelf->store->alarm_context, shelf->customer, shelf->class, key);
+    return r;
+}
+
+static result get_once(const struct record_shelf *shelf, struct arena *arena, struct str key,
+                       struct record *ret)
 {
     struct pg_value params[9];
     record_shelf_params(shelf, params);
@@ -272,6 +289,12 @@ result records_get(const struct record_shelf *shelf, struct arena *arena, struct
     }
     pg_reply_done(&reply);
     return r;
+}
+
+result records_get(const struct record_shelf *shelf, struct arena *arena, struct str key, struct record *ret)
+{
+    result r = get_once(shelf, arena, key, ret);
+    return r.error.code == E_KEY_VERSION_UNKNOWN ? key_lost(shelf, key, get_once(shelf, arena, key, ret)) : r;
 }
 
 result records_delete(const struct record_shelf *shelf, struct str key,
@@ -297,7 +320,7 @@ static result item_read(const struct record_shelf *shelf, struct arena *arena, c
 {
     item->key = arena_str(arena, pg_reply_str(reply, row, 0));
     item->revision = pg_reply_number(reply, row, 1);
-    item->written_ms = (pg_reply_number(reply, row, 3) + POSTGRES_EPOCH_US) / 1000;
+    item->written_ms = pg_reply_unix_ms(reply, row, 3);
     item->stored_bytes = (uint64_t)pg_reply_number(reply, row, 4);
     if (!with_content)
         return OK;
@@ -306,11 +329,33 @@ static result item_read(const struct record_shelf *shelf, struct arena *arena, c
                                &item->type, &item->body);
 }
 
+/* *ret_failed is the key of the record that failed it. */
+static result page_once(const struct record_shelf *shelf, struct arena *arena,
+                        const struct pg_value params[PAGE_PARAMS], size_t limit, bool with_content,
+                        struct record_page *ret, struct str *ret_failed)
+{
+    struct pg_reply reply = PG_REPLY_INIT;
+    result r = record_call(shelf, STATEMENT_RECORD_PAGE, (struct str){ 0 }, params, PAGE_PARAMS, &reply);
+    if (!failed(r)) {
+        uint64_t bytes = 0;
+        *ret = (struct record_page){ .count = pg_reply_rows(&reply) };
+        ret->items = arena_array(arena, struct record_item, ret->count);
+        for (size_t i = 0; i < ret->count && !failed(r); i++) {
+            r = item_read(shelf, arena, &reply, i, with_content, &ret->items[i]);
+            bytes += ret->items[i].stored_bytes;
+            *ret_failed = ret->items[i].key;
+        }
+        ret->more = ret->count == limit || (with_content && bytes >= PAGE_BYTES);
+    }
+    pg_reply_done(&reply);
+    return r;
+}
+
 result records_page(const struct record_shelf *shelf, struct arena *arena, struct str prefix,
                     struct str after, size_t limit, bool with_content, struct record_page *ret)
 {
     must(limit >= 1 && limit <= RECORDS_PAGE_MAX);
-    struct pg_value params[14];
+    struct pg_value params[PAGE_PARAMS];
     record_shelf_params(shelf, params);
     params[4] = pg_text(prefix);
     params[5] = pg_text(after);
@@ -319,18 +364,10 @@ result records_page(const struct record_shelf *shelf, struct arena *arena, struc
     params[8] = pg_bool(with_content);
     params[9] = shelf->audit_reads ? pg_text(with_content ? STR("export") : STR("list")) : pg_null();
     record_actor_params(shelf, params + 10);
-    struct pg_reply reply = PG_REPLY_INIT;
-    result r = record_call(shelf, STATEMENT_RECORD_PAGE, (struct str){ 0 }, params, 14, &reply);
-    if (!failed(r)) {
-        uint64_t bytes = 0;
-        *ret = (struct record_page){ .count = pg_reply_rows(&reply) };
-        ret->items = arena_array(arena, struct record_item, ret->count);
-        for (size_t i = 0; i < ret->count && !failed(r); i++) {
-            r = item_read(shelf, arena, &reply, i, with_content, &ret->items[i]);
-            bytes += ret->items[i].stored_bytes;
-        }
-        ret->more = ret->count == limit || (with_content && bytes >= PAGE_BYTES);
-    }
-    pg_reply_done(&reply);
-    return r;
+    struct str failed_at = { 0 };
+    result r = page_once(shelf, arena, params, limit, with_content, ret, &failed_at);
+    if (r.error.code != E_KEY_VERSION_UNKNOWN)
+        return r;
+    r = page_once(shelf, arena, params, limit, with_content, ret, &failed_at);
+    return key_lost(shelf, failed_at, r);
 }

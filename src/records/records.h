@@ -11,6 +11,9 @@
 
 enum { RECORDS_TYPE_MAX = 255, RECORDS_PAGE_MAX = 1000, RECORDS_IDEMPOTENCY_MAX = 128 };
 
+/* What may be a content type: up to RECORDS_TYPE_MAX visible ASCII characters and spaces, a media type with a slash first. */
+bool record_type_is_sound(struct str type);
+
 /* What must hold for a write: nothing (all zero), or one of these. */
 struct record_condition {
     int64_t if_revision; /* If-Match */
@@ -19,8 +22,8 @@ struct record_condition {
 };
 
 struct record_write {
-    struct str key; /* checked: 1 to RECORD_KEY_MAX bytes of UTF-8 */
-    struct str type, body;
+    struct str key;        /* checked: 1 to RECORD_KEY_MAX bytes of UTF-8 */
+    struct str type, body; /* type: record_type_is_sound */
     struct record_condition condition;
     struct str idempotency_key; /* empty: none */
 };
@@ -38,7 +41,8 @@ struct record {
     int64_t revision;
     struct str type, body; /* in the arena */
 };
-/* E_RECORD_UNKNOWN; E_SEAL: it does not open, and the store's alarm was told. */
+/* E_RECORD_UNKNOWN; E_SEAL: it does not open, E_KEY_VERSION_UNKNOWN: its key is not there, and the store's alarm was told;
+ * E_CONFIG: it is not sealed, and policy seals its class since. */
 result records_get(const struct record_shelf *shelf, struct arena *arena, struct str key, struct record *ret)
     MUST_USE;
 

@@ -1,18 +1,27 @@
 #include "records/revision.h"
 
 #include "base/clock.h"
+#include "base/secret.h"
 
 #include <stdio.h>
 
-enum { COUNTER_BITS = 16 };
+enum { BELOW_MS_BITS = 16, STEP = 1 << REVISION_PROCESS_BITS };
 
+void revision_clock_init(struct revision_clock *clock)
+{
+    uint16_t drawn;
+    random_bytes(&drawn, sizeof drawn);
+    *clock = (struct revision_clock){ .process = drawn % STEP };
+}
+
+/* A clock that is behind its last revision, or busier than 64 a millisecond, borrows from the milliseconds to come. */
 int64_t revision_next(struct revision_clock *clock)
 {
     int64_t now = clock_wall_ms();
     if (now < 0)
         now = 0;
-    int64_t by_wall = now << COUNTER_BITS;
-    clock->last = by_wall > clock->last ? by_wall : clock->last + 1;
+    int64_t by_wall = now << BELOW_MS_BITS, by_last = clock->last - clock->last % STEP + STEP;
+    clock->last = (by_wall > clock->last ? by_wall : by_last) + clock->process;
     return clock->last;
 }
 

@@ -5,51 +5,62 @@
 #include "records/keys.h"
 #include "seal/record.h"
 
-enum { PAGE_RECORDS = 64, PAGE_BYTES = 4 * 1024 * 1024 };
+enum {
+    PAGE_RECORDS = 64,
+    PAGE_BYTES = 4 * 1024 * 1024,
+    PASS_RECORDS = 4096,   /* sealed anew before the cell is told how far it is */
+    RETIRE_RECORDS = 1000, /* looked at in one call */
+    COUNT_RECORDS = 5000,
+};
 
 /* ---- a new key ---- */
 
+/* The key itself is not put into the ring: the next write is told of it, at every gateway alike. What was rotated must not
+ * be answered with an error, or it is asked for again. */
 result record_key_rotate(const struct record_shelf *shelf, uint32_t *ret_version)
 {
-    struct record_rotation now;
-    TRY(record_key_rotation(shelf, &now));
-    if (now.key_version == 0)
+    uint32_t current;
+    TRY(record_key_ask_current(shelf, &current));
+    if (current == 0)
         return FAIL(E_CONFLICT, "write a record of this class first", "the class \"%.*s\" has no key yet",
                     STR_ARG(shelf->class));
     uint8_t wrapped[CLASSKEY_WRAPPED_BYTES];
-    TRY(record_key_wrap_new(shelf, now.key_version + 1, wrapped));
+    TRY(record_key_wrap_new(shelf, current + 1, wrapped));
     struct pg_value params[10];
     record_shelf_params(shelf, params);
-    params[4] = pg_int4((int32_t)now.key_version);
+    params[4] = pg_int4((int32_t)current);
     params[5] = pg_bytes((struct str){ (const char *)wrapped, sizeof wrapped });
     record_actor_params(shelf, params + 6);
     struct pg_reply reply = PG_REPLY_INIT;
     result r = record_call(shelf, STATEMENT_KEY_ROTATE, (struct str){ 0 }, params, 10, &reply);
     if (!failed(r)) {
         struct str outcome = pg_reply_str(&reply, 0, 0);
-        *ret_version = (uint32_t)pg_reply_number(&reply, 0, 1);
         if (str_is(outcome, "version"))
             r = FAIL(E_STALE, "look at the rotation's state, and try again", "another rotation came first");
         else if (!str_is(outcome, "rotated"))
             r = record_outcome_error(shelf, outcome);
+        else
+            *ret_version = (uint32_t)pg_reply_number(&reply, 0, 1);
     }
     pg_reply_done(&reply);
-    TRY(r);
-    return record_key_refresh(shelf);
+    return r;
 }
 
 result record_key_rotation(const struct record_shelf *shelf, struct record_rotation *ret)
 {
-    struct record_rotation now = { 0 };
-    TRY(record_key_ask_current(shelf, &now.key_version));
-    const struct pg_value params[] = { pg_text(shelf->customer), pg_text(shelf->class),
-                                       pg_int4((int32_t)now.key_version) };
+    struct pg_value params[SHELF_PARAMS + 1];
+    record_shelf_params(shelf, params);
+    params[SHELF_PARAMS] = pg_int4(COUNT_RECORDS);
     struct pg_reply reply = PG_REPLY_INIT;
-    result r = record_call(shelf, STATEMENT_COUNT_BELOW, (struct str){ 0 }, params, 3, &reply);
-    if (!failed(r)) {
-        now.remaining = (uint64_t)pg_reply_number(&reply, 0, 0);
-        *ret = now;
-    }
+    result r = record_call(shelf, STATEMENT_ROTATION, (struct str){ 0 }, params, SHELF_PARAMS + 1, &reply);
+    if (!failed(r) && pg_reply_rows(&reply) == 1)
+        *ret =
+            (struct record_rotation){ .key_version = (uint32_t)pg_reply_number(&reply, 0, 0),
+                                      .done = pg_reply_number(&reply, 0, 0) == pg_reply_number(&reply, 0, 1),
+                                      .remaining = (uint64_t)pg_reply_number(&reply, 0, 2),
+                                      .counted_all = pg_reply_number(&reply, 0, 3) != 0 };
+    else if (!failed(r))
+        *ret = (struct record_rotation){ .done = true, .counted_all = true };
     pg_reply_done(&reply);
     return r;
 }
@@ -115,7 +126,8 @@ static void reseal_run(void *arg)
     reseal->outcome = reseal_record(reseal);
 }
 
-/* A record that does not open is somebody's tampering: the others go on, and *ret_unopened counts it. */
+/* A record that does not open is somebody's tampering, one whose key is not there somebody's loss: the others go on, and
+ * *ret_unopened counts it. */
 static result page_reseal(const struct record_shelf *shelf, const struct pg_reply *page, size_t *ret_unopened)
 {
     size_t rows = pg_reply_rows(page);
@@ -138,7 +150,8 @@ static result page_reseal(const struct record_shelf *shelf, const struct pg_repl
     if (!failed(r))
         r = joined;
     for (size_t i = 0; i < count; i++) {
-        if (reseals[i].outcome.error.code == E_SEAL)
+        enum error_code code = reseals[i].outcome.error.code;
+        if (code == E_SEAL || code == E_KEY_VERSION_UNKNOWN)
             ++*ret_unopened;
         else if (!failed(r))
             r = reseals[i].outcome;
@@ -147,66 +160,93 @@ static result page_reseal(const struct record_shelf *shelf, const struct pg_repl
     return r;
 }
 
-static result pass_reseal(const struct record_shelf *shelf, uint32_t below, size_t *ret_unopened)
+struct pass {
+    char last[RECORD_KEY_MAX]; /* the key behind which it goes on */
+    size_t last_len;
+    size_t records, unopened;
+    bool at_end;
+};
+
+static void pass_stand(struct pass *pass, struct str key)
 {
-    char last[RECORD_KEY_MAX];
-    struct str after = { last, 0 };
+    pass->last_len = key.len < sizeof pass->last ? key.len : sizeof pass->last;
+    if (pass->last_len > 0)
+        memcpy(pass->last, key.ptr, pass->last_len);
+}
+
+static result pass_page(const struct record_shelf *shelf, uint32_t current, struct pass *pass)
+{
+    struct pg_value params[8];
+    record_shelf_params(shelf, params);
+    params[4] = pg_int4((int32_t)current);
+    params[5] = pg_text((struct str){ pass->last, pass->last_len });
+    params[6] = pg_int4(PAGE_RECORDS);
+    params[7] = pg_int8(PAGE_BYTES);
+    struct pg_reply page = PG_REPLY_INIT;
+    result r = record_call(shelf, STATEMENT_PAGE_TO_RESEAL, (struct str){ 0 }, params, 8, &page);
+    size_t rows = failed(r) ? 0 : pg_reply_rows(&page);
+    pass->at_end = rows == 0;
+    if (rows > 0) {
+        r = page_reseal(shelf, &page, &pass->unopened);
+        pass_stand(pass, pg_reply_str(&page, rows - 1, 0));
+        pass->records += rows;
+    }
+    pg_reply_done(&page);
+    return r;
+}
+
+/* From where the cell knows the class to be done. What does not open keeps the cell from knowing more: then it is to the
+ * end, for the sake of those behind. */
+static result pass_reseal(const struct record_shelf *shelf, uint32_t current, struct pass *pass)
+{
+    while (!pass->at_end && (pass->records < PASS_RECORDS || pass->unopened > 0))
+        TRY(pass_page(shelf, current, pass));
+    return OK;
+}
+
+/* *ret_retired is false when a record stands in the way: then the pass begins before it. */
+static result keys_retire(const struct record_shelf *shelf, uint32_t current, struct pass *pass,
+                          bool *ret_retired)
+{
+    struct pg_value params[10];
+    record_shelf_params(shelf, params);
+    params[4] = pg_int4((int32_t)current);
+    params[5] = pg_int4(RETIRE_RECORDS);
+    record_actor_params(shelf, params + 6);
     for (bool more = true; more;) {
-        struct pg_value params[8];
-        record_shelf_params(shelf, params);
-        params[4] = pg_int4((int32_t)below);
-        params[5] = pg_text(after);
-        params[6] = pg_int4(PAGE_RECORDS);
-        params[7] = pg_int8(PAGE_BYTES);
-        struct pg_reply page = PG_REPLY_INIT;
-        result r = record_call(shelf, STATEMENT_PAGE_TO_RESEAL, (struct str){ 0 }, params, 8, &page);
-        size_t rows = failed(r) ? 0 : pg_reply_rows(&page);
-        more = rows > 0;
-        if (more) {
-            r = page_reseal(shelf, &page, ret_unopened);
-            struct str key = pg_reply_str(&page, rows - 1, 0);
-            after.len = key.len < sizeof last ? key.len : sizeof last;
-            memcpy(last, key.ptr, after.len);
+        struct pg_reply reply = PG_REPLY_INIT;
+        result r = record_call(shelf, STATEMENT_KEY_RETIRE, (struct str){ 0 }, params, 10, &reply);
+        if (!failed(r)) {
+            struct str outcome = pg_reply_str(&reply, 0, 0);
+            more = str_is(outcome, "more");
+            *ret_retired = str_is(outcome, "retired");
+            pass_stand(pass, pg_reply_str(&reply, 0, 1));
+            pass->at_end = str_is(outcome, "version"); /* rotated again: begin anew under that key */
+            if (!more && !*ret_retired && !pass->at_end && !str_is(outcome, "in-use"))
+                r = record_outcome_error(shelf, outcome);
         }
-        pg_reply_done(&page);
+        pg_reply_done(&reply);
         TRY(r);
     }
     return OK;
 }
 
-static result keys_retire(const struct record_shelf *shelf, uint32_t below, bool *ret_in_use)
-{
-    struct pg_value params[9];
-    record_shelf_params(shelf, params);
-    params[4] = pg_int4((int32_t)below);
-    record_actor_params(shelf, params + 5);
-    struct pg_reply reply = PG_REPLY_INIT;
-    result r = record_call(shelf, STATEMENT_KEY_RETIRE, (struct str){ 0 }, params, 9, &reply);
-    if (!failed(r)) {
-        struct str outcome = pg_reply_str(&reply, 0, 0);
-        *ret_in_use = str_is(outcome, "in-use");
-        if (!*ret_in_use && !str_is(outcome, "retired"))
-            r = record_outcome_error(shelf, outcome);
-    }
-    pg_reply_done(&reply);
-    return r;
-}
-
 result record_key_reseal(const struct record_shelf *shelf)
 {
-    for (;;) {
+    for (size_t unopened = 0;;) {
         uint32_t current;
-        size_t unopened = 0;
-        bool in_use;
+        bool retired = false;
+        struct pass pass = { 0 };
         TRY(record_key_ask_current(shelf, &current));
-        TRY(pass_reseal(shelf, current, &unopened));
-        TRY(keys_retire(shelf, current, &in_use));
-        if (!in_use)
+        TRY(keys_retire(shelf, current, &pass, &retired));
+        if (retired)
             return OK;
         if (unopened > 0)
             return FAIL(E_SEAL, "look for who changed the cell's tables, and restore or delete the records",
                         "%zu records of \"%.*s\" do not open and keep their old key", unopened,
                         STR_ARG(shelf->class));
+        TRY(pass_reseal(shelf, current, &pass));
+        unopened = pass.unopened;
     }
 }
 

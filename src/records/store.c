@@ -1,5 +1,17 @@
 #include "records/store.h"
 
+result record_store_open(struct record_store *store)
+{
+    revision_clock_init(&store->clock);
+    return mac_key_derive(store->root, STR("domicile idempotency v1"), store->region,
+                          &store->idempotency_key);
+}
+
+void record_store_close(struct record_store *store)
+{
+    mac_key_free(&store->idempotency_key);
+}
+
 struct record_cell *record_store_cell(struct record_store *store, struct str name)
 {
     for (size_t i = 0; i < store->cell_count; i++)
@@ -28,9 +40,11 @@ result record_outcome_error(const struct record_shelf *shelf, struct str outcome
         return FAIL(E_IDEMPOTENCY, "use a new Idempotency-Key for another request",
                     "the Idempotency-Key was used for another request");
     if (str_is(outcome, "records"))
-        return FAIL(E_CONFLICT, "export the class's records, delete them, and write them again",
-                    "the class \"%.*s\" holds records that are not sealed, and policy seals it",
-                    STR_ARG(shelf->class));
+        return FAIL(E_CONFIG,
+                    "unseal the class in the policy, export and delete its records, seal it, and write them "
+                    "again",
+                    "the class \"%.*s\" holds records of \"%.*s\" that are not sealed, and policy seals it",
+                    STR_ARG(shelf->class), STR_ARG(shelf->customer));
     if (str_is(outcome, "bounds"))
         return FAIL(E_LIMIT, NULL, "the cell \"%s\" refuses an argument as out of bounds", shelf->cell->name);
     if (str_is(outcome, "absent"))

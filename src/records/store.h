@@ -6,6 +6,7 @@
 #include "records/revision.h"
 #include "records/statement.h"
 #include "seal/keyring.h"
+#include "seal/mac.h"
 
 /* One PostgreSQL cluster of the region. */
 struct record_cell {
@@ -21,10 +22,16 @@ struct record_store {
     struct revision_clock clock;
     struct keyring *keyring;
     const struct root_key *root;
+    struct mac_key idempotency_key; /* of what an Idempotency-Key stands for */
     /* Told of a record or a class key that does not open: an alarm. key is empty for a class key. */
     void (*alarm)(void *context, struct str customer, struct str class, struct str key);
     void *alarm_context;
 };
+
+/* Starts the clock and derives the store's secret from the root key, which are set; ring and cells are whose they are.
+ * E_RESOURCE. */
+result record_store_open(struct record_store *store) MUST_USE;
+void record_store_close(struct record_store *store); /* wipes the secret; takes one that is not open */
 
 struct record_cell *record_store_cell(struct record_store *store,
                                       struct str name); /* NULL: none of that name */

@@ -118,15 +118,13 @@ void keyring_free(struct keyring *ring)
     free(ring);
 }
 
-static const uint32_t any_version = 0, current_version = UINT32_MAX;
+static const uint32_t current_version = UINT32_MAX;
 
 static struct entry *find(struct keyring *ring, struct str customer, struct str class, uint32_t version)
 {
     uint64_t hash = hash_names(ring, customer, class);
     for (struct entry *entry = *bucket_of(ring, hash); entry != NULL; entry = entry->next_in_bucket) {
-        bool is_version = version == current_version
-                              ? entry->current
-                              : version == any_version || version == entry->key.version;
+        bool is_version = version == current_version ? entry->current : version == entry->key.version;
         if (is_version && entry_is_of(entry, hash, customer, class))
             return entry;
     }
@@ -213,13 +211,6 @@ result keyring_put(struct keyring *ring, struct str customer, struct str class, 
     *key = (struct class_key){ 0 };
     entry_link(ring, entry);
     return OK;
-}
-
-void keyring_forget(struct keyring *ring, struct str customer, struct str class)
-{
-    for (struct entry *entry; (entry = find(ring, customer, class, any_version)) != NULL;)
-        entry_drop(ring, entry);
-    xaes_forget();
 }
 
 /* Those that expire by then. */

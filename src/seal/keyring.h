@@ -25,7 +25,6 @@ const struct class_key *keyring_find_current(struct keyring *ring, struct str cu
 result keyring_put(struct keyring *ring, struct str customer, struct str class, struct class_key *key,
                    bool is_current) MUST_USE;
 
-void keyring_forget(struct keyring *ring, struct str customer, struct str class); /* all versions */
 void keyring_forget_all(struct keyring *ring);
 void keyring_expire(struct keyring *ring); /* call it every few seconds, so that unused keys go as well */
 size_t keyring_count(const struct keyring *ring);

@@ -20,7 +20,7 @@
 enum {
     RECORD_HEADER_BYTES = 29,
     RECORD_OVERHEAD_BYTES = RECORD_HEADER_BYTES + 16,
-    RECORD_PLAINTEXT_MAX = 64 * 1024 * 1024,
+    RECORD_PLAINTEXT_MAX = 64 * 1024 * 1024 + 256, /* a body of 64 MiB behind its content type */
     RECORD_KEY_MAX = 512,
 };
 

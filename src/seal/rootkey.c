@@ -101,13 +101,3 @@ void rootkey_fingerprint(const struct root_key *key, char text[ROOTKEY_FINGERPRI
     for (size_t i = 0; i < sizeof bytes; i++)
         snprintf(text + 2 * i, 3, "%02x", bytes[i]);
 }
-
-result rootkey_check(const struct root_key *key, struct str expected)
-{
-    char own[ROOTKEY_FINGERPRINT_SIZE];
-    rootkey_fingerprint(key, own);
-    if (!str_eq(str_from(own), expected))
-        return FAIL(E_KEY_PROVIDER, "Give the root key that the region's class keys were wrapped with.",
-                    "the root key has the fingerprint %s, not %.*s", own, STR_ARG(expected));
-    return OK;
-}

@@ -33,5 +33,3 @@ void rootkey_free(struct root_key *key); /* wipes; takes an empty one */
 
 /* What may be shown and stored: HKDF-SHA256 of the key, so it names the key and does not help to find it. */
 void rootkey_fingerprint(const struct root_key *key, char text[ROOTKEY_FINGERPRINT_SIZE]);
-/* E_KEY_PROVIDER: the key is another than the one with the fingerprint `expected`. */
-result rootkey_check(const struct root_key *key, struct str expected) MUST_USE;

@@ -236,3 +236,32 @@ def test_a_customer_reaches_itself_alone(customer, new_customer, eu):
     refused(customer.ask("GET", other.record("health")), "forbidden")
     refused(customer.ask("GET", api.customer_path(other.id)), "forbidden")
     assert other.get("health", "theirs").body == b"x"
+
+
+# --- what stays in memory ---
+
+
+def occurrences(pid, needle):
+    """How often these bytes stand in what the process may write to."""
+    found = 0
+    with open(f"/proc/{pid}/maps", encoding="utf-8") as maps, open(f"/proc/{pid}/mem", "rb", 0) as memory:
+        for line in maps:
+            span, rights = line.split()[:2]
+            first, last = (int(number, 16) for number in span.split("-"))
+            if not rights.startswith("rw"):
+                continue
+            try:
+                memory.seek(first)
+                found += memory.read(last - first).count(needle)
+            except OSError:  # locked away from reading, or gone since
+                continue
+    return found
+
+
+def test_p2_a_secret_that_was_shown_does_not_stay(onboard, customer, eu):
+    made = api.add_client(onboard, eu, customer.id, "customer-app")
+    token = made.ask_token(eu).json()["access_token"]
+    assert occurrences(eu.pid, b"domicile") > 0, "the control: memory can be looked at"
+    # One is in the server's buffer of what it has sent last.
+    assert occurrences(eu.pid, made.secret.encode()) <= 1
+    assert occurrences(eu.pid, token.encode()) <= 1

@@ -1,29 +1,11 @@
 """The `domicile` command as a person and as a script meets it."""
 import base64
 import json
-import os
 import subprocess
 
 import pytest
 
 GROUPS = ("config", "policy", "region", "cell", "key", "client", "customer", "record")
-
-
-@pytest.fixture(scope="module")
-def domicile(sandbox, eu):
-    """domicile(*arguments): the finished process."""
-    def run(*arguments, principal=None, input=None, gateway=eu, status=0):
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("DOMICILE_")}
-        environment["DOMICILE_CONFIG"] = sandbox.config
-        if principal:
-            environment.update(DOMICILE_CLIENT_ID=principal.client_id, DOMICILE_CLIENT_SECRET=principal.secret)
-        more = [] if "--region" in arguments or not principal else ["--region", gateway.region]
-        done = subprocess.run([f"{sandbox.home}/bin/domicile", *arguments, *more], stdout=subprocess.PIPE,
-                              stderr=subprocess.PIPE, env=environment, timeout=60, input=input or b"", check=False)
-        assert status is None or done.returncode == status, (done.returncode, done.stdout, done.stderr)
-        return done
-
-    return run
 
 
 def error_of(done):
@@ -262,21 +244,17 @@ def test_errors_as_json(domicile, customer):
     assert error_of(done)["code"] in ("record-unknown", "E_RECORD_UNKNOWN")
 
 
-def test_onboarding(domicile, onboard):
+def test_onboarding(domicile, onboard, eu):
     import api
     customer_id = api.random_id()
     asked = domicile("customer", "add", customer_id, principal=onboard, status=6)
     assert b"--acknowledge" in asked.stderr + asked.stdout
-    services = api.services_to_acknowledge(onboard, _eu(domicile))
+    services = api.services_to_acknowledge(onboard, eu)
     domicile("customer", "add", customer_id, "--acknowledge", ",".join(services), principal=onboard)
     shown = json.loads(domicile("--json", "customer", "show", customer_id, principal=onboard).stdout)
     assert (shown["id"], shown["region"], shown["acknowledged_services"]) == (customer_id, "eu-fr", sorted(services))
     said = domicile("customer", "show", customer_id, principal=onboard).stdout.decode()
     assert f"acknowledged: {', '.join(sorted(services))}\n" in said
-
-
-def _eu(domicile):
-    return domicile.__defaults__[0] if domicile.__defaults__ else domicile.__kwdefaults__["gateway"]
 
 
 def test_rotation(domicile, customer, security):
@@ -296,3 +274,12 @@ def test_a_secret_is_not_in_the_arguments(domicile, sandbox, customer):
     for arguments in (["client", "add"], ["record", "get"], ["token"]):
         text = domicile(*arguments, "--help").stdout.decode()
         assert "--secret " not in text and "--client-secret" not in text and "--password" not in text
+
+
+def test_a_long_list_of_clients_is_whole(domicile, new_customer, eu, sql):
+    customer = new_customer(eu)
+    sql(eu, "INSERT INTO domicile.client (id, customer, role, secret_hash) SELECT 'c-' || %s || '-' || i, %s,"
+            " 'customer-app', repeat('x', 40) FROM generate_series(1, 1100) i", customer.id[-6:], customer.id)
+    done = domicile("--json", "client", "list", "--customer", customer.id, principal=customer.admin)
+    listed = [client["client_id"] for client in json.loads(done.stdout)["clients"]]
+    assert len(set(listed)) == len(listed) == 1102

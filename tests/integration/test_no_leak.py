@@ -9,8 +9,13 @@ OPERATIONS = [("GET", "", None), ("GET", "/records/health/k", None), ("HEAD", "/
               ("PUT", "/records/health/k", b"x"), ("DELETE", "/records/health/k", None), ("GET", "/records/health", None),
               ("POST", "/records/health", b'{"key":"k","value":1}\n'), ("POST", "/clients", b'{"role":"customer-app"}'),
               ("GET", "/clients", None), ("GET", "/records/no-such-class/k", None),
-              ("POST", "/classes/health/key-rotations", None), ("GET", "/classes/health/key-rotations", None)]
+              ("POST", "/classes/health/key-rotations", None), ("GET", "/classes/health/key-rotations", None),
+              ("DELETE", "/clients/c-1", None)]
 TYPES = {"/clients": "application/json", "/records/health": api.NDJSON}
+
+# What the policy gives to none of these of the vendor's staff, by the beginning of the path.
+WITHOUT_RIGHT = {"/records": ("sysadmin", "onboarding", "security", "compliance"), "/clients": ("sysadmin", "compliance"),
+                 "/classes/health/key-rotations": ("sysadmin", "onboarding", "compliance")}
 
 
 @pytest.fixture(scope="module")
@@ -21,6 +26,11 @@ def others(new_customer, eu, us):
     return {"here": here.id, "elsewhere": new_customer(us).id, "nowhere": api.random_id()}
 
 
+@pytest.fixture(scope="module")
+def staff(ops, onboard, security, compliance):
+    return {principal.role: principal for principal in (ops, onboard, security, compliance)}
+
+
 def comparable(answer, customer_id):
     """Status, headers and body without what is the request's own: its time, its number and the id that it named."""
     headers = sorted((name, value) for name, value in answer.headers if name not in ("date", "x-request-id",
@@ -28,17 +38,39 @@ def comparable(answer, customer_id):
     return answer.status, headers, (str(unlike(answer.json())) if answer.body else "").replace(customer_id, "ID")
 
 
+def all_the_same(principal, gateway, others, method, path, body):
+    """The status that the principal gets, whichever of these customers it asks about."""
+    answers = {}
+    for customer_id in others.values():
+        headers = {"Content-Type": TYPES.get(path, "text/plain")} if body else {}
+        answer = principal.ask(gateway, method, f"{api.customer_path(customer_id)}{path}", headers, body)
+        answers[str(comparable(answer, customer_id))] = answer.status
+    assert len(answers) == 1, answers
+    return next(iter(answers.values()))
+
+
 @pytest.mark.parametrize("role", ["customer-app", "customer-admin"])
 @pytest.mark.parametrize("method, path, body", OPERATIONS)
 def test_a_customer_cannot_tell_who_else_is_a_customer(customer, others, role, method, path, body):
     principal = customer.app if role == "customer-app" else customer.admin
-    answers = set()
-    for customer_id in others.values():
-        headers = {"Content-Type": TYPES.get(path, "text/plain")} if body else {}
-        answer = principal.ask(customer.gateway, method, f"{api.customer_path(customer_id)}{path}", headers, body)
-        assert answer.status == 403, answer
-        answers.add(str(comparable(answer, customer_id)))
-    assert len(answers) == 1, answers
+    assert all_the_same(principal, customer.gateway, others, method, path, body) == 403
+
+
+@pytest.mark.parametrize("role, method, path, body", [
+    (role, *operation) for operation in OPERATIONS for place, roles in WITHOUT_RIGHT.items()
+    if operation[1].startswith(place) for role in roles])
+def test_staff_without_the_right_cannot_tell_who_is_a_customer(staff, eu, others, role, method, path, body):
+    expected = 404 if "no-such-class" in path else 403
+    assert all_the_same(staff[role], eu, others, method, path, body) == expected
+
+
+def test_staff_with_the_right_can_tell(staff, eu, others):
+    """So that the test above compares what could differ."""
+    for role, method, path in (("sysadmin", "GET", ""), ("security", "GET", "/clients"),
+                               ("onboarding", "GET", "/clients"), ("security", "GET", "/classes/health/key-rotations")):
+        found = {name: staff[role].ask(eu, method, f"{api.customer_path(customer_id)}{path}").status
+                 for name, customer_id in others.items()}
+        assert found == {"here": 200, "elsewhere": 421, "nowhere": 404}
 
 
 def test_without_a_token_all_look_the_same(eu, others):

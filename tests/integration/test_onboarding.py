@@ -73,6 +73,36 @@ def test_again_is_the_same(onboard, eu, services, sql):
     assert sql(eu, "SELECT count(*) FROM domicile.customer WHERE id = %s", customer_id) == [(1,)]
 
 
+@pytest.mark.parametrize("in_the_cell", [True, False])
+def test_an_onboarding_that_was_broken_off_goes_on_under_later_services(onboard, eu, services, sql, directory,
+                                                                        in_the_cell):
+    """A gateway is killed between directory and cell, or between cell and directory; then the services are changed."""
+    customer_id = api.random_id()
+    assert onboard_with(onboard, eu, services, customer_id).status == 201
+    current = directory.row(customer_id)["services_version"]
+    directory.set(customer_id, state="onboarding", services_version=current - 1)
+    sql(eu, "UPDATE domicile.customer SET services_version = %s WHERE id = %s" if in_the_cell else
+        "DELETE FROM domicile.customer WHERE services_version = %s AND id = %s", current - in_the_cell, customer_id)
+    again = onboard_with(onboard, eu, services, customer_id)
+    assert (again.status, again.json()["state"], again.json()["services_version"]) == (201, "active", current)
+    assert directory.row(customer_id)["services_version"] == current
+    assert sql(eu, "SELECT services_version FROM domicile.customer WHERE id = %s", customer_id) == [(current,)]
+    assert onboard_with(onboard, eu, services, customer_id).status == 200
+    rows = sql(eu, "SELECT outcome FROM domicile.audit WHERE customer = %s AND action = 'onboard' ORDER BY id",
+               customer_id)
+    assert rows == [("created",), ("exists" if in_the_cell else "created",)]
+
+
+def test_the_services_of_an_active_customer_stay(onboard, eu, services, directory):
+    """What it acknowledged is not changed by onboarding it once more."""
+    customer_id = api.random_id()
+    assert onboard_with(onboard, eu, services, customer_id).status == 201
+    current = directory.row(customer_id)["services_version"]
+    directory.set(customer_id, services_version=current - 1)
+    refused(onboard_with(onboard, eu, services, customer_id), "conflict")
+    assert directory.row(customer_id)["services_version"] == current - 1
+
+
 def test_all_at_once_is_once(onboard, eu, services, sql):
     customer_id = api.random_id()
     body = json.dumps({"id": customer_id, "region": "eu-fr", "acknowledged_services": services}).encode()
@@ -117,6 +147,25 @@ def test_clients_come_and_go(onboard, customer, eu):
     assert "client_secret" not in str(listed)
     assert customer.admin.ask(eu, "DELETE", f"{path}/{client['client_id']}").status == 204
     refused(customer.admin.ask(eu, "DELETE", f"{path}/c-no-such-client"), "not-found")
+
+
+def test_all_clients_are_listed_page_by_page(new_customer, eu, sql):
+    """More than the largest page; the rows are made in SQL, since each secret is meant to take long to hash."""
+    customer = new_customer(eu)
+    path = f"{api.customer_path(customer.id)}/clients"
+    sql(eu, "INSERT INTO domicile.client (id, customer, role, secret_hash) SELECT 'c-' || %s || '-' || i, %s,"
+            " 'customer-app', repeat('x', 40) FROM generate_series(1, 1200) i", customer.id[-6:], customer.id)
+    for limit, pages in ((1000, 2), (500, 3), (None, 13)):
+        listed, after, count = [], None, 0
+        while count == 0 or after:
+            query = "&".join(f"{name}={value}" for name, value in (("limit", limit), ("after", after)) if value)
+            page = customer.admin.ask(eu, "GET", f"{path}?{query}").json()
+            assert len(page["clients"]) <= (limit or 100)
+            listed += [row["client_id"] for row in page["clients"]]
+            after, count = page["next"], count + 1
+        assert count == pages and len(listed) == 1202 and listed == sorted(set(listed))
+    for query in ("?limit=0", "?limit=1001", "?limit=x", "?after=A", "?after=", "?after=a&after=b"):
+        refused(customer.admin.ask(eu, "GET", path + query), "argument")
 
 
 def test_a_client_of_another_customer_is_out_of_reach(onboard, customer, new_customer, eu):

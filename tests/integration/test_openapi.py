@@ -162,6 +162,14 @@ def test_lists_and_bulk(driver, place):
     driver.ask(bulk, path, BYTES, lines, expect=415)
 
 
+def test_clients_in_pages(driver, place):
+    listing = operation("GET", "/clients")
+    path = target(listing, place)
+    assert driver.ask(listing, path + "?limit=1", expect=200).json()["next"]
+    assert driver.ask(listing, path + "?limit=1000&after=c-0", expect=200).json()["next"] is None
+    driver.ask(listing, path + "?after=%00", expect=400)
+
+
 def test_rotation(driver, place):
     start, status = operation("POST", "/key-rotations"), operation("GET", "/key-rotations")
     driver.ask(start, target(start, place), expect=202)

@@ -7,6 +7,7 @@ import pytest
 from policyfiles import rule_names
 from problems import refused
 from sabotage import refusing_audit
+from wire import Broken
 
 COLUMNS = ("action", "outcome", "region", "customer", "class", "key", "revision", "rows", "principal", "role", "rule",
            "request", "epoch")
@@ -110,6 +111,58 @@ def test_p3_an_export_of_an_audited_class_is_counted(new_customer, eu, trail):
     rows = trail(customer)[before:]
     assert rows and sum(row["rows"] for row in rows) == 250
     assert all(row["principal"] == customer.app.client_id and row["rule"] and row["request"] for row in rows)
+
+
+def test_p3_a_list_of_an_audited_class_leaves_a_row(new_customer, eu, trail):
+    """One for each page, with how many keys it named; also where it named none."""
+    customer = new_customer(eu)
+    for record_class in audited_classes(customer):
+        customer.bulk(record_class, [{"key": f"listed/{number}", "value": number} for number in range(5)])
+        before = len(trail(customer))
+        for query, count in (("", 5), ("?limit=2", 2), ("?prefix=listed/3", 1), ("?prefix=nothing", 0)):
+            assert len(customer.list(record_class, query).json()["records"]) == count
+        rows = trail(customer)[before:]
+        assert [row["rows"] for row in rows] == [5, 2, 1, 0]
+        for row, prefix in zip(rows, ("", "", "listed/3", "nothing")):
+            check_row(row, customer, record_class, prefix, "list")
+        assert len({row["request"] for row in rows}) == 4
+
+
+def test_p3_a_list_of_another_class_leaves_none(new_customer, eu, trail):
+    customer = new_customer(eu)
+    assert "operational" not in audited_classes(customer)
+    customer.put("operational", "k", b"1")
+    assert customer.list("operational").status == 200 and len(customer.export("operational").lines()) == 1
+    assert [row["action"] for row in trail(customer)] == ["store"]
+
+
+@pytest.mark.parametrize("headers", [{}, {"Accept": "application/x-ndjson"}], ids=["list", "export"])
+def test_p3_no_page_without_its_row(new_customer, eu, database, headers):
+    customer = new_customer(eu)
+    customer.put("health", "secret-key", b"the record")
+    with refusing_audit(database(eu), customer):
+        answer = customer.ask("GET", customer.record("health"), headers)
+        assert answer.status >= 500 and answer.slug, answer
+        assert b"secret-key" not in answer.body and b"the record" not in answer.body
+    assert customer.ask("GET", customer.record("health"), headers).status == 200
+
+
+def test_p3_an_export_ends_at_the_page_without_its_row(new_customer, eu, trail, database):
+    """It is broken off, for its head has gone out, and nothing of that page has."""
+    customer = new_customer(eu)
+    customer.bulk("health", [{"key": f"{number:04}", "value": number} for number in range(250)])
+    customer.export("health")
+    pages = [row["rows"] for row in trail(customer) if row["action"] == "export"]
+    assert len(pages) > 1 and pages[-1] < pages[0]
+    got = b""
+    with refusing_audit(database(eu), customer, f"NEW.rows = {pages[-1]}"), eu.wire() as wire:
+        wire.request("GET", customer.record("health"), customer.headers({"Accept": "application/x-ndjson"}))
+        status, answered, _ = wire.head()
+        assert status == 200
+        with pytest.raises(Broken):
+            for piece in wire.body(dict(answered)):
+                got += piece
+    assert [json.loads(line)["key"] for line in got.splitlines()] == [f"{number:04}" for number in range(sum(pages[:-1]))]
 
 
 def test_p3_the_row_is_there_before_the_answer(new_customer, eu, trail, database):

@@ -4,6 +4,7 @@ import time
 
 import pytest
 from api import random_id
+from extra import extra_gateway
 from problems import refused, unlike
 from sabotage import refusing_audit
 from search import files_with, places_of
@@ -76,6 +77,19 @@ def test_p7_compressible_records_do_not_show_in_their_size(new_customer, eu, sql
     sizes = sql(eu, "SELECT octet_length(payload), pg_column_size(payload) FROM domicile.record WHERE customer = %s",
                 customer.id)
     assert sizes[0] == sizes[1] and sizes[0][0] > 10_000
+
+
+def test_p7_what_is_kept_of_an_idempotency_key_confirms_no_guess(new_customer, eu, sql):
+    """Were it a plain hash, it would be the same for the same request of anybody, and could be computed by a reader."""
+    digests = set()
+    customers = [new_customer(eu), new_customer(eu)]
+    for customer in customers:
+        for once in ("guess-1", "guess-2"):
+            assert customer.put("health", "result", b"positive", {"Idempotency-Key": once}).status in (200, 201)
+        kept = sql(eu, "SELECT digest FROM domicile.idempotency WHERE customer = %s", customer.id)
+        assert len(kept) == 2
+        digests |= {bytes(row[0]) for row in kept}
+    assert len(digests) == 4, "the same request does not show, be it of another customer or under another key"
 
 
 # --- rows that were moved ---
@@ -214,6 +228,30 @@ def test_p7_an_export_does_not_skip_what_does_not_open(new_customer, eu, sql):
     assert not whole and time.monotonic() - began < 10
     listed = customer.list("health").json()["records"]
     assert [row["key"] for row in listed] == ["a", "b", "c"]
+
+
+def seal_the_class(extra):
+    extra.substitute("policies/register.cfg", r'sealed = false;(?=[^}]*\}\s*\);)', "sealed = true;")
+
+
+def test_p7_a_class_that_is_sealed_later_says_what_to_do(sandbox, new_customer, eu, sql):
+    """Its records are in clear. That is no tampering: no alarm, and the operator's log has the way out."""
+    before, fresh = new_customer(eu), new_customer(eu)
+    assert before.put("operational", "old", b"in clear").status == 201
+    with extra_gateway(sandbox, change=seal_the_class) as extra:
+        gateway = extra.gateway()
+        for method, key, body in (("GET", "old", None), ("PUT", "old", b"x"), ("PUT", "new", b"x")):
+            headers = {"Content-Type": "text/plain"} if body else {}
+            refused(before.app.ask(gateway, method, before.record("operational", key), headers, body), "config")
+        said = extra.log_text()
+        assert not [line for line in said.splitlines() if "level=alarm" in line and before.id in line]
+        assert "records of" in said and "not sealed" in said and "unseal the class in the policy" in said
+        text = marker()
+        made = fresh.app.ask(gateway, "PUT", fresh.record("operational", "k"), {"Content-Type": "text/plain"}, text.encode())
+        assert made.status == 201, made
+        assert fresh.app.ask(gateway, "GET", fresh.record("operational", "k")).body == text.encode()
+    assert before.get("operational", "old").body == b"in clear", "policy can go back"
+    assert sql(eu, "SELECT count(*) FROM domicile.class_key WHERE customer = %s", before.id) == [(0,)]
 
 
 def test_p7_operational_records_read_the_same(new_customer, eu):

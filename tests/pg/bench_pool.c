@@ -110,7 +110,8 @@ static void run(void *arg)
     must_ok(pg_pool_new(&options, &bench.pool));
     struct deadline deadline;
     deadline_begin(&deadline, SEC(5));
-    must_ok(pg_pool_wait_up(bench.pool));
+    while (!pg_pool_healthy(bench.pool))
+        must_ok(fiber_sleep(5));
     deadline_end(&deadline);
     must_ok(fiber_sleep(200));
 

@@ -117,7 +117,7 @@ ON_LOOP(p1_a_write_for_another_region_epoch_or_customer_is_refused_without_an_er
 
 ON_LOOP(p3_the_gateway_can_call_functions_and_do_nothing_else)
 {
-    static const char *const tables[] = { "cell",  "customer", "class_key",   "record",
+    static const char *const tables[] = { "cell",  "customer", "class_key",   "reseal",        "record",
                                           "audit", "client",   "idempotency", "schema_version" };
     static const char *const forbidden[] = {
         "SELECT * FROM domicile.%s",
@@ -192,7 +192,7 @@ ON_LOOP(p3_write_and_audit_commit_together)
     server_run("DROP TRIGGER no_audit ON domicile.audit; DROP FUNCTION no_audit()");
     ASK(conn, "absent", "SELECT outcome FROM domicile.record_get('us', 1, 'acme', 'notes', 'together-2')");
     ASK(conn, "10", "SELECT revision::text FROM domicile.record_get('us', 1, 'acme', 'notes', 'together-1')");
-    ASK(conn, "(none)", "SELECT region FROM domicile.customer_get('unaudited')");
+    assert_int_equal(server_number("SELECT count(*) FROM domicile.customer WHERE id = 'unaudited'"), 0);
     pg_close(conn);
 }
 
@@ -243,6 +243,36 @@ ON_LOOP(an_idempotency_key_answers_the_same_again)
     ASK(conn, "0", "SELECT domicile.idempotency_purge(1, 100)::text");
     server_run("UPDATE domicile.idempotency SET at = now() - interval '2 hours' WHERE idem_key = 'idem-1'");
     ASK(conn, "1", "SELECT domicile.idempotency_purge(1, 100)::text");
+    pg_close(conn);
+}
+
+/* The largest body that a region may allow, with the longest content type and the seal. */
+ON_LOOP(put_takes_the_largest_record_and_no_larger)
+{
+#define PUT_BYTES(bytes)                                                                                     \
+    "SELECT outcome FROM domicile.record_put('us', 1, 'acme', 'notes', 'largest', 1, 0, repeat('x', " bytes  \
+    ")::bytea, 0, false, " ACTOR ", NULL, NULL)"
+    struct pg_conn *conn = gateway();
+    ASK(conn, "created", PUT_BYTES("67108864 + 1 + 255 + 45"));
+    ASK(conn, "bounds", PUT_BYTES("67108864 + 513"));
+    pg_close(conn);
+}
+
+/* The purge commits between the two looks at the row: here by a trigger that fires between them. */
+ON_LOOP(p4_a_key_that_is_purged_while_it_is_looked_at_is_no_answer)
+{
+    static const char raced[] = "'idem-raced', sha256('one')";
+    struct pg_conn *conn = gateway();
+    assert_string_equal(ask_on(conn, put_sql("acme", "notes", "raced", 10, 0, 0, false, raced)),
+                        "created 10");
+    server_run("CREATE FUNCTION purged() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN "
+               "DELETE FROM domicile.idempotency WHERE idem_key = 'idem-raced'; RETURN NULL; END $$;"
+               "CREATE TRIGGER purged AFTER INSERT ON domicile.idempotency EXECUTE FUNCTION purged()");
+    assert_string_equal(ask_on(conn, put_sql("acme", "notes", "raced", 20, 0, 0, false, raced)),
+                        "revision 0"); /* the gateway asks again */
+    server_run("DROP TRIGGER purged ON domicile.idempotency; DROP FUNCTION purged()");
+    assert_string_equal(ask_on(conn, put_sql("acme", "notes", "raced", 20, 0, 0, false, raced)),
+                        "replaced 20");
     pg_close(conn);
 }
 
@@ -313,8 +343,14 @@ ON_LOOP(pages_are_in_the_order_of_the_keys_bytes_and_bounded)
                                                                                                " 60)::"      \
                                                                                                "bytea,"      \
                                                                                                " " ACTOR ")"
-#define KEY_RETIRE(class, below)                                                                             \
-    "SELECT outcome FROM domicile.class_key_retire('us', 1, 'acme', '" class "', " below ", " ACTOR ")"
+#define KEY_RETIRE(class, current)                                                                           \
+    "SELECT outcome FROM domicile.class_key_retire('us', 1, 'acme', '" class "', " current ", 100, " ACTOR ")"
+#define KEY_RETIRE_STEP(class, current, limit)                                                               \
+    "SELECT outcome || ' ' || checked_to FROM domicile.class_key_retire('us', 1, 'acme', '" class            \
+        "', " current ", " limit ", " ACTOR ")"
+#define ROTATION(class, limit)                                                                               \
+    "SELECT oldest_version || ' ' || current_version || ' ' || remaining || ' ' || counted_all "             \
+    "FROM domicile.key_rotation('us', 1, 'acme', '" class "', " limit ")"
 #define RESEAL(class, revision, old, new)                                                                    \
     "SELECT outcome FROM domicile.record_reseal('us', 1, 'acme', '" class "', 'r', " revision ", " old       \
                                                                           ", " new ", 'anew', 'system', "    \
@@ -349,7 +385,9 @@ ON_LOOP(a_class_key_is_added_once_rotated_and_retired)
     ASK(conn, "in-use", KEY_RETIRE("health", "2"));
     ASK(conn, "version", KEY_RETIRE("health", "3"));
 
-    ASK(conn, "1", "SELECT domicile.record_count_below('acme', 'health', 2)::text");
+    ASK(conn, "1 2 1 true", ROTATION("health", "2"));
+    ASK(conn, "1 2 1 false", ROTATION("health", "1"));
+    ASK(conn, "(none)", ROTATION("keyless", "1"));
     ASK(conn, "r 10 1",
         "SELECT key || ' ' || revision || ' ' || key_version FROM "
         "domicile.record_page_to_reseal('us', 1, 'acme', 'health', 2, '', 10, 1000) WHERE payload IS NOT "
@@ -365,10 +403,83 @@ ON_LOOP(a_class_key_is_added_once_rotated_and_retired)
         "SELECT payload FROM domicile.record_page_to_reseal('us', 1, 'acme', 'health', 2, '', 10, 1000)");
 
     ASK(conn, "retired", KEY_RETIRE("health", "2"));
+    ASK(conn, "2 2 0 true", ROTATION("health", "1"));
     ASK(conn, "(none)", "SELECT wrapped FROM domicile.class_key_get('us', 1, 'acme', 'health', 1)");
     ASK(conn, "(none)", "SELECT class FROM domicile.key_rotations_pending() WHERE class = 'health'");
     assert_int_equal(
         audit_rows("class = 'health' AND action IN ('key-add', 'key-rotate', 'reseal', 'key-retire')"), 4);
+    pg_close(conn);
+}
+
+/* Writes the record of that number, or writes it again: then it is under the newer key. */
+static void put_number(struct pg_conn *conn, const char *class, int number, int key_version)
+{
+    char key[8];
+    snprintf(key, sizeof key, "%03d", number);
+    ASK(conn, key_version == 1 ? "created" : "replaced",
+        "SELECT outcome FROM domicile.record_put('us', 1, 'acme', '%s', '%s', %d, %d, 'x', 0, false, " ACTOR
+        ", NULL, NULL)",
+        class, key, key_version * 1000, key_version);
+}
+
+/* A class may be larger than can be looked at within one statement's time: each call goes a bounded part of the way. */
+ON_LOOP(p8_old_keys_are_retired_in_steps_that_do_not_grow_with_the_class)
+{
+    struct pg_conn *conn = gateway();
+    ASK(conn, "added 1", KEY_ADD("steps", "a"));
+    for (int i = 0; i < 30; i++)
+        put_number(conn, "steps", i, 1);
+    ASK(conn, "rotated 2", KEY_ROTATE("steps", "1"));
+    ASK(conn, "in-use ", KEY_RETIRE_STEP("steps", "2", "10"));
+    ASK(conn, "1 2 10 false", ROTATION("steps", "10"));
+    for (int i = 0; i < 25; i++)
+        put_number(conn, "steps", i, 2);
+    ASK(conn, "more 009", KEY_RETIRE_STEP("steps", "2", "10"));
+    ASK(conn, "more 019", KEY_RETIRE_STEP("steps", "2", "10"));
+    ASK(conn, "in-use 024", KEY_RETIRE_STEP("steps", "2", "10")); /* it stops before what is old */
+    ASK(conn, "in-use 024", KEY_RETIRE_STEP("steps", "2", "10"));
+    ASK(conn, "1 2 5 true", ROTATION("steps", "10")); /* counted from there on */
+    ASK(conn, "025,026,027,028,029",
+        "SELECT string_agg(key, ',') FROM domicile.record_page_to_reseal('us', 1, 'acme', 'steps', 2, '', 9, "
+        "99)");
+    ASK(conn, "025,026",
+        "SELECT string_agg(key, ',') FROM domicile.record_page_to_reseal('us', 1, 'acme', 'steps', 2, '', 2, "
+        "99)");
+    ASK(conn, "bounds",
+        "SELECT outcome FROM domicile.class_key_retire('us', 1, 'acme', 'steps', 2, 0, " ACTOR ")");
+
+    /* Another rotation: what was seen was seen of the older one. */
+    ASK(conn, "rotated 3", KEY_ROTATE("steps", "2"));
+    ASK(conn, "version", KEY_RETIRE("steps", "2"));
+    ASK(conn, "in-use ", KEY_RETIRE_STEP("steps", "3", "100"));
+    ASK(conn, "029 false",
+        "SELECT max(key) || ' ' || bool_or(payload IS NULL) FROM "
+        "domicile.record_page_to_reseal('us', 1, 'acme', 'steps', 3, '', 100, 1000)");
+    for (int i = 0; i < 30; i++)
+        put_number(conn, "steps", i, 3);
+    ASK(conn, "029 true",
+        "SELECT max(key) || ' ' || bool_and(payload IS NULL) FROM "
+        "domicile.record_page_to_reseal('us', 1, 'acme', 'steps', 3, '', 100, 1000)");
+    assert_int_equal(server_number("SELECT count(*) FROM domicile.class_key WHERE class = 'steps'"), 3);
+    ASK(conn, "retired 029", KEY_RETIRE_STEP("steps", "3", "100"));
+    assert_int_equal(server_number("SELECT count(*) FROM domicile.class_key WHERE class = 'steps'"), 1);
+    assert_int_equal(server_number("SELECT count(*) FROM domicile.reseal"), 0);
+    pg_close(conn);
+}
+
+/* Policy left the class unsealed, and seals it now: a key would make tampering of what is there. */
+ON_LOOP(p7_a_class_with_records_in_clear_gets_no_key)
+{
+    struct pg_conn *conn = gateway();
+    assert_string_equal(ask_on(conn, put_sql("acme", "flipped", "k", 10, 0, 0, false, "NULL, NULL")),
+                        "created 10");
+    ASK(conn, "records",
+        "SELECT outcome FROM domicile.class_key_add('us', 1, 'acme', 'flipped', repeat('a', "
+        "60)::bytea, " ACTOR ")");
+    assert_int_equal(server_number("SELECT count(*) FROM domicile.class_key WHERE class = 'flipped'"), 0);
+    ASK(conn, "deleted",
+        "SELECT outcome FROM domicile.record_delete('us', 1, 'acme', 'flipped', 'k', 0, " ACTOR ")");
+    ASK(conn, "added 1", KEY_ADD("flipped", "a"));
     pg_close(conn);
 }
 
@@ -391,6 +502,7 @@ static void ask_aside(void *arg)
 ON_LOOP(p8_a_rotation_waits_for_writes_under_the_old_version_and_later_ones_see_the_new)
 {
     struct pg_conn *writer = gateway();
+    server_run("ALTER FUNCTION domicile.class_key_rotate SET lock_timeout = '20s'"); /* however slow we are */
     ASK(writer, "added 1", KEY_ADD("telemetry", "a"));
     check_ok(pg_run(writer, "BEGIN"));
     assert_string_equal(put_sealed(writer, "telemetry", 10, 1), "created 10");
@@ -410,6 +522,26 @@ ON_LOOP(p8_a_rotation_waits_for_writes_under_the_old_version_and_later_ones_see_
     ASK(writer, "in-use", KEY_RETIRE("telemetry", "2"));
     free((char *)late.sql);
     pg_close(writer);
+    server_run("ALTER FUNCTION domicile.class_key_rotate SET lock_timeout = '200ms'");
+}
+
+/* A backup reads class_key for minutes, and who waits for it with a rotation holds up all who write. */
+ON_LOOP(p8_a_rotation_behind_a_long_transaction_soon_gives_way)
+{
+    struct pg_conn *backup = server_open(server_superuser()), *conn = gateway();
+    ASK(conn, "added 1", KEY_ADD("giving", "a"));
+    check_ok(pg_run(backup, "BEGIN"));
+    assert_int_equal(
+        server_number_on(backup, "SELECT count(*) FROM domicile.class_key WHERE class = 'giving'"), 1);
+    uint64_t begin = now_ms();
+    struct pg_reply reply = PG_REPLY_INIT;
+    check_fails(E_BUSY, pg_exec(conn, KEY_ROTATE("giving", "1"), NULL, 0, &reply));
+    assert_string_equal(reply.sqlstate, "55P03");
+    assert_in_range(now_ms() - begin, 150, 2000);
+    check_ok(pg_run(backup, "COMMIT"));
+    ASK(conn, "rotated 2", KEY_ROTATE("giving", "1"));
+    pg_close(conn);
+    pg_close(backup);
 }
 
 /* ---- customers and clients ---- */
@@ -419,8 +551,10 @@ ON_LOOP(customers_and_clients)
     struct pg_conn *conn = gateway();
     ASK(conn, "created", "SELECT outcome FROM domicile.customer_add('us', 1, 'lakeside', 3, " ACTOR ")");
     ASK(conn, "exists", "SELECT outcome FROM domicile.customer_add('us', 1, 'lakeside', 3, " ACTOR ")");
-    ASK(conn, "us active 3",
-        "SELECT region || ' ' || state || ' ' || services_version FROM domicile.customer_get('lakeside')");
+    assert_int_equal(
+        server_number("SELECT count(*) FROM domicile.customer WHERE id = 'lakeside' AND region = 'us' "
+                      "AND state = 'active' AND services_version = 3"),
+        1);
 #define CLIENT_ADD(id, customer, role)                                                                       \
     "SELECT outcome FROM domicile.client_add('us', 1, '" id "', " customer ", '" role                        \
     "', '$scrypt$ln=15,r=8,p=1$c2FsdA$aGFzaA', " ACTOR ")"
@@ -473,10 +607,15 @@ int main(void)
         cmocka_unit_test(p3_write_and_audit_commit_together),
         cmocka_unit_test(put_answers_what_became_of_it),
         cmocka_unit_test(an_idempotency_key_answers_the_same_again),
+        cmocka_unit_test(put_takes_the_largest_record_and_no_larger),
+        cmocka_unit_test(p4_a_key_that_is_purged_while_it_is_looked_at_is_no_answer),
         cmocka_unit_test(get_and_delete),
         cmocka_unit_test(pages_are_in_the_order_of_the_keys_bytes_and_bounded),
         cmocka_unit_test(a_class_key_is_added_once_rotated_and_retired),
         cmocka_unit_test(p8_a_rotation_waits_for_writes_under_the_old_version_and_later_ones_see_the_new),
+        cmocka_unit_test(p8_a_rotation_behind_a_long_transaction_soon_gives_way),
+        cmocka_unit_test(p8_old_keys_are_retired_in_steps_that_do_not_grow_with_the_class),
+        cmocka_unit_test(p7_a_class_with_records_in_clear_gets_no_key),
         cmocka_unit_test(customers_and_clients),
     };
     return cmocka_run_group_tests(tests, set_up, NULL);

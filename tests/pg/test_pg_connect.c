@@ -91,6 +91,45 @@ ON_LOOP(a_host_that_is_silent_costs_bounded_time)
     close(fd);
 }
 
+/* The stack of the running fiber is a fresh one: what a connect touches of it is what a connect needs. */
+static void half_of_the_stack_is_left(const char *what)
+{
+    size_t used = fiber_stack_used();
+    print_message("%s: %zu KiB of stack\n", what, used / 1024);
+#ifndef __SANITIZE_ADDRESS__
+    assert_in_range(used, 4096, FIBER_STACK_BYTES / 2 - 1);
+#endif
+}
+
+ON_LOOP(a_connect_with_tls_leaves_half_of_the_stack)
+{
+    struct pg_conn *conn = server_open(server_role("gateway"));
+    struct pg_reply reply = PG_REPLY_INIT;
+    check_ok(pg_exec(conn, "SELECT 1", NULL, 0, &reply));
+    pg_reply_done(&reply);
+    half_of_the_stack_is_left("a connect with a client certificate");
+    pg_close(conn);
+}
+
+ON_LOOP(a_failed_connect_leaves_half_of_the_stack)
+{
+    struct pg_connect_options other_ca = server_role("gateway"), other_name = server_role("gateway"),
+                              user = server_role("gateway"), nobody = server_role("gateway");
+    other_ca.ca = server_path("other-ca.crt");
+    refused(other_ca, E_TLS);
+    other_name.host = "cell.example";
+    refused(other_name, E_TLS);
+    user.user = "domicile_admin";
+    refused(user, E_CONFIG);
+    nobody.port = 1;
+    refused(nobody, E_UNAVAILABLE);
+    struct pg_conn *conn = server_open(server_superuser());
+    struct pg_reply reply = PG_REPLY_INIT;
+    check_fails(E_SQL, pg_exec(conn, "SELECT 1/0", NULL, 0, &reply));
+    pg_close(conn);
+    half_of_the_stack_is_left("a connect that fails");
+}
+
 ON_LOOP(values_go_and_come_in_binary)
 {
     struct pg_conn *conn = server_open(server_superuser());
@@ -99,17 +138,17 @@ ON_LOOP(values_go_and_come_in_binary)
         bytes[i] = (char)i;
     struct pg_value params[] = { pg_bytes((struct str){ bytes, sizeof bytes }),
                                  pg_text(STR("é")),
-                                 pg_int2(-2),
+                                 pg_int4(-2),
                                  pg_int4(-70000),
                                  pg_int8(INT64_MIN),
                                  pg_bool(true),
                                  pg_null(),
                                  pg_text(STR("")) };
     struct pg_reply reply = PG_REPLY_INIT;
-    check_ok(pg_exec(
-        conn,
-        "SELECT $1::bytea, $2::text, $3::smallint, $4::integer, $5::bigint, $6::boolean, $7::text, $8::text",
-        params, 8, &reply));
+    check_ok(pg_exec(conn,
+                     "SELECT $1::bytea, $2::text, $3::integer::smallint, $4::integer, $5::bigint, "
+                     "$6::boolean, $7::text, $8::text",
+                     params, 8, &reply));
     assert_true(str_eq(pg_reply_str(&reply, 0, 0), (struct str){ bytes, sizeof bytes }));
     assert_true(str_is(pg_reply_str(&reply, 0, 1), "é"));
     assert_int_equal(pg_reply_number(&reply, 0, 2), -2);
@@ -167,6 +206,8 @@ int main(void)
         cmocka_unit_test(nobody_there_is_unavailable),
         cmocka_unit_test(a_name_is_resolved_off_the_loop_and_checked_against_the_certificate),
         cmocka_unit_test(a_host_that_is_silent_costs_bounded_time),
+        cmocka_unit_test(a_connect_with_tls_leaves_half_of_the_stack),
+        cmocka_unit_test(a_failed_connect_leaves_half_of_the_stack),
         cmocka_unit_test(values_go_and_come_in_binary),
         cmocka_unit_test(a_refused_statement_says_why_and_the_connection_goes_on),
         cmocka_unit_test(a_script_larger_than_the_socket_takes_at_once_is_sent_whole),

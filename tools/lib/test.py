@@ -66,12 +66,13 @@ def stage_check():
 
 # --- unit tests ---
 
-def ctest(preset):
+def ctest(preset, *options):
     report = os.path.join(LOGS, f"unit-{preset}.xml")
     with contextlib.suppress(FileNotFoundError):
         os.unlink(report)
     run(["ctest", "--test-dir", f"build/{preset}", "-j", str(os.cpu_count()), "--output-on-failure", "--no-tests=error",
-         "--output-junit", report, "--test-output-size-passed", "1000000", "--test-output-size-failed", "1000000"],
+         "--output-junit", report, "--test-output-size-passed", "1000000", "--test-output-size-failed", "1000000",
+         *options],
         f"unit-{preset}.log", 900)
     count = Count()
     for case in cases(report, count):
@@ -111,6 +112,12 @@ def stage_unit_release():
 def stage_unit_asan():
     """the same under ASan and UBSan"""
     return ctest("asan")
+
+
+def stage_unit_tsan():
+    """what threads and fibers touch, built for it and run under ThreadSanitizer"""
+    status, said = run(["tools/build", "tsan"], "build-tsan.log", 300)
+    return Count(0, [f"build of tsan:\n{said[-3000:]}"]) if status else ctest("tsan", "-L", "threads")
 
 
 # --- the README's other command ---

@@ -49,6 +49,18 @@ CREATE TABLE domicile.class_key (
     PRIMARY KEY (customer, class, version)
 );
 
+-- How far a rotation is: every record of the class up to this key, in the order of keys, is sealed under the version
+-- `current` of its key. What was seen once stays true, since nothing can be sealed under an older version again (see
+-- class_key_rotate). The row goes with that version.
+CREATE TABLE domicile.reseal (
+    customer   text COLLATE "C" NOT NULL,
+    class      text COLLATE "C" NOT NULL,
+    current    integer NOT NULL,
+    checked_to text COLLATE "C" NOT NULL,
+    PRIMARY KEY (customer, class),
+    FOREIGN KEY (customer, class, current) REFERENCES domicile.class_key (customer, class, version) ON DELETE CASCADE
+);
+
 -- No foreign key to customer: its check would lock the customer's row in every write, and record_put looks anyway.
 -- No CHECK here nor in audit: PostgreSQL compiles a table's checks anew for each statement, which made an insert of one
 -- row three times as slow (50 against 16 microseconds). The functions, the only way in, check the bounds instead.
@@ -110,7 +122,7 @@ CREATE INDEX client_of_customer ON domicile.client (customer, id);
 CREATE TABLE domicile.idempotency (
     customer text COLLATE "C" NOT NULL,
     idem_key text COLLATE "C" NOT NULL CHECK (octet_length(idem_key) BETWEEN 1 AND 255),
-    digest   bytea NOT NULL CHECK (octet_length(digest) = 32), -- SHA-256 of what was asked
+    digest   bytea NOT NULL CHECK (octet_length(digest) = 32), -- HMAC-SHA256 of what was asked; the gateways have the key
     revision bigint NOT NULL,
     created  boolean NOT NULL,
     at       timestamptz NOT NULL DEFAULT now(),

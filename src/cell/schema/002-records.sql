@@ -14,6 +14,7 @@
 -- done before under this Idempotency-Key, as revision `stored`); idempotency (the Idempotency-Key was another request's);
 -- precondition (stored: the revision that is there, NULL when none is); revision (p_revision is not above `stored`: move
 -- the clock past it and ask again); key-version (writes use version `stored` by now, 0: none: seal anew and ask again).
+-- p_payload is at most a body of 64 MiB with 512 bytes for its content type and seal.
 -- p_if_revision: 0 none, -1 the record must exist, else its revision must be this. p_if_absent: it must not exist.
 CREATE FUNCTION domicile.record_put(
     p_region text, p_epoch bigint, p_customer text, p_class text, p_key text,
@@ -30,7 +31,7 @@ DECLARE
     v_digest bytea;
 BEGIN
     IF octet_length(p_class) NOT BETWEEN 2 AND 63 OR octet_length(p_key) NOT BETWEEN 1 AND 512
-        OR octet_length(p_payload) > 67108864 OR p_revision <= 0 OR octet_length(p_principal) NOT BETWEEN 1 AND 63
+        OR octet_length(p_payload) > 67109376 OR p_revision <= 0 OR octet_length(p_principal) NOT BETWEEN 1 AND 63
         OR octet_length(p_role) > 63 OR octet_length(p_rule) > 127 OR octet_length(p_request) > 63 THEN
         outcome := 'bounds';
         RETURN;
@@ -58,8 +59,14 @@ BEGIN
         INSERT INTO domicile.idempotency (customer, idem_key, digest, revision, created)
         VALUES (p_customer, p_idem_key, p_idem_digest, p_revision, false) ON CONFLICT DO NOTHING;
         IF NOT FOUND THEN
+            -- It may have been purged since, and then nothing was done: ask again.
             SELECT i.digest, i.revision, i.created INTO v_digest, stored, v_created
-              FROM domicile.idempotency i WHERE i.customer = p_customer AND i.idem_key = p_idem_key;
+              FROM domicile.idempotency i WHERE i.customer = p_customer AND i.idem_key = p_idem_key FOR SHARE;
+            IF NOT FOUND THEN
+                outcome := 'revision';
+                stored := 0;
+                RETURN;
+            END IF;
             outcome := CASE WHEN v_digest <> p_idem_digest THEN 'idempotency'
                             WHEN v_created THEN 'replayed-created' ELSE 'replayed-replaced' END;
             RETURN;

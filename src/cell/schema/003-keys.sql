@@ -21,7 +21,8 @@ BEGIN
 END $$;
 
 -- The first key of a class. Outcomes: added; exists (someone was faster: version and wrapped are the current ones).
--- Besides: region, epoch, customer.
+-- records (the class has records without a key: policy left it unsealed, and seals it now). Besides: region, epoch,
+-- customer.
 CREATE FUNCTION domicile.class_key_add(
     p_region text, p_epoch bigint, p_customer text, p_class text, p_wrapped bytea,
     p_principal text, p_role text, p_rule text, p_request text,
@@ -30,6 +31,12 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     outcome := domicile.refusal(p_region, p_epoch, p_customer);
     IF outcome IS NOT NULL THEN
+        RETURN;
+    END IF;
+    -- Where there is no key, no record is sealed: one that is there tells enough.
+    IF NOT EXISTS (SELECT FROM domicile.class_key o WHERE o.customer = p_customer AND o.class = p_class)
+        AND EXISTS (SELECT FROM domicile.record r WHERE r.customer = p_customer AND r.class = p_class) THEN
+        outcome := 'records';
         RETURN;
     END IF;
     INSERT INTO domicile.class_key AS k (customer, class, version, wrapped)
@@ -49,12 +56,13 @@ END $$;
 
 -- Writes use p_version + 1 from now on. Outcomes: rotated; version (the current version is not p_version but `version`,
 -- 0: none). Besides: region, epoch, customer. The lock waits for every write that has seen the old version: once this has
--- committed, no record can appear under an old version. Call it alone in its transaction.
+-- committed, no record can appear under an old version. Call it alone in its transaction. Whoever writes waits behind the
+-- lock, so it is not waited for long: 55P03, and nothing was done, while a backup or another long transaction reads keys.
 CREATE FUNCTION domicile.class_key_rotate(
     p_region text, p_epoch bigint, p_customer text, p_class text, p_version integer, p_wrapped bytea,
     p_principal text, p_role text, p_rule text, p_request text,
     OUT outcome text, OUT version integer)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '200ms' AS $$
 BEGIN
     LOCK TABLE domicile.class_key IN ACCESS EXCLUSIVE MODE;
     outcome := domicile.refusal(p_region, p_epoch, p_customer);
@@ -84,29 +92,38 @@ BEGIN ATOMIC
      GROUP BY k.customer, k.class HAVING count(*) > 1;
 END;
 
--- A page of a class for sealing anew, after p_after ('' first): every key, and the payload of those sealed under a version
--- below p_below. Bounded work a call, however few are left; an empty page is the end.
+-- The records of a class that are sealed under a version below p_below, after p_after ('' first): a page of them. It ends
+-- after p_limit records, p_max_bytes of payload, or a thousand records that were looked at; then a row without payload says
+-- how far that was. Bounded work a call, however few are left; an empty page is the end.
 CREATE FUNCTION domicile.record_page_to_reseal(
     p_region text, p_epoch bigint, p_customer text, p_class text, p_below integer, p_after text,
     p_limit integer, p_max_bytes bigint)
 RETURNS TABLE (key text, revision bigint, key_version integer, payload bytea)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
+    v_rows integer := 0;
     v_bytes bigint := 0;
+    v_old boolean;
 BEGIN
     PERFORM domicile.refuse(p_region, p_epoch, p_customer);
     IF p_limit NOT BETWEEN 1 AND 1000 THEN
         RAISE EXCEPTION 'an argument is out of bounds' USING ERRCODE = 'DM004';
     END IF;
-    FOR key, revision, key_version, payload IN
-        SELECT r.key, r.revision, r.key_version, CASE WHEN r.key_version < p_below THEN r.payload END
+    FOR key, revision, key_version, payload, v_old IN
+        SELECT r.key, r.revision, r.key_version, CASE WHEN r.key_version < p_below THEN r.payload END,
+               r.key_version < p_below
           FROM domicile.record r
-         WHERE r.customer = p_customer AND r.class = p_class AND r.key > p_after ORDER BY r.key LIMIT p_limit
+         WHERE r.customer = p_customer AND r.class = p_class AND r.key > p_after ORDER BY r.key LIMIT 1000
     LOOP
+        CONTINUE WHEN NOT v_old;
         RETURN NEXT;
-        v_bytes := v_bytes + coalesce(octet_length(payload), 0);
-        EXIT WHEN v_bytes >= p_max_bytes;
+        v_rows := v_rows + 1;
+        v_bytes := v_bytes + octet_length(payload);
+        EXIT WHEN v_rows = p_limit OR v_bytes >= p_max_bytes;
     END LOOP;
+    IF NOT v_old THEN
+        RETURN NEXT;
+    END IF;
 END $$;
 
 -- The same record under a newer key: the revision stays, and so does the customer's ETag. Outcomes: resealed; changed
@@ -140,40 +157,91 @@ BEGIN
                                  p_principal, p_role, p_rule, p_request);
 END $$;
 
--- How many records of a class are sealed under a version below p_below. Reads the whole class: for progress, not often.
-CREATE FUNCTION domicile.record_count_below(p_customer text, p_class text, p_below integer) RETURNS bigint
-LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC
-    SELECT count(*) FROM domicile.record r
-     WHERE r.customer = p_customer AND r.class = p_class AND r.key_version < p_below;
-END;
-
--- Deletes the wrapped keys of all versions below p_below, once no record uses one. Outcomes: retired (versions: how many);
--- in-use; version (p_below is above the current version). Besides: region, epoch, customer. No write can bring an old
--- version back meanwhile (see class_key_rotate), so what is counted here stays true. Reads the whole class.
-CREATE FUNCTION domicile.class_key_retire(
-    p_region text, p_epoch bigint, p_customer text, p_class text, p_below integer,
-    p_principal text, p_role text, p_rule text, p_request text,
-    OUT outcome text, OUT versions integer)
+-- How far the rotation of a class is. No row: the class has no key. oldest_version is the current one: there is nothing to
+-- do. remaining counts, of the next p_limit records that are not known to be done, those that are sealed under an older
+-- version; counted_all: there are no others.
+CREATE FUNCTION domicile.key_rotation(
+    p_region text, p_epoch bigint, p_customer text, p_class text, p_limit integer)
+RETURNS TABLE (current_version integer, oldest_version integer, remaining bigint, counted_all boolean)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    v_after text;
+BEGIN
+    PERFORM domicile.refuse(p_region, p_epoch, p_customer);
+    SELECT max(k.version), min(k.version) INTO current_version, oldest_version FROM domicile.class_key k
+     WHERE k.customer = p_customer AND k.class = p_class;
+    IF current_version IS NULL THEN
+        RETURN;
+    END IF;
+    remaining := 0;
+    counted_all := true;
+    IF oldest_version < current_version THEN
+        SELECT p.checked_to INTO v_after FROM domicile.reseal p
+         WHERE p.customer = p_customer AND p.class = p_class AND p.current = current_version;
+        SELECT count(*) FILTER (WHERE n.key_version < current_version), count(*) < p_limit INTO remaining, counted_all
+          FROM (SELECT r.key_version FROM domicile.record r
+                 WHERE r.customer = p_customer AND r.class = p_class AND r.key > coalesce(v_after, '')
+                 ORDER BY r.key LIMIT p_limit) n;
+    END IF;
+    RETURN NEXT;
+END $$;
+
+-- Deletes the wrapped keys of all versions below p_current, the current one, when no record is sealed under them. To know
+-- that, it goes through the class in the order of keys, p_limit records a call, and remembers how far it came. Outcomes:
+-- retired (versions: how many); more (call again); in-use (the record behind checked_to is sealed under an older version:
+-- seal it anew, and call again); version (p_current is not the current version). Besides: region, epoch, customer, bounds.
+CREATE FUNCTION domicile.class_key_retire(
+    p_region text, p_epoch bigint, p_customer text, p_class text, p_current integer, p_limit integer,
+    p_principal text, p_role text, p_rule text, p_request text,
+    OUT outcome text, OUT versions integer, OUT checked_to text)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    v_from text;
+    v_key text;
+    v_version integer;
+    v_rows integer := 0;
 BEGIN
     outcome := domicile.refusal(p_region, p_epoch, p_customer);
     IF outcome IS NOT NULL THEN
         RETURN;
-    END IF;
-    IF p_below > (SELECT coalesce(max(k.version), 0) FROM domicile.class_key k
-                   WHERE k.customer = p_customer AND k.class = p_class) THEN
+    ELSIF p_limit NOT BETWEEN 1 AND 10000 THEN
+        outcome := 'bounds';
+        RETURN;
+    ELSIF p_current IS DISTINCT FROM (SELECT max(k.version) FROM domicile.class_key k
+                                       WHERE k.customer = p_customer AND k.class = p_class) THEN
         outcome := 'version';
         RETURN;
     END IF;
-    IF EXISTS (SELECT FROM domicile.record r
-                WHERE r.customer = p_customer AND r.class = p_class AND r.key_version < p_below) THEN
-        outcome := 'in-use';
+    SELECT p.checked_to INTO v_from FROM domicile.reseal p
+     WHERE p.customer = p_customer AND p.class = p_class AND p.current = p_current;
+    v_from := coalesce(v_from, '');
+    checked_to := v_from;
+    outcome := 'retired';
+    FOR v_key, v_version IN
+        SELECT r.key, r.key_version FROM domicile.record r
+         WHERE r.customer = p_customer AND r.class = p_class AND r.key > v_from ORDER BY r.key LIMIT p_limit
+    LOOP
+        v_rows := v_rows + 1;
+        IF v_version < p_current THEN
+            outcome := 'in-use';
+            EXIT;
+        END IF;
+        checked_to := v_key;
+    END LOOP;
+    IF outcome = 'retired' AND v_rows = p_limit THEN
+        outcome := 'more';
+    END IF;
+    IF outcome <> 'retired' THEN
+        IF checked_to <> v_from THEN
+            INSERT INTO domicile.reseal AS p (customer, class, current, checked_to)
+            VALUES (p_customer, p_class, p_current, class_key_retire.checked_to)
+                ON CONFLICT (customer, class) DO UPDATE SET current = excluded.current, checked_to = excluded.checked_to;
+        END IF;
         RETURN;
     END IF;
-    DELETE FROM domicile.class_key k WHERE k.customer = p_customer AND k.class = p_class AND k.version < p_below;
+    DELETE FROM domicile.reseal p WHERE p.customer = p_customer AND p.class = p_class;
+    DELETE FROM domicile.class_key k WHERE k.customer = p_customer AND k.class = p_class AND k.version < p_current;
     GET DIAGNOSTICS versions = ROW_COUNT;
-    outcome := 'retired';
-    PERFORM domicile.audit_write('key-retire', outcome, p_region, p_epoch, p_customer, p_class, NULL, p_below, versions,
+    PERFORM domicile.audit_write('key-retire', outcome, p_region, p_epoch, p_customer, p_class, NULL, p_current, versions,
                                  p_principal, p_role, p_rule, p_request);
 END $$;

@@ -1,6 +1,7 @@
 -- Customers and clients. Outcomes are as in the record path: values, not errors.
 
--- Outcomes: created, exists, region, epoch.
+-- Outcomes: created, exists (also: under another version of the services, and under p_services_version now; the directory
+-- says whether the customer may be onboarded again), region, epoch.
 CREATE FUNCTION domicile.customer_add(
     p_region text, p_epoch bigint, p_id text, p_services_version integer,
     p_principal text, p_role text, p_rule text, p_request text,
@@ -13,21 +14,18 @@ BEGIN
     END IF;
     INSERT INTO domicile.customer (id, region, services_version) VALUES (p_id, p_region, p_services_version)
         ON CONFLICT DO NOTHING;
+    outcome := 'created';
     IF NOT FOUND THEN
         outcome := 'exists';
-        RETURN;
+        UPDATE domicile.customer c SET services_version = p_services_version
+         WHERE c.id = p_id AND c.services_version <> p_services_version;
+        IF NOT FOUND THEN
+            RETURN;
+        END IF;
     END IF;
-    outcome := 'created';
     PERFORM domicile.audit_write('onboard', outcome, p_region, p_epoch, p_id, NULL, NULL, p_services_version, NULL,
                                  p_principal, p_role, p_rule, p_request);
 END $$;
-
-CREATE FUNCTION domicile.customer_get(p_id text)
-RETURNS TABLE (region text, state text, services_version integer, created_at timestamptz)
-LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC
-    SELECT c.region, c.state, c.services_version, c.created_at FROM domicile.customer c WHERE c.id = p_id;
-END;
 
 -- p_customer is NULL for the vendor's staff. Outcomes: created, exists, region, epoch, customer.
 CREATE FUNCTION domicile.client_add(

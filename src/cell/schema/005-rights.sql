@@ -10,8 +10,8 @@ GRANT EXECUTE ON FUNCTION
     domicile.record_page, domicile.idempotency_purge,
     domicile.class_key_current, domicile.class_key_get, domicile.class_key_add, domicile.class_key_rotate,
     domicile.key_rotations_pending, domicile.record_page_to_reseal, domicile.record_reseal,
-    domicile.record_count_below, domicile.class_key_retire,
-    domicile.customer_add, domicile.customer_get,
+    domicile.key_rotation, domicile.class_key_retire,
+    domicile.customer_add,
     domicile.client_add, domicile.client_get, domicile.client_page, domicile.client_disable,
     domicile.audit_add, domicile.cell_status
 TO domicile_gateway;

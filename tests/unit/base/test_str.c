@@ -219,6 +219,15 @@ static void a_broken_escape_or_a_full_buffer_is_refused(void **state)
     assert_memory_equal(buf, "%41", 3);
 }
 
+/* The vectors of the FNV reference; and a hash that is handed on is that of both strings together. */
+static void the_hash_is_fnv_1a(void **state)
+{
+    assert_true(str_hash(STR_HASH_INIT, (struct str){ 0 }) == UINT64_C(0xcbf29ce484222325));
+    assert_true(str_hash(STR_HASH_INIT, STR("a")) == UINT64_C(0xaf63dc4c8601ec8c));
+    assert_true(str_hash(STR_HASH_INIT, STR("foobar")) == UINT64_C(0x85944171f73967e8));
+    assert_true(str_hash(str_hash(STR_HASH_INIT, STR("foo")), STR("bar")) == UINT64_C(0x85944171f73967e8));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -233,6 +242,7 @@ int main(void)
         cmocka_unit_test(every_byte_survives_percent_encoding),
         cmocka_unit_test(encoding_knows_the_room_it_has),
         cmocka_unit_test(a_broken_escape_or_a_full_buffer_is_refused),
+        cmocka_unit_test(the_hash_is_fnv_1a),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,6 +2,8 @@
 #include "certificate.h"
 #include "memory.h"
 
+#include "base/json.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -15,6 +17,7 @@ static struct http_server *server;
 static enum error_code stream_code;
 static size_t streamed;
 static struct semaphore gate;
+static size_t stack_used; /* the most that a handler's fiber has used, in bytes */
 
 enum { LARGE = 16 * 1024 * 1024 }; /* more than the kernel keeps */
 
@@ -29,7 +32,24 @@ static void stream(struct http_request *request)
         http_stream_end(request);
 }
 
-static void on_request(struct http_request *request, void *context)
+static void parse(struct http_request *request)
+{
+    struct str text;
+    json_t *value = NULL;
+    result r = http_body_read_all(request, 64 * 1024, &text);
+    if (!failed(r))
+        r = json_parse(text, JSON_DEPTH_MAX, &value);
+    if (failed(r)) {
+        http_problem(request, &r.error, NULL);
+        return;
+    }
+    char *again = json_dumps(value, JSON_COMPACT);
+    json_decref(value);
+    http_respond(request, 200, NULL, 0, str_from(again));
+    free(again);
+}
+
+static void serve(struct http_request *request)
 {
     struct str body = STR("hello");
     if (str_eq(request->path, STR("/stream"))) {
@@ -41,6 +61,8 @@ static void on_request(struct http_request *request, void *context)
         result r = semaphore_acquire(&gate);
         if (!failed(r))
             http_respond(request, 200, NULL, 0, STR("late"));
+    } else if (str_eq(request->path, STR("/json"))) {
+        parse(request);
     } else if (str_eq(request->path, STR("/home"))) {
         result r = FAIL(E_WRONG_REGION, NULL, "the customer \"acme\" lives in \"us\"");
         http_problem(request, &r.error, NULL);
@@ -51,6 +73,13 @@ static void on_request(struct http_request *request, void *context)
         else
             http_respond(request, 200, NULL, 0, body);
     }
+}
+
+static void on_request(struct http_request *request, void *context)
+{
+    serve(request);
+    size_t used = fiber_stack_used();
+    stack_used = used > stack_used ? used : stack_used;
 }
 
 static struct http_server_options with(const struct http_limits *limits)
@@ -347,6 +376,52 @@ static void a_cleartext_server_has_no_certificate(void **state)
 static void reload_is_all_or_nothing(void **state)
 {
     on_loop(reload, NULL);
+}
+
+/* ---- the stack of a handler ---- */
+
+struct deep {
+    struct wish wish;
+    int levels;
+    bool seen;
+    const char *status;
+};
+
+static void send_deep(void *arg)
+{
+    struct deep *deep = arg;
+    struct client client;
+    char body[128] = "", text[256];
+    memset(body, '[', (size_t)deep->levels);
+    memset(body + deep->levels, ']', (size_t)deep->levels);
+    snprintf(text, sizeof text, "POST /json HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%s",
+             deep->levels * 2, body);
+    deep->seen = client_open(&client, &deep->wish) && client_say(&client, text) &&
+                 client_read(&client, "\r\n\r\n") && strstr(client.text, deep->status) != NULL;
+    client_close(&client);
+}
+
+static void half_a_stack(void *arg)
+{
+    struct deep deepest = { .levels = JSON_DEPTH_MAX, .status = "200" },
+                too_deep = { .levels = JSON_DEPTH_MAX + 1, .status = "400" };
+    start(NULL);
+    deepest.wish = too_deep.wish = tls_wish();
+    stack_used = 0;
+    beside(send_deep, &deepest);
+    beside(send_deep, &too_deep);
+    expect(deepest.seen && too_deep.seen);
+    print_message("requests over TLS: %zu KiB of stack\n", stack_used / 1024);
+    expect(stack_used > 0);
+#ifndef __SANITIZE_ADDRESS__
+    expect(stack_used < FIBER_STACK_BYTES / 2);
+#endif
+    http_server_free(server);
+}
+
+static void a_request_leaves_half_of_its_stack(void **state)
+{
+    on_loop(half_a_stack, NULL);
 }
 
 /* ---- the last answer is seen ---- */
@@ -823,6 +898,7 @@ int main(void)
         cmocka_unit_test(an_early_answer_is_seen_by_who_still_sends),
         cmocka_unit_test(who_ends_early_gets_its_whole_answer),
         cmocka_unit_test(a_full_queue_is_taken_up_again),
+        cmocka_unit_test(a_request_leaves_half_of_its_stack),
         cmocka_unit_test(p8_the_silent_are_cut_in_bounded_time),
         cmocka_unit_test(p8_a_reader_that_takes_nothing_is_cut_and_costs_little),
         cmocka_unit_test(p8_a_reader_that_takes_nothing_leaves_the_loop_asleep),

@@ -43,6 +43,40 @@ static void revisions_grow_within_a_millisecond_and_when_the_clock_jumps_back(vo
     }
 }
 
+/* Two gateways in the same milliseconds, through a clock that stands, that jumps back, and what each sees of the other. */
+static void processes_never_give_the_same_revision(void **state)
+{
+    struct revision_clock one = { .process = 3 }, other = { .process = 0 };
+    int64_t last_one = 0, last_other = 0;
+    for (int i = 0; i < 100000; i++) {
+        if (i % 1000 == 0)
+            wall_ms += i % 5000 == 0 ? -20 : 7;
+        if (i % 100 == 50)
+            revision_observe(&one, other.last);
+        if (i % 100 == 51)
+            revision_observe(&other, one.last);
+        int64_t by_one = revision_next(&one), by_other = revision_next(&other);
+        assert_true(by_one > last_one && by_other > last_other);
+        assert_int_equal(by_one % (1 << REVISION_PROCESS_BITS), 3);
+        assert_int_equal(by_other % (1 << REVISION_PROCESS_BITS), 0);
+        last_one = by_one;
+        last_other = by_other;
+    }
+}
+
+static void each_process_draws_its_number(void **state)
+{
+    uint16_t drawn = 0, all = 0;
+    for (int i = 0; i < 64; i++) {
+        struct revision_clock clock;
+        revision_clock_init(&clock);
+        assert_in_range(clock.process, 0, (1 << REVISION_PROCESS_BITS) - 1);
+        drawn |= clock.process;
+        all |= (uint16_t)~clock.process;
+    }
+    assert_int_equal(drawn & all, (1 << REVISION_PROCESS_BITS) - 1); /* each bit was 0 once, and 1 once */
+}
+
 static void a_revision_follows_the_wall_clock_and_what_was_observed(void **state)
 {
     struct revision_clock clock = { 0 };
@@ -85,6 +119,8 @@ int main(void)
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_revision_follows_the_wall_clock_and_what_was_observed, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(processes_never_give_the_same_revision, set_up, tear_down),
+        cmocka_unit_test(each_process_draws_its_number),
         cmocka_unit_test(etags_come_back_and_nothing_else_does),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
