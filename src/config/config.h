@@ -105,8 +105,8 @@ struct cell {
         struct tls_files files; /* NULL: the cell is not provisioned by domicile */
         uint32_t days, renew_days;
     } authority;
-    struct tls_files superuser;  /* client certificate of postgres; NULL: there is none */
-    struct config_words clients; /* networks */
+    struct tls_files superuser;                    /* client certificate of postgres; NULL: there is none */
+    struct config_words clients, standby_networks; /* networks */
     bool synchronous;
     struct {
         uint32_t free_mib, clock_offset_ms;

@@ -277,6 +277,8 @@ static const struct schema_key cell_keys[] = {
           "A certificate that lets somebody inspect the nodes as postgres over TLS. Without it nobody can." },
     { "clients", KEY_WORDS, AT(struct cell, clients), .max = 64,
       .help = "Networks that gateways, monitors and administrators connect from, as in 192.0.2.0/24." },
+    { "standby_networks", KEY_WORDS, AT(struct cell, standby_networks), .max = 64,
+      .help = "Networks that standbys connect from, beside the addresses of the cell's nodes." },
     { "synchronous", KEY_BOOL, .preset = "true", AT(struct cell, synchronous),
       .help = "Whether a write waits until a standby has it, where there is a standby." },
     { "fit", KEY_GROUP, AT(struct cell, fit), .schema = &fit_schema,
