@@ -97,6 +97,22 @@ static const struct schema_key site_keys[] = {
 };
 static SCHEMA(site_schema, "site", sizeof(struct site), site_keys);
 
+#define SSH(key) AT(struct node, ssh.key) - offsetof(struct node, ssh)
+static const struct schema_key ssh_keys[] = {
+    { "address", KEY_HOST, SSH(address),
+      .help = "A host name or numeric address; the node's address if left out." },
+    { "port", KEY_INT, .preset = "22", .min = 1, .max = 65535, SSH(port), .help = "sshd's port." },
+    { "user", KEY_TEXT, true, .max = 32, SSH(user), .help = "Who logs in there." },
+    { "private_key", KEY_PATH, true, SSH(private_key),
+      .help = "The OpenSSH Ed25519 key that logs in, without a passphrase, mode 0600." },
+    { "host_key", KEY_TEXT, true, .max = 200, SSH(host_key),
+      .help = "The pin: what /etc/ssh/ssh_host_ed25519_key.pub of that host says. A host with another key is "
+              "refused." },
+    { "state", KEY_TEXT, .preset = "/var/lib/domicile", .max = 200, SSH(state),
+      .help = "The directory on that host where the guard of remote commands keeps its state." },
+};
+static SCHEMA(ssh_schema, "ssh", 0, ssh_keys);
+
 static const struct schema_key node_keys[] = {
     { "name", KEY_NAME, true, AT(struct node, name), .help = "Unique in all regions." },
     { "site", KEY_NAME, true, AT(struct node, site_name),
@@ -105,6 +121,8 @@ static const struct schema_key node_keys[] = {
       .help = "A host name or numeric address; the server's certificate must carry it." },
     { "port", KEY_INT, .preset = "5432", .min = 1, .max = 65535, AT(struct node, port),
       .help = "PostgreSQL's port." },
+    { "ssh", KEY_GROUP, AT(struct node, ssh), .schema = &ssh_schema,
+      .help = "How domicile reaches the host itself. Without it, it only asks PostgreSQL." },
 };
 static SCHEMA(node_schema, "node", sizeof(struct node), node_keys);
 

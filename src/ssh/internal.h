@@ -21,9 +21,10 @@ struct ssh {
     struct semaphore one; /* call at a time */
     size_t turn_bytes;    /* moved since the loop had its turn */
     bool turn_is_over;
-    size_t early_bytes;  /* received before the log-in */
-    size_t memory_bytes; /* libssh2's */
-    uint64_t moved_ns;   /* when the last byte came or went */
+    size_t early_bytes;   /* received before the log-in */
+    struct block *blocks; /* libssh2's memory */
+    size_t memory_bytes;
+    uint64_t moved_ns; /* when the last byte came or went */
     uint64_t keepalive_ms;
     struct hello hello;
     char fingerprint[SSH_FINGERPRINT_SIZE];

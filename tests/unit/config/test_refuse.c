@@ -8,6 +8,10 @@
 #define RULES "policies/residency.cfg"
 #define REGISTER "policies/register.cfg"
 #define SERVICES "policies/services.cfg"
+#define NODE "\"127.20.1.1\"; port = 15432"
+#define SSH_GOOD                                                                                             \
+    "user = \"u\"; private_key = \"k\"; host_key = \"ssh-ed25519 "                                           \
+    "AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f\";"
 
 struct mistake {
     const char *file, *from, *to; /* the first `from` in the file becomes `to` */
@@ -44,7 +48,7 @@ static const struct mistake mistakes[] = {
     { US, "port = 8443", "port = -1", "must be from 1 to 65535", 0 },
     { US, "port = 8443", "port = 8443; tls = 1", "true or false", 0 },
     { US, "max_body_bytes = 1048576", "max_body_bytes = 67108865", "must be from", 0 },
-    { US, "connections = 4", "connections = 65", "must be from 1 to 64", 0 },
+    { US, "connections = 2", "connections = 65", "must be from 1 to 64", 0 },
     { US, "listen = (", "listen = 7; tls2 = (", "list of groups", 0 },
     { US, "listen = ( { address = \"127.20.0.1\"; port = 8443; } )", "listen = ( )", "0 entries", 0 },
     { US, "jurisdiction = {", "jurisdiction = 1; x = {", "not a group", 0 },
@@ -140,6 +144,15 @@ static const struct mistake mistakes[] = {
     { RULES, "deny = [ \"any\" ];", "deny = [ \"any\" ]; allow = [ \"read\" ];",
       "both deny and allow, or neither", ANY_LINE },
     { RULES, "deny = [ \"any\" ];", "deny = [ \"onboard\" ];", "\"onboard\" is not about a class", 0 },
+    /* ssh */
+    { US, NODE, NODE "; ssh = { }", "a ssh lacks \"user\"", 0 },
+    { US, NODE, NODE "; ssh = { user = \"u\"; private_key = \"k\"; }", "a ssh lacks \"host_key\"", 0 },
+    { US, NODE, NODE "; ssh = { user = \"u\"; host_key = \"ssh-rsa AAAA\"; private_key = \"k\"; }",
+      "host_key of the node \"us1\" is not an Ed25519 public key", 0 },
+    { US, NODE, NODE "; ssh = { " SSH_GOOD " state = \"domicile\"; }",
+      "state of the node \"us1\" is not an absolute path", 0 },
+    { US, NODE, NODE "; ssh = { " SSH_GOOD " port = 0; }", "must be from 1 to 65535", 0 },
+    { US, NODE, NODE "; ssh = { " SSH_GOOD " password = \"x\"; }", "has no key \"password\"", 0 },
     /* services */
     { SERVICES, "services_version = 1;", "", "\"services_version\" is not set", ANY_LINE },
     { SERVICES, "services_version = 1;", "services_version = 0;", "must be from 1", 0 },
