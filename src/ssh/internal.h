@@ -65,6 +65,9 @@ struct ssh_line {
 };
 result exec_line(struct ssh *ssh, struct arena *arena, const struct ssh_line *line, struct ssh_output *ret)
     MUST_USE;
+/* Tells the session's recorder; `output` is what is known. */
+void exec_record(struct ssh *ssh, const struct ssh_command *command, const struct ssh_output *output,
+                 const result *outcome);
 result exec_command(struct ssh *ssh, struct arena *arena, const struct ssh_command *command,
                     struct ssh_output *ret) MUST_USE;
 

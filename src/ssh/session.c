@@ -321,7 +321,8 @@ void ssh_close(struct ssh *ssh)
 {
     if (ssh == NULL)
         return;
-    if (ssh_serves(ssh) && ssh->channel == NULL)
+    must(ssh->one.permits == 1);
+    if (ssh_serves(ssh))
         libssh2_session_disconnect(ssh->session, "closed"); /* said if it can be said at once */
     session_free(ssh);
 }
