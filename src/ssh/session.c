@@ -75,10 +75,13 @@ static LIBSSH2_REALLOC_FUNC(on_realloc)
 
 static void free_forgotten(struct ssh *ssh)
 {
-    void *abstract = ssh;
-    while (ssh->blocks != NULL)
-        on_free(ssh->blocks->memory, &abstract);
-    must(ssh->memory_bytes == 0);
+    struct block *block, *next;
+    for (block = ssh->blocks; block != NULL; block = next) {
+        next = block->next;
+        secret_wipe(block->memory, block->bytes);
+        free(block);
+    }
+    ssh->blocks = NULL;
 }
 
 /* ---- the socket ---- */
