@@ -1,6 +1,7 @@
 #include "cell/hosts.h"
 
 #include "cell/host_log.h"
+#include "ssh/node.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
@@ -54,33 +55,26 @@ static struct cell_host *host_of(struct cell_hosts *hosts, const struct node *no
     must_failed("a node of the cell", __FILE__, __LINE__);
 }
 
+/* A plan leaves nothing behind, here neither. */
 static void record(void *context, const struct ssh_trace *trace)
 {
-    host_log_add(context, trace);
+    if (trace->run != NULL && strcmp(trace->run, "plan") != 0)
+        host_log_add(context, trace);
 }
 
 result host_session(struct cell_hosts *hosts, const struct node *node, struct ssh **ret)
 {
     struct cell_host *host = host_of(hosts, node);
-    if (node->ssh.host_key == NULL)
-        return FAIL(E_CONFIG, "Add ssh, data, tls and log to the node in the region's file.",
-                    "the node \"%s\" has no ssh", node->name.ptr);
     TRY(host_log_failure(hosts->log));
     if (host->ssh != NULL && !ssh_serves(host->ssh)) {
         ssh_close(host->ssh);
         host->ssh = NULL;
     }
     if (host->ssh == NULL) {
-        const struct ssh_options options = {
-            .host = node->name.ptr,
-            .address = node->ssh.address != NULL ? node->ssh.address : node->address,
-            .port = (uint16_t)node->ssh.port,
-            .user = node->ssh.user,
-            .private_key = node->ssh.private_key,
-            .host_key = node->ssh.host_key,
-            .record = hosts->log == NULL ? NULL : record,
-            .record_context = hosts->log,
-        };
+        struct ssh_options options;
+        TRY(ssh_node_options(node, &options));
+        options.record = hosts->log == NULL ? NULL : record;
+        options.record_context = hosts->log;
         TRY(ssh_connect(&options, &host->ssh));
     }
     *ret = host->ssh;

@@ -10,9 +10,14 @@ enum { SQL_WITHIN_MS = 60000 };
 
 static result check_node(const struct cell *cell, const struct node *node)
 {
-    if (node->ssh.host_key == NULL)
+    const char *lacks = node->ssh.user == NULL     ? "ssh"
+                        : node->paths.data == NULL ? "data"
+                        : node->paths.tls == NULL  ? "tls"
+                        : node->paths.log == NULL  ? "log"
+                                                   : NULL;
+    if (lacks != NULL)
         return FAIL(E_CONFIG, "Add ssh, data, tls and log to each node of the cell in the region's file.",
-                    "the node \"%s\" of the cell \"%s\" has no ssh", node->name.ptr, cell->name.ptr);
+                    "the node \"%s\" of the cell \"%s\" lacks \"%s\"", node->name.ptr, cell->name.ptr, lacks);
     return OK;
 }
 
