@@ -6,9 +6,10 @@
 #include <openssl/sha.h>
 #include <stdio.h>
 
-enum { TEXT_MAX = 64 * 1024, SENDERS_SPARE = 6 };
+enum { TEXT_MAX = 64 * 1024 };
 
-/* One address, TLS only, and nothing of a statement in the log: it may name a customer's key or carry a value. */
+/* One address, TLS only, and nothing of a statement in the log: it may name a customer's key or carry a value. A standby
+ * must not have less of connections and senders than its primary: they are the same for every cell. */
 static const char settings[] = "max_connections = 100\n"
                                "password_encryption = 'scram-sha-256'\n"
                                "ssl = on\n"
@@ -20,6 +21,8 @@ static const char settings[] = "max_connections = 100\n"
                                "wal_level = replica\n"
                                "wal_log_hints = on\n"
                                "hot_standby = on\n"
+                               "max_wal_senders = 40\n"
+                               "max_replication_slots = 40\n"
                                "max_wal_size = '1GB'\n"
                                "jit = off\n"
                                "timezone = 'UTC'\n"
@@ -157,8 +160,6 @@ static void say_replication(struct buf *buf, struct arena *arena, const struct c
                             const struct conf_node *at)
 {
     uint64_t slot_mib = (uint64_t)cell->monitor.slot_max_mib * 3 / 2; /* the monitor is to drop it before */
-    unsigned senders = (unsigned)cell->node_count * 2 + SENDERS_SPARE;
-    say(buf, "max_wal_senders = %u\nmax_replication_slots = %u\n", senders, senders);
     say(buf, "max_slot_wal_keep_size = '%lluMB'\n", (unsigned long long)slot_mib);
     if (at->upstream != NULL)
         say(buf, "primary_conninfo = %s\nprimary_slot_name = %s\n",

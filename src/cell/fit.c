@@ -77,24 +77,29 @@ static result has_locale(const struct provisioning *p, const struct cell_call *c
     return OK;
 }
 
+/* A command of the region file's own is not known to have --version. */
+static result has_program(const struct provisioning *p, const struct cell_call *call, const struct node *node,
+                          const struct config_words *instead, const char *program, struct cell_seen *ret)
+{
+    if (!ret->holds || instead->count > 0)
+        return OK;
+    return has_tool(p, call, node,
+                    host_program(call->arena, node, instead, program, "--version", (char *)NULL), program,
+                    ret);
+}
+
 static result has_programs(const struct provisioning *p, const struct cell_call *call,
                            const struct node *node, struct cell_seen *ret)
 {
-    const char *const *openssl = node->commands.openssl.count > 0 ? NULL : HOST_ARGV("openssl", "version");
-    const char *const *backup = host_program(call->arena, node, &node->commands.base_backup, "pg_basebackup",
-                                             "--version", (char *)NULL);
-    const char *const *psql =
-        host_program(call->arena, node, &node->commands.psql, "psql", "--version", (char *)NULL);
-    const char *const *guard = HOST_ARGV("flock", "--version");
     TRY(has_version(p, call, node, ret));
-    if (ret->holds && openssl != NULL)
-        TRY(has_tool(p, call, node, openssl, "openssl", ret));
+    TRY(has_program(p, call, node, &node->commands.initdb, "initdb", ret));
+    TRY(has_program(p, call, node, &node->commands.base_backup, "pg_basebackup", ret));
+    TRY(has_program(p, call, node, &node->commands.control, "pg_controldata", ret));
+    TRY(has_program(p, call, node, &node->commands.psql, "psql", ret));
+    if (ret->holds && node->commands.openssl.count == 0)
+        TRY(has_tool(p, call, node, HOST_ARGV("openssl", "version"), "openssl", ret));
     if (ret->holds)
-        TRY(has_tool(p, call, node, backup, "pg_basebackup", ret));
-    if (ret->holds)
-        TRY(has_tool(p, call, node, psql, "psql", ret));
-    if (ret->holds)
-        TRY(has_tool(p, call, node, guard, "flock", ret));
+        TRY(has_tool(p, call, node, HOST_ARGV("flock", "--version"), "flock", ret));
     return ret->holds ? has_locale(p, call, node, ret) : OK;
 }
 

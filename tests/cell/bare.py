@@ -46,7 +46,7 @@ class Host:
         self.home = os.path.join(pair.dir, name)
         self.data, self.tls = f"{self.home}/pg/data", f"{self.home}/tls"
         self.log, self.state = f"{self.home}/log/postgres.log", f"{self.home}/domicile"
-        self.bin = BIN
+        self.bin, self.commands = BIN, ""
         os.makedirs(self.home)
         give(self.home)
         self.new_key()
@@ -69,7 +69,8 @@ class Host:
         with open(config, "w", encoding="ascii") as file:
             file.write(f"ListenAddress {self.address}:{self.ssh_port}\nHostKey {self.home}/host_key\n"
                        f"AuthorizedKeysFile {self.pair.dir}/user.pub\nPidFile none\nUsePAM no\nStrictModes no\n"
-                       "AuthenticationMethods publickey\nMaxStartups 100\nSubsystem sftp internal-sftp\n")
+                       "AuthenticationMethods publickey\nMaxStartups 100\nSubsystem sftp internal-sftp\n"
+                       f"SetEnv PATH={self.home}/bin:/usr/bin:/bin\n")
         self.sshd = subprocess.Popen([*as_user(self.home), "/usr/sbin/sshd", "-D", "-f", config, "-E",
                                       f"{self.home}/sshd.log"], stdin=subprocess.DEVNULL)
         until(lambda: "Server listening" in text(f"{self.home}/sshd.log"), what="sshd")
@@ -83,7 +84,16 @@ class Host:
         return (f'{{ name = "{self.name}"; site = "{self.site}"; address = "{self.address}"; port = {self.port}; '
                 f'ssh = {{ port = {self.ssh_port}; user = "{USER}"; private_key = "{self.pair.dir}/user"; '
                 f'host_key = "{self.pin}"; state = "{self.state}"; }}; data = "{self.data}"; tls = "{self.tls}"; '
-                f'log = "{self.log}"; bin = "{self.bin}"; }}')
+                f'log = "{self.log}"; bin = "{self.bin}"; commands = {{ {self.commands} }}; }}')
+
+    def script(self, name, body, folder="bin"):
+        """A program of the host's own, before all others in its PATH."""
+        path = f"{self.home}/{folder}/{name}"
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(f"#!/bin/sh\n{body}\n")
+        os.chmod(path, 0o755)
+        return path
 
     def run(self, *argv, check=True, **how):
         return subprocess.run([*as_user(self.home), *argv], check=check, capture_output=True, text=True, **how)
@@ -147,9 +157,9 @@ class Pair:
         files = "".join(f'{name} = {{ certificate = "pg/{name}.crt"; private_key = "pg/{name}.key"; }};\n'
                         for name in ("gateway", "admin", "superuser", "monitor"))
         keys = {"synchronous": "true", "fit": "{ free_mib = 10; }", "authority":
-                '{ certificate = "pg/ca.crt"; private_key = "pg/ca.key"; }', "primary": '"eu1"', **settings}
+                '{ certificate = "pg/ca.crt"; private_key = "pg/ca.key"; }', "primary": '"eu1"',
+                "clients": '[ "127.0.0.0/8" ]', "standby_networks": '[ "127.0.0.0/8" ]', **settings}
         cell = ('cells = ( { name = "eu-fr-1"; ca = "pg/nodes.crt";\n' + files +
-                'clients = [ "127.0.0.0/8" ]; standby_networks = [ "127.0.0.0/8" ];\n' +
                 "".join(f"{key} = {value};\n" for key, value in keys.items()) +
                 f"nodes = ( {', '.join(host.declared() for host in hosts)} );\n{self.extra}}} );\n")
         shipped = text(f"{ROOT}/regions/eu-fr.cfg")
