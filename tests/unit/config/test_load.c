@@ -55,22 +55,20 @@ static void a_node_has_ssh_or_it_has_not(void **state)
     struct shipped shipped;
     struct config *config = NULL;
     shipped_init(&shipped);
-    check_ok(shipped_load(&shipped, &config, NULL));
-    assert_null(config_find_node(config, STR("us1"))->ssh.user);
-    config_free(config);
-    shipped_change(
-        &shipped, "regions/us.cfg", "\"127.20.1.1\"; port = 15432",
-        "\"127.20.1.1\"; port = 15432; ssh = { user = \"domicile\"; private_key = \"ssh/us1.key\"; host_key "
-        "= "
-        "\"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f us1\"; }");
+    shipped_change(&shipped, "regions/us.cfg", "port = 10022;", "");
+    shipped_change(&shipped, "regions/us.cfg", "state = \"/var/lib/domicile/us1/state\";", "");
+    shipped_change(&shipped, "regions/us.cfg", "nodes = (",
+                   "nodes = ( { name = \"us9\"; site = \"cbf1\"; address = \"127.20.9.1\"; },");
     check_ok(shipped_load(&shipped, &config, NULL));
     const struct node_ssh *ssh = &config_find_node(config, STR("us1"))->ssh;
-    assert_string_equal(ssh->user, "domicile");
+    assert_string_equal(ssh->user, "domicile-sandbox");
     assert_string_equal(ssh->address, "127.20.1.1"); /* the node's */
     assert_int_equal(ssh->port, 22);
-    assert_string_equal(ssh->private_key, "/etc/domicile/ssh/us1.key");
+    assert_string_equal(ssh->private_key, "/etc/domicile/ssh/us/operator");
     assert_string_equal(ssh->state, "/var/lib/domicile");
-    assert_null(config_find_node(config, STR("us9")));
+    assert_int_equal(config_find_node(config, STR("us2"))->ssh.port, 10022);
+    assert_null(config_find_node(config, STR("us9"))->ssh.user);
+    assert_null(config_find_node(config, STR("us8")));
     config_free(config);
     shipped_done(&shipped);
 }
