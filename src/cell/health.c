@@ -164,10 +164,10 @@ static enum cell_state observe_primary(const struct cell_health *health, const s
     const struct standbys standbys = count_standbys(health, primary);
     if (primary->writable == HEALTH_NO)
         return CELL_READ_ONLY;
+    if (primary->writable == HEALTH_YES && primary->sync_required == 0 && standbys.declared == 0)
+        return CELL_HEALTHY;
     if (primary->writable != HEALTH_YES || !primary->replication_visible)
         return CELL_UNKNOWN;
-    if (primary->sync_required == 0 && standbys.declared == 0)
-        return CELL_HEALTHY;
     if (primary->sync_required == 0)
         return primary->degraded_since_ms.known && standbys.streaming > 0 ? CELL_RECOVERING : CELL_DEGRADED;
     if (standbys.confirming < primary->sync_required)

@@ -240,6 +240,10 @@ static void two_standbys_and_two_primaries(void **state)
 {
     set_healthy(0);
     assert_int_equal(health_observe(&facts), CELL_HEALTHY);
+    facts.nodes[0].replication_visible = false; /* there is none to see */
+    assert_int_equal(health_observe(&facts), CELL_HEALTHY);
+    facts.nodes[0].writable = HEALTH_UNKNOWN;
+    assert_int_equal(health_observe(&facts), CELL_UNKNOWN);
     set_healthy(2);
     assert_int_equal(health_observe(&facts), CELL_HEALTHY);
     facts.nodes[2].walsender.streaming = false;
