@@ -164,10 +164,10 @@ static enum cell_state observe_primary(const struct cell_health *health, const s
     const struct standbys standbys = count_standbys(health, primary);
     if (primary->writable == HEALTH_NO)
         return CELL_READ_ONLY;
+    if (primary->writable == HEALTH_YES && primary->sync_required == 0 && standbys.declared == 0)
+        return CELL_HEALTHY;
     if (primary->writable != HEALTH_YES || !primary->replication_visible)
         return CELL_UNKNOWN;
-    if (primary->sync_required == 0 && standbys.declared == 0)
-        return CELL_HEALTHY;
     if (primary->sync_required == 0)
         return primary->degraded_since_ms.known && standbys.streaming > 0 ? CELL_RECOVERING : CELL_DEGRADED;
     if (standbys.confirming < primary->sync_required)
@@ -175,14 +175,14 @@ static enum cell_state observe_primary(const struct cell_health *health, const s
     return standbys.current == standbys.declared ? CELL_HEALTHY : CELL_WEAKENED;
 }
 
-/* The standbys' word counts only if they agree. */
+/* Some node answers; the standbys' word counts only if all that do agree. */
 static enum cell_state observe_standbys(const struct cell_health *health)
 {
     size_t lost = 0;
     for (size_t i = 0; i < health->node_count; i++)
         lost += health->nodes[i].answer == HEALTH_ANSWERS && health->nodes[i].role == HEALTH_STANDBY &&
                 health->nodes[i].view == HEALTH_VIEW_LOST;
-    return lost > 0 && lost == count_answers(health, HEALTH_ANSWERS) ? CELL_PRIMARY_LOST : CELL_UNSURE;
+    return lost == count_answers(health, HEALTH_ANSWERS) ? CELL_PRIMARY_LOST : CELL_UNSURE;
 }
 
 enum cell_state health_observe(const struct cell_health *health)

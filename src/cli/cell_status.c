@@ -191,7 +191,7 @@ static void print_remarks(struct cli *cli, const struct cell_health *health, str
     if (primary->writes_waiting.known && primary->writes_waiting.value > 0)
         fprintf(cli->out, "  writes that wait for a standby: %lld\n",
                 (long long)primary->writes_waiting.value);
-    if (!primary->replication_visible)
+    if (!primary->replication_visible && health->node_count > 1)
         fprintf(cli->out, "  this role may not see replication: give the cell a monitor certificate\n");
     if (primary->beat_known && primary->beat.sequence == 0)
         fprintf(cli->out, "  no monitor has written a heartbeat yet\n");

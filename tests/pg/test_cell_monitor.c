@@ -443,7 +443,7 @@ ON_LOOP(a_killed_primary_is_lost_and_what_was_seen_is_audited_later)
     check_ok(monitor_journal_load(journal_path, journal));
     assert_true(journal->count >= 1);
     free(journal);
-    server_restart();
+    server_run_script("restart");
     until_state(&watched, CELL_HEALTHY, 10000);
     check_ok(fiber_sleep(3 * INTERVAL_MS));
     assert_int_equal(cell_monitor_view(watched.monitor).rows_kept, 0);

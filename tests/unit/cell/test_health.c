@@ -134,6 +134,7 @@ static void lag_is_told_by_the_writers_own_clock(void **state)
     /* another writer has another monotonic clock: the primary's wall clock stamped both */
     assert_int_equal(lag_of(beat(10, 90, 9000, "b"), beat(7, 47000, 4000, "a")), 5000);
     assert_int_equal(lag_of(beat(10, 90, 1000, "b"), beat(7, 47000, 4000, "a")), 0); /* never below nothing */
+    assert_int_equal(lag_of(beat(10, 50000, 7, "a"), beat(9, 49000, 7, "a")), 1000); /* it had its time */
     struct health_beat fresh = beat(10, 50000, 7, "a");
     fresh.age_ms = 3;
     assert_int_equal(lag_of(fresh, beat(9, 49000, 6, "a")), 0); /* asked at the moment of the write */
@@ -239,6 +240,10 @@ static void two_standbys_and_two_primaries(void **state)
 {
     set_healthy(0);
     assert_int_equal(health_observe(&facts), CELL_HEALTHY);
+    facts.nodes[0].replication_visible = false; /* there is none to see */
+    assert_int_equal(health_observe(&facts), CELL_HEALTHY);
+    facts.nodes[0].writable = HEALTH_UNKNOWN;
+    assert_int_equal(health_observe(&facts), CELL_UNKNOWN);
     set_healthy(2);
     assert_int_equal(health_observe(&facts), CELL_HEALTHY);
     facts.nodes[2].walsender.streaming = false;
