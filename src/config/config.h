@@ -50,7 +50,8 @@ struct site {
     struct config_source source;
     struct str name; /* "par1"; unique in all regions */
     const char *title;
-    const char *country; /* the region's */
+    const char *country;          /* the region's */
+    struct config_words networks; /* "192.0.2.0/24": what connects from there is at this site */
 };
 
 struct node {
@@ -66,6 +67,17 @@ struct tls_files {
     const char *certificate, *private_key;
 };
 
+/* What is known of a cell's cluster beside domicile's own set-up: the watch takes everything else for a finding. */
+struct cell_declared {
+    uint32_t interval_ms;
+    bool sever; /* ends a replication connection from another region */
+    struct config_words roles, slots, publications, subscriptions, extensions, servers, databases, tables,
+        functions, event_triggers, tablespaces, libraries, settings;
+    struct config_words clients;   /* networks */
+    struct config_words hba;       /* lines of pg_hba.conf, fields apart by one space */
+    const char *archive, *restore; /* NULL: none */
+};
+
 struct cell {
     struct config_source source;
     struct str name; /* "eu-fr-1"; unique in all regions */
@@ -73,6 +85,8 @@ struct cell {
     struct str primary_name;
     const char *ca;                  /* verifies the nodes */
     struct tls_files gateway, admin; /* client certificates of domicile_gateway and domicile_admin */
+    struct tls_files monitor;        /* of domicile_monitor; NULL, NULL: none is declared */
+    struct cell_declared watch;
     struct {
         uint32_t connections, queue_max, connect_within_ms, statement_within_ms;
     } pool;
@@ -231,6 +245,14 @@ const struct data_class *config_find_class(const struct config *config, struct s
 const struct cell *config_find_cell(const struct region *region, struct str name);
 const struct country *config_find_country(const struct config *config, struct str code);
 const struct bloc *config_find_bloc(const struct config *config, struct str name);
+
+/* ---- networks ---- "192.0.2.0/24", "2001:db8::/32", or one numeric address */
+struct config_network {
+    unsigned char bytes[16];
+    unsigned length, bits; /* of bytes: 4 or 16; of the prefix */
+};
+bool config_network_parse(struct str text, struct config_network *ret); /* no bit is set behind the prefix */
+bool config_network_has(const struct config_network *network, const struct config_network *address);
 
 /* ---- what changed ---- for a reload */
 struct config_change {
