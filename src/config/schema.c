@@ -149,7 +149,7 @@ static const struct schema_key watch_keys[] = {
     DECLARED(clients, "Networks that clients and standbys connect from, beside the addresses of this "
                       "region's nodes and gateways."),
     DECLARED(hba, "Lines of pg_hba.conf beside those of domicile's own set-up, as in \"local all postgres "
-                  "peer\". Once one is given, all of them must be there."),
+                  "peer\". Each must be there."),
     DECLARED(slots, "Replication slots beside those of the cell's standbys."),
     DECLARED(publications, "Publications that may exist. Wide ones are findings all the same."),
     DECLARED(subscriptions, "Subscriptions that may exist."),
