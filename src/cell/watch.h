@@ -70,6 +70,13 @@ void watch_round_end(struct cell_watch *watch);
  * called after watch_run found any; does nothing otherwise. Waits. */
 result watch_sever(struct cell_watch *watch, const struct node *node, struct pg_conn *conn) MUST_USE;
 
+/* All of it: connects to every node as domicile_monitor (as domicile_admin if the region's file names no certificate for
+ * it; what that may not see is a finding), recalls before the first round, asks, and with WATCH_ACT severs and records.
+ * A node that does not answer, and events that cannot be recorded, are findings. Waits. E_CANCELLED, E_DEADLINE: the
+ * caller's own. */
+enum watch_mode { WATCH_LOOK, WATCH_ACT };
+result watch_round(struct cell_watch *watch, enum watch_mode mode) MUST_USE;
+
 /* ---- findings ---- in the order of their begin; valid until the next call that takes the watch */
 size_t watch_finding_count(const struct cell_watch *watch);
 const struct watch_finding *watch_finding_at(const struct cell_watch *watch, size_t i);
@@ -95,8 +102,10 @@ result watch_recall(struct cell_watch *watch, struct pg_conn *conn) MUST_USE;
 
 /* ---- the server's log ---- what is over before the next round; watch_log.h has the parser */
 /* A piece of the log of `node`: `offset` bytes from the beginning of the file that `file` names (inode and device, or
- * whatever changes when the file does; at most 63 bytes). What was seen before is skipped; a gap is a finding. A line
- * that is not complete yet waits for the next piece. */
+ * whatever changes when a file begins anew, a truncated one too; at most 63 bytes). What was seen before is skipped; a
+ * gap is a finding. A line that is not complete yet waits for the next piece. The reader reads a file that was rotated
+ * away to its end before it comes with the next one. What a piece has is open until the next round but one. Call
+ * watch_run for any node before. */
 struct watch_log_piece {
     struct str file;
     uint64_t offset;

@@ -255,6 +255,7 @@ void watch_log_feed(struct cell_watch *watch, const struct node *which, const st
     struct watch_node *node = watch_node_of(watch, which);
     struct watch_log *log = &node->log;
     struct str text = piece->text;
+    must(watch->known.json != NULL);
     if (!str_is(piece->file, log->file))
         begin_file(watch, node, piece);
     if (piece->offset > log->offset) {

@@ -195,7 +195,8 @@ static const struct schema_key cell_keys[] = {
     { "admin", KEY_GROUP, true, AT(struct cell, admin), .schema = &admin_files_schema,
       .help = "What an administrator shows to PostgreSQL." },
     { "monitor", KEY_GROUP, AT(struct cell, monitor), .schema = &monitor_files_schema,
-      .help = "What the watch shows to PostgreSQL." },
+      .help = "What the watch shows to PostgreSQL. Without it the watch asks as domicile_admin, and what "
+              "that may not see is a finding." },
     { "watch", KEY_GROUP, AT(struct cell, watch), .schema = &watch_schema,
       .help = "What may be in the cluster beside domicile's own set-up: all else is a finding." },
     { "pool", KEY_GROUP, AT(struct cell, pool), .schema = &pool_schema,

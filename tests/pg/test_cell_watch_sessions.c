@@ -202,12 +202,12 @@ ON_LOOP(an_open_finding_keeps_its_begin_when_the_monitor_starts_again)
     w.watch = cell_watch_new(w.config, w.cell);
     check_ok(watch_recall(w.watch, w.monitor));
     assert_int_equal(watch_finding_count(w.watch), 1);
-    watch_round();
+    ask_once();
     assert_non_null(found("publication", "p"));
     assert_int_equal(found("publication", "p")->began_ms, began_ms);
     assert_int_equal(watch_event_count(w.watch), 0);
     do_lines("DROP PUBLICATION p");
-    watch_round();
+    ask_once();
     assert_int_equal(watch_event_count(w.watch), 1);
     assert_int_equal(watch_event_at(w.watch, 0)->kind, WATCH_END);
     check_ok(watch_record(w.watch, w.monitor));
@@ -219,10 +219,10 @@ ON_LOOP(what_cannot_be_asked_ends_nothing)
 {
     watching_begin("");
     do_lines("SELECT pg_create_physical_replication_slot('eu3')");
-    watch_round();
+    ask_once();
     assert_non_null(found("slot-physical", "eu3"));
     do_lines("REVOKE SELECT ON pg_replication_slots FROM PUBLIC\nSELECT pg_drop_replication_slot('eu3')");
-    watch_round();
+    ask_once();
     assert_non_null(found("slot-physical", "eu3"));
     assert_non_null(found("blind", "slots"));
     struct error why = FAIL(E_UNAVAILABLE, NULL, "nobody answers").error;
@@ -268,12 +268,12 @@ ON_LOOP(what_is_over_before_the_next_round_is_in_the_log)
     static const char *const hello[] = { BIN "psql", "-U", "visitor", "-c", "SELECT 1", NULL };
     watching_begin("");
     do_lines("CREATE ROLE visitor LOGIN\nGRANT CONNECT ON DATABASE domicile TO visitor");
-    watch_round();
+    ask_once();
     for (int i = 0; i < 20; i++)
         feed_log();
-    watch_round();
-    watch_round();
-    watch_round();
+    ask_once();
+    ask_once();
+    ask_once();
     run_program(hello);
     set_environment("PGSSLMODE", "require");
     open_relayed("127.20.1.1", identify);
@@ -290,10 +290,10 @@ ON_LOOP(what_is_over_before_the_next_round_is_in_the_log)
     }
     print_message("%-22s %-40s %8lld\n", "log-connection", "visitor", (long long)(now_ms() - began));
     assert_non_null(found("log-replication", "from 127.20.1.1"));
-    watch_round();
+    ask_once();
     assert_non_null(found("log-connection", "visitor")); /* one round sees it */
-    watch_round();
-    watch_round();
+    ask_once();
+    ask_once();
     assert_null(found("log-connection", "visitor"));
     assert_null(found("log-replication", NULL));
     do_lines("DROP OWNED BY visitor\nDROP ROLE visitor");
@@ -320,7 +320,7 @@ static struct pg_conn *open_standby(const char *role)
 
 static void both_rounds(struct pg_conn *standby)
 {
-    watch_round();
+    ask_once();
     check_ok(watch_run(w.watch, &w.cell->nodes[1], standby));
     watch_round_end(w.watch);
 }
@@ -374,7 +374,7 @@ ON_LOOP(a_standby_that_goes_its_own_way)
     server_do(superuser, "SELECT pg_promote()");
     both_until(monitor, "two-writers", "eu1 and eu2", true);
     struct error why = FAIL(E_UNAVAILABLE, NULL, "nobody answers").error;
-    watch_round();
+    ask_once();
     watch_miss(w.watch, &w.cell->nodes[1], &why);
     watch_round_end(w.watch);
     assert_non_null(found("two-writers", NULL)); /* that one of them is silent does not make it a reader */

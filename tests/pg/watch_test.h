@@ -48,13 +48,15 @@ static inline void load_watched_config(const char *more)
                                 "{ name = \"eu1\"; site = \"par1\"; address = \"127.0.0.1\"; port = %u; },"
                                 "{ name = \"eu2\"; site = \"par2\"; address = \"127.0.0.1\"; port = %u; }",
                                 port, port + 1));
+    shipped_change(&w.shipped, "regions/eu-fr.cfg", "pg/eu-fr/ca.crt", server_path("ca.crt"));
     snprintf(watch, sizeof watch,
+             "monitor = { certificate = \"%s\"; private_key = \"%s\"; };\n"
              "watch = { roles = [ \"postgres\" ]; clients = [ \"127.30.0.0/16\" ]; "
              "hba = [ \"local all all trust\", \"local replication all trust\", "
              "\"hostssl all postgres 127.20.0.0/16 trust\", \"hostssl replication "
              "postgres,domicile_replication 127.20.0.0/16 trust\", "
              "\"host all postgres 127.30.0.0/16 trust\" ]; %s };\n pool = {",
-             more);
+             server_path("monitor.crt"), server_path("monitor.key"), more);
     shipped_change(&w.shipped, "regions/eu-fr.cfg", "pool = {", watch);
     check_ok(shipped_load(&w.shipped, &w.config, NULL));
     w.cell = config_find_cell(config_find_region(w.config, STR("eu-fr")), STR("eu-fr-1"));
@@ -107,7 +109,7 @@ static inline void say_findings(void)
     }
 }
 
-static inline void watch_round(void)
+static inline void ask_once(void)
 {
     check_ok(watch_run(w.watch, &w.cell->nodes[0], w.monitor));
 }
@@ -118,7 +120,7 @@ static inline int64_t rounds_until(const char *channel, const char *subject, boo
     enum { WITHIN_MS = 15000 };
     uint64_t began = now_ms();
     do {
-        watch_round();
+        ask_once();
         if ((found(channel, subject) != NULL) == there)
             return (int64_t)(now_ms() - began);
         check_ok(fiber_sleep(20));
@@ -182,7 +184,7 @@ static inline void expect_clean(const char *when)
 {
     uint64_t began = now_ms();
     do {
-        watch_round();
+        ask_once();
         if (watch_finding_count(w.watch) == 0)
             return;
         check_ok(fiber_sleep(50));
