@@ -100,7 +100,9 @@ struct watch_log_line watch_log_parse(struct str text)
         !cut_at(&text, " from ", &database) || !cut_at(&text, " LOG:  ", &line.host))
         return (struct watch_log_line){ 0 };
     line.at_ms = parse_time(time);
-    if (take(&text, STR("connection authorized: "))) {
+    if (memmem(text.ptr, text.len, " LOG:  ", strlen(" LOG:  ")) != NULL)
+        line.kind = WATCH_LOG_FORGED;
+    else if (take(&text, STR("connection authorized: "))) {
         line.kind = WATCH_LOG_CONNECTION;
         parse_connection(text, &line);
     } else if (take(&text, STR("replication connection authorized: "))) {
@@ -167,7 +169,10 @@ static void judge_line(struct cell_watch *watch, struct watch_node *node, struct
 {
     const struct watch_log_line line = watch_log_parse(text);
     int64_t at_ms = line.at_ms != 0 ? line.at_ms : clock_wall_ms();
-    if (line.kind == WATCH_LOG_COMMAND)
+    if (line.kind == WATCH_LOG_FORGED)
+        watch_note(watch, watch_channel_named(STR("log-connection")), node->node->name.ptr,
+                   STR("a line within a line"), text, at_ms);
+    else if (line.kind == WATCH_LOG_COMMAND)
         note_command(watch, node, &line, at_ms);
     else if (line.kind != WATCH_LOG_OTHER)
         note_connection(watch, node, &line, at_ms);
