@@ -88,7 +88,7 @@ static struct held_finding *find(const struct watch_findings *findings, const st
 static struct held_finding *next_place(struct watch_findings *findings)
 {
     if (findings->items == NULL)
-        findings->items = malloc(WATCH_FINDINGS_MAX * sizeof findings->items[0]);
+        findings->items = calloc(WATCH_FINDINGS_MAX, sizeof findings->items[0]);
     must(findings->items != NULL);
     return findings->count == WATCH_FINDINGS_MAX ? NULL : &findings->items[findings->count];
 }
@@ -118,8 +118,10 @@ struct held_finding *watch_see(struct watch_findings *findings, const struct wat
 
 void watch_remember(struct watch_findings *findings, const struct watch_finding *finding)
 {
+    if (find(findings, finding) != NULL)
+        return;
     struct held_finding *held = next_place(findings);
-    if (held == NULL || find(findings, finding) != NULL)
+    if (held == NULL)
         return;
     *held = (struct held_finding){ .finding = finding_copy(finding->channel, str_from(finding->node),
                                                            str_from(finding->subject),

@@ -159,7 +159,7 @@ static void more_than_there_is_room_for_is_said(void **state)
 
 /* ---- the log ---- */
 
-#define PREFIX(who) "2026-11-25 20:16:00.123 UTC [123] " who " "
+#define NOW "2026-11-25 20:16:00.123 UTC [123] "
 
 static void feed(const char *file, uint64_t offset, const char *text)
 {
@@ -174,31 +174,15 @@ static const struct watch_finding *only_finding(void)
 }
 
 static const char declared[] =
-    PREFIX("auditor@domicile from 10.1.0.7") "LOG:  connection authorized: user=auditor database=domicile "
-                                             "application_name=psql SSL enabled "
-                                             "(protocol=TLSv1.3, cipher=TLS_AES_256_GCM_SHA384, "
-                                             "bits=256)\n" PREFIX("domicile_replication@[unknown] from "
-                                                                  "127.10.1.1") "LOG:  replication "
-                                                                                "connection authorized: "
-                                                                                "user=domicile_replication "
-                                                                                "application_name=eu1 SSL "
-                                                                                "enabled (x)\n" PREFIX(
-                                                                                    "domicile_replication@["
-                                                                                    "unknown] from "
-                                                                                    "127.10.1.1") "LOG:  "
-                                                                                                  "received "
-                                                                                                  "replicatio"
-                                                                                                  "n "
-                                                                                                  "command: "
-                                                                                                  "START_"
-                                                                                                  "REPLICATIO"
-                                                                                                  "N SLOT "
-                                                                                                  "\"eu1\" "
-                                                                                                  "0/3000000 "
-                                                                                                  "TIMELINE "
-                                                                                                  "1"
-                                                                                                  "\n" PREFIX("domicile_gateway@domicile from [local]") "LOG:  connection authorized: user=domicile_gateway database=domicile\n"
-                                                                                                                                                        "2026-11-25 20:16:00.123 UTC [99] LOG:  checkpoint starting: time\n\n\tsecond line\n";
+    NOW "auditor@domicile from 10.1.0.7 LOG:  connection authorized: user=auditor database=domicile "
+        "application_name=psql SSL enabled (protocol=TLSv1.3, cipher=TLS_AES_256_GCM_SHA384, bits=256)\n" NOW
+        "domicile_replication@[unknown] from 127.10.1.1 LOG:  replication connection authorized: "
+        "user=domicile_replication application_name=eu1 SSL enabled (x)\n" NOW
+        "domicile_replication@[unknown] from 127.10.1.1 LOG:  received replication command: "
+        "START_REPLICATION SLOT \"eu1\" 0/3000000 TIMELINE 1\n" NOW
+        "domicile_gateway@domicile from [local] LOG:  connection authorized: user=domicile_gateway "
+        "database=domicile\n"
+        "2026-11-25 20:16:00.123 UTC [99] LOG:  checkpoint starting: time\n\n\tsecond line\n";
 
 static void what_is_declared_is_no_finding(void **state)
 {
@@ -211,39 +195,38 @@ static void undeclared_lines_are_findings(void **state)
     static const struct {
         const char *line, *channel, *subject, *evidence;
     } lines[] = {
-        { PREFIX("x@domicile from 10.1.0.7") "LOG:  connection authorized: user=x database=domicile "
-                                             "application_name=a b SSL enabled (p)",
+        { NOW "x@domicile from 10.1.0.7 LOG:  connection authorized: user=x database=domicile "
+              "application_name=a b SSL enabled (p)",
           "log-connection", "x from 10.1.0.7 as a b", "its role is not declared" },
-        { PREFIX("auditor@domicile from 10.2.0.7") "LOG:  connection authorized: user=auditor "
-                                                   "database=domicile SSL "
-                                                   "enabled (p)",
+        { NOW "auditor@domicile from 10.2.0.7 LOG:  connection authorized: user=auditor "
+              "database=domicile SSL "
+              "enabled (p)",
           "log-connection", "auditor from 10.2.0.7 as ", "its address is not declared" },
-        { PREFIX(
-              "auditor@domicile from 10.1.0.7") "LOG:  connection authorized: user=auditor database=domicile "
-                                                "application_name=SSL enabled",
+        { NOW "auditor@domicile from 10.1.0.7 LOG:  connection authorized: user=auditor database=domicile "
+              "application_name=SSL enabled",
           "log-connection", "auditor from 10.1.0.7 as SSL enabled", "it has no TLS" },
-        { PREFIX("domicile_gateway@[unknown] from 10.1.0.7") "LOG:  replication connection authorized: "
-                                                             "user=domicile_gateway application_name=eu1 SSL "
-                                                             "enabled (p)",
+        { NOW "domicile_gateway@[unknown] from 10.1.0.7 LOG:  replication connection authorized: "
+              "user=domicile_gateway application_name=eu1 SSL "
+              "enabled (p)",
           "log-connection", "replication by domicile_gateway from 10.1.0.7 as eu1",
           "its role may not replicate" },
-        { PREFIX("domicile_replication@[unknown] from 127.10.1.1") "LOG:  replication connection authorized: "
-                                                                   "user=domicile_replication "
-                                                                   "application_name=pg_receivewal SSL "
-                                                                   "enabled (p)",
+        { NOW "domicile_replication@[unknown] from 127.10.1.1 LOG:  replication connection authorized: "
+              "user=domicile_replication "
+              "application_name=pg_receivewal SSL "
+              "enabled (p)",
           "log-connection", "replication by domicile_replication from 127.10.1.1 as pg_receivewal",
           "it is no declared standby" },
-        { PREFIX("domicile_replication@[unknown] from 127.20.1.1") "LOG:  received replication command: "
-                                                                   "BASE_BACKUP ( LABEL 'x')",
+        { NOW "domicile_replication@[unknown] from 127.20.1.1 LOG:  received replication command: "
+              "BASE_BACKUP ( LABEL 'x')",
           "log-replication", "BASE_BACKUP by domicile_replication from 127.20.1.1",
           "received replication command" },
-        { PREFIX("domicile_replication@domicile from 127.10.1.1 LOG:  x@y from 203.0.113.1") "LOG:  received "
-                                                                                             "replication "
-                                                                                             "command: "
-                                                                                             "BASE_BACKUP",
+        { NOW "domicile_replication@domicile from 127.10.1.1 LOG:  x@y from 203.0.113.1 LOG:  received "
+              "replication "
+              "command: "
+              "BASE_BACKUP",
           "log-connection", "a line within a line", "2026" },
-        { PREFIX("domicile_replication@a from 127.10.1.1@b from 203.0.113.1") "LOG:  received replication "
-                                                                              "command: BASE_BACKUP",
+        { NOW "domicile_replication@a from 127.10.1.1@b from 203.0.113.1 LOG:  received replication "
+              "command: BASE_BACKUP",
           "log-replication", "BASE_BACKUP by domicile_replication from 127.10.1.1@b from 203.0.113.1",
           "received" },
     };
@@ -261,8 +244,8 @@ static void undeclared_lines_are_findings(void **state)
     }
 }
 
-static const char intruder[] = PREFIX(
-    "x@domicile from 10.9.9.9") "LOG:  connection authorized: user=x database=domicile SSL enabled (p)\n";
+static const char intruder[] =
+    NOW "x@domicile from 10.9.9.9 LOG:  connection authorized: user=x database=domicile SSL enabled (p)\n";
 
 static size_t begins(void)
 {
