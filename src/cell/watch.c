@@ -74,13 +74,14 @@ static result note_rows(struct cell_watch *watch, const struct watch_query *quer
     return OK;
 }
 
-/* $1: what is known; $2: the shipped schema. */
+/* $1: what is known; $2: the shipped schema. The comment that a question begins with would name it in errors. */
 static result ask(struct cell_watch *watch, const char *sql, struct pg_conn *conn, struct pg_reply *reply)
 {
     const struct pg_value params[] = { pg_text(str_from(watch->known.json)),
                                        pg_text(str_from(watch_text_shipped)) };
+    const char *statement = strchr(sql, '\n') + 1;
     size_t count = strstr(sql, "$2::") != NULL ? 2 : strstr(sql, "$1::") != NULL ? 1 : 0;
-    return pg_exec(conn, sql, params, count, reply);
+    return pg_exec(conn, statement, params, count, reply);
 }
 
 static result ask_query(struct cell_watch *watch, struct watch_node *node, size_t i, struct pg_conn *conn)

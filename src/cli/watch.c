@@ -181,32 +181,39 @@ static size_t print_json(struct cli *cli, const struct looking *looking)
     return total;
 }
 
+static void print_findings(struct cli *cli, const struct watch_finding *const *list, size_t count)
+{
+    enum { COLUMNS = 5 };
+    static const char *const head[COLUMNS] = { "SEVERITY", "CHANNEL", "NODE", "SINCE", "SUBJECT" };
+    const char **cells = arena_array(&cli->arena, const char *, (count + 1) * COLUMNS);
+    memcpy(cells, head, sizeof head);
+    for (size_t i = 0; i < count; i++) {
+        const struct watch_finding *finding = list[i];
+        const char *const row[COLUMNS] = {
+            watch_severity_word(finding->channel->severity), finding->channel->id, finding->node,
+            time_text(cli, finding->began_ms),
+            arena_printf(&cli->arena, "%s (%s)", finding->subject, finding->evidence)
+        };
+        memcpy(&cells[(i + 1) * COLUMNS], row, sizeof row);
+    }
+    cli_print_table(cli, cells, count + 1, COLUMNS);
+    fprintf(cli->out, "%sWHAT TO DO%s\n", cli_style(cli, STYLE_FAINT), cli_plain(cli));
+    for (size_t i = 0; i < count; i++)
+        if (i == 0 || list[i]->channel != list[i - 1]->channel)
+            fprintf(cli->out, "%s: %s\n", list[i]->channel->id, list[i]->channel->advice);
+}
+
 static size_t print_tables(struct cli *cli, const struct looking *looking)
 {
-    enum { COLUMNS = 6 };
-    static const char *const head[COLUMNS] = {
-        "SEVERITY", "CHANNEL", "NODE", "SUBJECT", "SINCE", "WHAT TO DO"
-    };
     size_t total = 0;
     for (size_t i = 0; i < looking->count; i++) {
         size_t count;
         const struct watch_finding **list = sorted(cli, looking->watches[i], &count);
-        const char **cells = arena_array(&cli->arena, const char *, (count + 1) * COLUMNS);
         fprintf(cli->out, "%s%s: %s\n", i == 0 ? "" : "\n", cell_name(cli, looking->cells[i]),
                 count == 0 ? "nothing that is not declared"
                            : arena_printf(&cli->arena, "%zu findings", count));
-        memcpy(cells, head, sizeof head);
-        for (size_t j = 0; j < count; j++) {
-            const char *const row[COLUMNS] = { watch_severity_word(list[j]->channel->severity),
-                                               list[j]->channel->id,
-                                               list[j]->node,
-                                               list[j]->subject,
-                                               time_text(cli, list[j]->began_ms),
-                                               list[j]->channel->advice };
-            memcpy(&cells[(j + 1) * COLUMNS], row, sizeof row);
-        }
         if (count > 0)
-            cli_print_table(cli, cells, count + 1, COLUMNS);
+            print_findings(cli, list, count);
         total += count;
     }
     return total;
