@@ -19,6 +19,8 @@ static struct relay start_relay(const char *from)
     posix_spawn_file_actions_t actions;
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_adddup2(&actions, out[1], 1);
+    posix_spawn_file_actions_addopen(&actions, 2, server_path("programs.log"), O_WRONLY | O_CREAT | O_APPEND,
+                                     0644);
     const char *argv[] = { SOURCE_DIR "/tests/pg/relay", "127.0.0.1", getenv("PGT_PORT"), from, NULL };
     assert_int_equal(posix_spawn(&relay.pid, argv[0], &actions, NULL, (char *const *)argv, environ), 0);
     posix_spawn_file_actions_destroy(&actions);
@@ -53,8 +55,18 @@ static void close_relayed(void)
 static const char *const sleeper[] = { BIN "psql", "-c", "SELECT pg_sleep(60)", NULL };
 static const char *wal_to[] = { BIN "pg_receivewal", "-D", NULL, "--no-loop", NULL };
 
+/* A program that was killed leaves what the next one would stumble over. */
+static const char *scratch(const char *kind)
+{
+    static unsigned count;
+    char *path = arena_printf(&w.shipped.arena, "%s%u", server_path(kind), count++);
+    assert_int_equal(mkdir(path, 0700), 0);
+    return path;
+}
+
 static void open_from_us(void)
 {
+    wal_to[2] = scratch("wal");
     open_relayed("127.20.1.1", wal_to);
 }
 
@@ -127,19 +139,12 @@ static struct opening openings[] = {
       .subject = "postgres from 127.30.0.1" },
 };
 
-static const char *scratch(const char *name)
-{
-    const char *path = strdup(server_path(name));
-    assert_int_equal(mkdir(path, 0700), 0);
-    return path;
-}
-
 ON_LOOP(every_copier_is_seen)
 {
-    wal_to[2] = scratch("wal");
-    wal_as_other[2] = scratch("wal2");
-    base_to[2] = scratch("base");
     watching_begin("");
+    wal_to[2] = scratch("wal");
+    wal_as_other[2] = scratch("wal");
+    base_to[2] = scratch("base");
     open_all(openings, sizeof openings / sizeof openings[0]);
     watching_end();
 }
