@@ -50,7 +50,8 @@ struct site {
     struct config_source source;
     struct str name; /* "par1"; unique in all regions */
     const char *title;
-    const char *country; /* the region's */
+    const char *country;          /* the region's */
+    struct config_words networks; /* "192.0.2.0/24": what connects from there is at this site */
 };
 
 /* How domicile reaches a host. host_key is well-formed (host_key.h). */
@@ -96,6 +97,17 @@ struct cell_step {
     const struct node *on;
 };
 
+/* What is known of a cell's cluster beside domicile's own set-up: the watch takes everything else for a finding. */
+struct cell_declared {
+    uint32_t interval_ms;
+    bool sever; /* ends a replication connection from another region */
+    struct config_words roles, slots, publications, subscriptions, extensions, servers, databases, tables,
+        functions, event_triggers, tablespaces, libraries, settings;
+    struct config_words clients;   /* networks */
+    struct config_words hba;       /* lines of pg_hba.conf, fields apart by one space */
+    const char *archive, *restore; /* NULL: none */
+};
+
 struct cell {
     struct config_source source;
     struct str name; /* "eu-fr-1"; unique in all regions */
@@ -103,6 +115,7 @@ struct cell {
     struct str primary_name;
     const char *ca;                  /* verifies the nodes */
     struct tls_files gateway, admin; /* client certificates of domicile_gateway and domicile_admin */
+    struct cell_declared watch;
     struct {
         struct tls_files files; /* NULL: the cell is not provisioned by domicile */
         uint32_t days, renew_days;

@@ -90,10 +90,22 @@ const struct node *config_find_node(const struct config *config, struct str name
 }
 
 /* ---- sites and cells ---- */
+static void check_networks(struct loader *loader, const struct config_source *source,
+                           const struct config_words *networks, const char *of)
+{
+    struct config_network network;
+    for (size_t i = 0; i < networks->count; i++)
+        if (!config_network_parse(networks->items[i].text, &network))
+            config_complain(loader, source->file, networks->items[i].line,
+                            "Write it as 192.0.2.0/24 or 2001:db8::/32, with no bit set behind the prefix.",
+                            "\"%.80s\" of \"%s\" is no network", networks->items[i].text.ptr, of);
+}
+
 static void check_site(struct loader *loader, const struct region *region, const struct site *site)
 {
     if (first_site(loader->config, site->name) != site)
         COMPLAIN_AT(loader, site, once, "the site \"%s\" is declared twice", site->name.ptr);
+    check_networks(loader, &site->source, &site->networks, site->name.ptr);
     if (config_find_country(loader->config, str_from(site->country)) == NULL)
         COMPLAIN_AT(loader, site, "Correct the country, or declare it in a bloc in policies/.",
                     "the site \"%s\" is in no jurisdiction: \"%s\" is in no bloc", site->name.ptr,
@@ -164,17 +176,6 @@ static void link_step(struct loader *loader, struct cell *cell, struct cell_step
     check_argv(loader, step, "undo", &step->undo);
 }
 
-static void check_networks(struct loader *loader, const struct config_source *source,
-                           const struct config_words *networks, const char *of)
-{
-    struct config_network network;
-    for (size_t i = 0; i < networks->count; i++)
-        if (!config_network_parse(networks->items[i].text, &network))
-            config_complain(loader, source->file, networks->items[i].line,
-                            "Write it as 192.0.2.0/24 or 2001:db8::/32, with no bit set behind the prefix.",
-                            "\"%.80s\" of \"%s\" is no network", networks->items[i].text.ptr, of);
-}
-
 static void link_cell(struct loader *loader, const struct region *region, struct cell *cell)
 {
     cell->region = region;
@@ -184,6 +185,7 @@ static void link_cell(struct loader *loader, const struct region *region, struct
         COMPLAIN_AT(loader, cell, "Give renew_days less days than days.",
                     "the authority of the cell \"%s\" renews certificates after they have ended",
                     cell->name.ptr);
+    check_networks(loader, &cell->source, &cell->watch.clients, cell->name.ptr);
     if (first_cell(loader->config, cell->name) != cell)
         COMPLAIN_AT(loader, cell, once, "the cell \"%s\" is declared twice", cell->name.ptr);
     for (size_t i = 0; i < cell->node_count; i++) {

@@ -97,6 +97,9 @@ static const struct schema_key site_keys[] = {
     { "title", KEY_TEXT, AT(struct site, title), .max = 100, .help = "For people." },
     { "country", KEY_COUNTRY, true, AT(struct site, country),
       .help = "Where the building stands: the region's country." },
+    { "networks", KEY_WORDS, AT(struct site, networks), .max = 32,
+      .help = "Networks whose hosts stand there, as in 192.0.2.0/24. The watch of every other region's cells "
+              "takes a connection from them for one from abroad." },
 };
 static SCHEMA(site_schema, "site", sizeof(struct site), site_keys);
 
@@ -203,6 +206,39 @@ static const struct schema_key fit_keys[] = {
       .help = "How far a host's clock may be from this host's, as far as a round trip tells." },
 };
 static SCHEMA(fit_schema, "fit", 0, fit_keys);
+enum { DECLARED_MAX = 64 };
+#define DECLARED(key, words)                                                                                 \
+    {                                                                                                        \
+#key, KEY_WORDS, AT(struct cell_declared, key), .max = DECLARED_MAX, .help = words                   \
+    }
+static const struct schema_key watch_keys[] = {
+    { "interval_ms", KEY_INT, .preset = "5000", .min = 100, .max = 3600000,
+      AT(struct cell_declared, interval_ms), .help = "How often each node is asked who takes records out." },
+    { "sever", KEY_BOOL, .preset = "false", AT(struct cell_declared, sever),
+      .help = "Whether a replication connection from another region is ended as soon as it is seen." },
+    DECLARED(roles, "Roles beside domicile's own, with whatever rights they have."),
+    DECLARED(clients, "Networks that clients and standbys connect from, beside the addresses of this "
+                      "region's nodes and gateways."),
+    DECLARED(hba, "Lines of pg_hba.conf beside those of domicile's own set-up, as in \"local all postgres "
+                  "peer\". Each must be there."),
+    DECLARED(slots, "Replication slots beside those of the cell's standbys."),
+    DECLARED(publications, "Publications that may exist. Wide ones are findings all the same."),
+    DECLARED(subscriptions, "Subscriptions that may exist."),
+    DECLARED(extensions, "Extensions beside plpgsql."),
+    DECLARED(servers, "Foreign servers that may exist."),
+    DECLARED(databases, "Databases beside the cell's own and those that initdb makes."),
+    DECLARED(tables, "Tables and views beside the shipped schema, as SCHEMA.NAME."),
+    DECLARED(functions, "Functions beside the shipped schema, as SCHEMA.NAME(TYPE,...)."),
+    DECLARED(event_triggers, "Event triggers that must be there and enabled."),
+    DECLARED(tablespaces, "Tablespaces beside pg_default and pg_global."),
+    DECLARED(libraries, "Libraries that the server may load by itself."),
+    DECLARED(settings, "Settings that ALTER SYSTEM may have made, beside those of replication."),
+    { "archive", KEY_TEXT, AT(struct cell_declared, archive), .max = 400,
+      .help = "The archive_command or archive_library that the nodes may have." },
+    { "restore", KEY_TEXT, AT(struct cell_declared, restore), .max = 400,
+      .help = "The restore_command that the nodes may have." },
+};
+static SCHEMA(watch_schema, "watch", 0, watch_keys);
 
 #define POOL(key) AT(struct cell, pool.key) - offsetof(struct cell, pool)
 static const struct schema_key pool_keys[] = {
@@ -292,6 +328,8 @@ static const struct schema_key cell_keys[] = {
       AT(struct cell, on_standby_loss),
       .help = "When no standby confirms writes: block lets them wait until one does; degrade, after "
               "monitor.degrade_after_ms, lets them go on without, and says so." },
+    { "watch", KEY_GROUP, AT(struct cell, watch), .schema = &watch_schema,
+      .help = "What may be in the cluster beside domicile's own set-up: all else is a finding." },
     { "pool", KEY_GROUP, AT(struct cell, pool), .schema = &pool_schema,
       .help = "The gateway's connections." },
     { "nodes", LIST(struct cell, nodes, node_count, node_schema), .required = true, .min = 1, .max = 16,

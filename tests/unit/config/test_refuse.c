@@ -34,6 +34,13 @@ static const struct mistake mistakes[] = {
     { US, "title", "\xff\ntitle", "UTF-8", ANY_LINE },
     { US, "title = \"United", "title \"United", "syntax error", 0 },
     { US, "title", "name = \"us\";\ntitle", "duplicate", ANY_LINE },
+    /* networks */
+    { US, "country = \"US\"; },", "country = \"US\"; networks = [ \"127.20.0.1/16\" ]; },", "is no network",
+      0 },
+    { US, "country = \"US\"; },", "country = \"US\"; networks = [ \"us.example\" ]; },", "is no network", 0 },
+    { US, "pool = {", "watch = { clients = [ \"127.20.0.0/33\" ]; };\npool = {", "is no network", 0 },
+    { US, "pool = {", "watch = { client = [ ]; };\npool = {", "has no key \"client\"", 0 },
+    { US, "pool = {", "monitor = { certificate = \"m.crt\"; };\npool = {", "lacks \"private_key\"", 0 },
     /* the schema */
     { US, "title", "titel", "has no key \"titel\"", 0 },
     { US, "max_head_bytes", "max_head_byte", "has no key \"max_head_byte\"", 0 },
