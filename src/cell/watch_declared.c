@@ -3,16 +3,15 @@
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "cell/conf.h"
 #include "loop/fiber.h"
 
 #include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#define REPLICATION_ROLE "domicile_replication"
-
 static const char *const own_roles[] = { "domicile_owner", "domicile_gateway", "domicile_admin",
-                                         "domicile_monitor", REPLICATION_ROLE };
+                                         "domicile_monitor", CONF_REPLICATION };
 
 /* ---- addresses ---- */
 
@@ -92,8 +91,11 @@ static result gather(struct gathering *gathering)
             for (size_t i = 0; i < region->sites[s].networks.count; i++)
                 add_network(gathering, gathering->abroad, region->sites[s].networks.items[i].text.ptr);
     }
-    for (size_t i = 0; i < cell->watch.clients.count; i++)
-        add_network(gathering, gathering->home, cell->watch.clients.items[i].text.ptr);
+    const struct config_words *const declared[] = { &cell->watch.clients, &cell->clients,
+                                                    &cell->standby_networks };
+    for (size_t k = 0; k < sizeof declared / sizeof declared[0]; k++)
+        for (size_t i = 0; i < declared[k]->count; i++)
+            add_network(gathering, gathering->home, declared[k]->items[i].text.ptr);
     return OK;
 }
 
@@ -112,6 +114,8 @@ static json_t *roles_json(const struct cell *cell)
     json_t *list = words_json(&cell->watch.roles);
     for (size_t i = 0; i < sizeof own_roles / sizeof own_roles[0]; i++)
         json_array_append_new(list, json_string(own_roles[i]));
+    if (cell->superuser.certificate != NULL)
+        json_array_append_new(list, json_string(CONF_SUPERUSER));
     return list;
 }
 
@@ -165,7 +169,7 @@ static void put_declared(const struct cell_declared *declared, json_t *document)
 static void write_document(struct watch_known *known, json_t *document)
 {
     json_t *replication = words_json(&known->cell->watch.roles);
-    json_array_append_new(replication, json_string(REPLICATION_ROLE));
+    json_array_append_new(replication, json_string(CONF_REPLICATION));
     json_object_set_new(document, "replication_roles", replication);
     json_object_set_new(document, "roles", roles_json(known->cell));
     put_nodes(known, document);
@@ -236,7 +240,7 @@ bool watch_known_role(const struct watch_known *known, struct str role)
 
 bool watch_known_replication(const struct watch_known *known, struct str role)
 {
-    return str_is(role, REPLICATION_ROLE) || among(&known->cell->watch.roles, role);
+    return str_is(role, CONF_REPLICATION) || among(&known->cell->watch.roles, role);
 }
 
 bool watch_known_standby(const struct watch_known *known, struct str name)

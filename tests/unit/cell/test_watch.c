@@ -61,6 +61,7 @@ static int begin_watch(void **state)
     shipped_init(&shipped);
     shipped_change(&shipped, "regions/eu-fr.cfg", "pool = {",
                    "watch = { roles = [ \"auditor\" ]; clients = [ \"10.1.0.0/16\" ]; };\npool = {");
+    shipped_change(&shipped, "regions/eu-fr.cfg", "superuser = {", "# superuser = {");
     shipped_change(&shipped, "regions/us.cfg", "country = \"US\"; },",
                    "country = \"US\"; networks = [ \"198.51.100.0/24\" ]; },");
     check_ok(shipped_load(&shipped, &config, NULL));
@@ -81,10 +82,12 @@ static int end_watch(void **state)
 
 static void another_region_is_known_by_its_addresses(void **state)
 {
+    assert_non_null(strstr(watch->known.json,
+                           "\"abroad\":[\"127.20.1.1\",\"127.20.2.1\",\"127.20.0.1\",\"198.51.100.0/24\"]"));
+    assert_non_null(strstr(watch->known.json, "\"home\":[\"127.10.1.1\",\"127.10.2.1\",\"127.10.0.1\",\"10.1."
+                                              "0.0/16\",\"127.0.0.0/8\",\"127.0.0.0/8\"]"));
     assert_non_null(
-        strstr(watch->known.json, "\"abroad\":[\"127.20.1.1\",\"127.20.0.1\",\"198.51.100.0/24\"]"));
-    assert_non_null(strstr(watch->known.json, "\"home\":[\"127.10.1.1\",\"127.10.0.1\",\"10.1.0.0/16\"]"));
-    assert_non_null(strstr(watch->known.json, "\"standby_slots\":[\"eu1\",\"domicile_eu1\"]"));
+        strstr(watch->known.json, "\"standby_slots\":[\"eu1\",\"domicile_eu1\",\"eu2\",\"domicile_eu2\"]"));
     assert_true(watch_known_home(&watch->known, STR("10.1.200.3")));
     assert_false(watch_known_home(&watch->known, STR("10.2.0.1")));
     assert_false(watch_known_home(&watch->known, STR("eu1")));
