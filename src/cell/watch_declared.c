@@ -50,6 +50,8 @@ static void add_network(struct gathering *gathering, json_t *list, const char *t
     json_array_append_new(list, json_string(text));
     if (list == gathering->home && known->home_count < WATCH_NETWORKS_MAX)
         known->home[known->home_count++] = network;
+    if (list == gathering->abroad && known->abroad_count < WATCH_NETWORKS_MAX)
+        known->abroad[known->abroad_count++] = network;
 }
 
 static result add_host(struct gathering *gathering, json_t *list, const char *host)
@@ -201,6 +203,7 @@ result watch_known_refresh(struct watch_known *known)
     struct watch_known fresh;
     watch_known_init(&fresh, known->config, known->cell);
     fresh.home = arena_array(&fresh.arena, struct config_network, WATCH_NETWORKS_MAX);
+    fresh.abroad = arena_array(&fresh.arena, struct config_network, WATCH_NETWORKS_MAX);
     fresh.unresolved = arena_array(&fresh.arena, const char *, WATCH_NETWORKS_MAX);
     json_t *document = json_object();
     struct gathering gathering = { &fresh, json_array(), json_array() };
@@ -251,13 +254,17 @@ bool watch_known_standby(const struct watch_known *known, struct str name)
     return false;
 }
 
+static bool is_in(const struct config_network *networks, size_t count, const struct config_network *address)
+{
+    for (size_t i = 0; i < count; i++)
+        if (config_network_has(&networks[i], address))
+            return true;
+    return false;
+}
+
 bool watch_known_home(const struct watch_known *known, struct str address)
 {
     struct config_network network;
-    if (!config_network_parse(address, &network))
-        return false;
-    for (size_t i = 0; i < known->home_count; i++)
-        if (config_network_has(&known->home[i], &network))
-            return true;
-    return false;
+    return config_network_parse(address, &network) && !is_in(known->abroad, known->abroad_count, &network) &&
+           is_in(known->home, known->home_count, &network);
 }

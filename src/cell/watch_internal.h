@@ -39,6 +39,8 @@ struct watch_known {
     char *json; /* $1 of the questions */
     struct config_network *home;
     size_t home_count;
+    struct config_network *abroad; /* of other regions: these are never home */
+    size_t abroad_count;
     const char **unresolved; /* hosts whose names have no address */
     size_t unresolved_count;
     uint64_t resolved_ns; /* 0: not yet */
