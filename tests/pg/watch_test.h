@@ -39,25 +39,23 @@ static inline void set_environment(const char *name, const char *value)
 
 static inline void load_watched_config(const char *more)
 {
-    char watch[2048];
     unsigned port = server_port();
     shipped_init(&w.shipped);
-    shipped_change(&w.shipped, "regions/eu-fr.cfg",
-                   "{ name = \"eu1\"; site = \"par1\"; address = \"127.10.1.1\"; port = 15432; }",
-                   arena_printf(&w.shipped.arena,
-                                "{ name = \"eu1\"; site = \"par1\"; address = \"127.0.0.1\"; port = %u; },"
-                                "{ name = \"eu2\"; site = \"par2\"; address = \"127.0.0.1\"; port = %u; }",
-                                port, port + 1));
-    shipped_change(&w.shipped, "regions/eu-fr.cfg", "pg/eu-fr/ca.crt", server_path("ca.crt"));
-    snprintf(watch, sizeof watch,
-             "monitor = { certificate = \"%s\"; private_key = \"%s\"; };\n"
-             "watch = { roles = [ \"postgres\" ]; clients = [ \"127.30.0.0/16\" ]; "
-             "hba = [ \"local all all trust\", \"local replication all trust\", "
-             "\"hostssl all postgres 127.20.0.0/16 trust\", \"hostssl replication "
-             "postgres,domicile_replication 127.20.0.0/16 trust\", "
-             "\"host all postgres 127.30.0.0/16 trust\" ]; %s };\n pool = {",
-             server_path("monitor.crt"), server_path("monitor.key"), more);
-    shipped_change(&w.shipped, "regions/eu-fr.cfg", "pool = {", watch);
+    const char *cells = arena_printf(
+        &w.shipped.arena,
+        "cells = ( { name = \"eu-fr-1\"; primary = \"eu1\"; ca = \"%s\";\n"
+        "nodes = ( { name = \"eu1\"; site = \"par1\"; address = \"127.0.0.1\"; port = %u; }"
+        ",{ name = \"eu2\"; site = \"par2\"; address = \"127.0.0.1\"; port = %u; } );\n"
+        "gateway = { certificate = \"gateway.crt\"; private_key = \"gateway.key\"; };\n"
+        "admin = { certificate = \"admin.crt\"; private_key = \"admin.key\"; };\n"
+        "monitor = { certificate = \"%s\"; private_key = \"%s\"; };\n"
+        "watch = { roles = [ \"postgres\" ]; clients = [ \"127.30.0.0/16\" ]; "
+        "hba = [ \"local all all trust\", \"local replication all trust\", "
+        "\"hostssl all postgres 127.20.0.0/16 trust\", \"hostssl replication "
+        "postgres,domicile_replication 127.20.0.0/16 trust\", "
+        "\"host all postgres 127.30.0.0/16 trust\" ]; %s }; } );\n",
+        server_path("ca.crt"), port, port + 1, server_path("monitor.crt"), server_path("monitor.key"), more);
+    shipped_end_with(&w.shipped, "regions/eu-fr.cfg", "cells = (", cells);
     check_ok(shipped_load(&w.shipped, &w.config, NULL));
     w.cell = config_find_cell(config_find_region(w.config, STR("eu-fr")), STR("eu-fr-1"));
 }
