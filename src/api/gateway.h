@@ -21,6 +21,7 @@ struct gateway {
     struct client_gate gate;
     struct token_cache *token_cache;
     struct cell_monitor **monitors; /* of the cells that have one */
+    struct gateway_watch **watches; /* one beside each */
     size_t monitor_count;
     struct wait *reseal_sleep; /* of the fiber that seals records anew; NULL while it works */
     bool reseal_wanted;

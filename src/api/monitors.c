@@ -1,5 +1,6 @@
 /* The monitors of the region's cells: their fibers, their words in the log, and their metrics. */
 #include "api/gateway.h"
+#include "api/watches.h"
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -63,7 +64,10 @@ static result start_one(struct gateway *gateway, const struct config *config, co
                         struct scope *scope)
 {
     struct arena arena;
+    struct gateway_watch *watch = NULL;
     char name[DIRECTORY_NAME_MAX + 1];
+    TRY(gateway_watch_new(config, cell, &watch));
+    gateway->watches[gateway->monitor_count] = watch;
     arena_init(&arena);
     name_daemon(name);
     const struct cell_monitor_options options = {
@@ -71,6 +75,8 @@ static result start_one(struct gateway *gateway, const struct config *config, co
         .directory = gateway->directory,
         .journal_path = cell_monitor_journal_path(&arena, config->directory_path, cell),
         .name = name,
+        .host_facts = gateway_watch_facts,
+        .context = watch,
         .changed = on_changed,
         .alarm = on_alarm,
         .trouble = on_trouble,
@@ -78,9 +84,14 @@ static result start_one(struct gateway *gateway, const struct config *config, co
     struct cell_monitor *monitor = NULL;
     result r = cell_monitor_new(&options, &monitor);
     arena_done(&arena);
-    TRY(r);
+    if (failed(r)) {
+        gateway_watch_free(watch);
+        return r;
+    }
+    watch->monitor = monitor;
     gateway->monitors[gateway->monitor_count++] = monitor;
-    return fiber_spawn(scope, "monitor", cell_monitor_run, monitor);
+    TRY(fiber_spawn(scope, "monitor", cell_monitor_run, monitor));
+    return fiber_spawn(scope, "watch", gateway_watch_run, watch);
 }
 
 result gateway_monitors_start(struct gateway *gateway, const struct config *config, struct scope *scope)
@@ -88,7 +99,8 @@ result gateway_monitors_start(struct gateway *gateway, const struct config *conf
     const struct region *region = config_find_region(config, str_from(gateway->region));
     must(region != NULL);
     gateway->monitors = calloc(region->cell_count, sizeof(struct cell_monitor *));
-    must(gateway->monitors != NULL);
+    gateway->watches = calloc(region->cell_count, sizeof(struct gateway_watch *));
+    must(gateway->monitors != NULL && gateway->watches != NULL);
     for (size_t i = 0; i < region->cell_count; i++)
         if (region->cells[i].monitor.files.certificate != NULL)
             TRY(start_one(gateway, config, &region->cells[i], scope));
@@ -97,10 +109,14 @@ result gateway_monitors_start(struct gateway *gateway, const struct config *conf
 
 void gateway_monitors_free(struct gateway *gateway)
 {
-    for (size_t i = 0; i < gateway->monitor_count; i++)
+    for (size_t i = 0; i < gateway->monitor_count; i++) {
         cell_monitor_free(gateway->monitors[i]);
+        gateway_watch_free(gateway->watches[i]);
+    }
     free((void *)gateway->monitors);
+    free((void *)gateway->watches);
     gateway->monitors = NULL;
+    gateway->watches = NULL;
     gateway->monitor_count = 0;
 }
 
@@ -204,6 +220,22 @@ static void slot_metrics(struct series *series)
     }
 }
 
+static void watch_metrics(struct series *series)
+{
+    const struct gateway *gateway = series->gateway;
+    family(series, "watch_findings", "gauge", "What the watch has found and is still there, by severity.");
+    for (size_t i = 0; i < gateway->monitor_count; i++)
+        for (enum watch_severity severity = WATCH_INFO; severity <= WATCH_CRITICAL; severity++) {
+            char label[64];
+            snprintf(label, sizeof label, ",severity=\"%s\"", watch_severity_word(severity));
+            line(series, gateway->watches[i]->cell, label,
+                 (double)gateway_watch_count(gateway->watches[i], severity));
+        }
+    family(series, "watch_rounds_total", "counter", "Rounds of the watch's questions.");
+    for (size_t i = 0; i < gateway->monitor_count; i++)
+        line(series, gateway->watches[i]->cell, "", (double)gateway->watches[i]->rounds);
+}
+
 static void answer_metrics(struct series *series)
 {
     family(series, "node_answers", "gauge", "1 if the node answered in the last round.");
@@ -255,6 +287,8 @@ static void host_metrics(struct series *series)
     each_node(series, "clock_offset_seconds", "The node's clock minus ours.", OF(clock_offset_us), 1e-6, 0);
     each_node(series, "clock_uncertainty_seconds", "How wrong the offset may be.", OF(clock_uncertainty_us),
               1e-6, 0);
+    each_node(series, "disk_size_bytes", "Space there is under the data directory.",
+              OF(host.disk_total_bytes), 1, 0);
     each_node(series, "disk_free_bytes", "Free space under the data directory.", OF(host.disk_free_bytes), 1,
               0);
 }
@@ -265,6 +299,7 @@ void gateway_monitor_metrics(struct buf *out, const struct gateway *gateway)
     if (gateway->monitor_count == 0)
         return;
     state_metrics(&series);
+    watch_metrics(&series);
     answer_metrics(&series);
     lag_metrics(&series);
     slot_metrics(&series);

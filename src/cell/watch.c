@@ -21,6 +21,13 @@ struct cell_watch *cell_watch_new(const struct config *config, const struct cell
     return watch;
 }
 
+void cell_watch_tell(struct cell_watch *watch, void (*told)(void *context, const struct watch_event *event),
+                     void *context)
+{
+    watch->findings.told = told;
+    watch->findings.told_context = context;
+}
+
 void cell_watch_free(struct cell_watch *watch)
 {
     if (watch == NULL)

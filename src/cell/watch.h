@@ -54,10 +54,14 @@ struct watch_finding {
 
 /* ---- the memory of one cell's watch ---- on one fiber at a time */
 struct cell_watch;
+struct watch_event;
 
 /* Both live longer than the watch. */
 struct cell_watch *cell_watch_new(const struct config *config, const struct cell *cell);
 void cell_watch_free(struct cell_watch *watch); /* takes NULL */
+/* told is called with each event as it happens; it may not wait. For the log. */
+void cell_watch_tell(struct cell_watch *watch, void (*told)(void *context, const struct watch_event *event),
+                     void *context);
 
 /* Asks `node` over conn, whose search_path it sets to pg_catalog. Waits. E_UNAVAILABLE, E_DEADLINE, E_CANCELLED: the
  * connection is of no more use; tell watch_miss. A refused statement is a finding, not an error. */

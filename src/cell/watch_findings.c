@@ -43,6 +43,10 @@ static void finding_done(struct watch_finding *finding)
 static void add_event(struct watch_findings *findings, enum watch_event_kind kind,
                       const struct watch_finding *finding, int64_t at_ms)
 {
+    if (findings->told != NULL) {
+        const struct watch_event event = { kind, *finding, at_ms };
+        findings->told(findings->told_context, &event);
+    }
     if (findings->event_count == WATCH_EVENTS_MAX) {
         findings->events_dropped++;
         return;

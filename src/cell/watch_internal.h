@@ -64,6 +64,8 @@ struct watch_findings {
     struct watch_event *events;
     size_t event_count, events_dropped;
     bool overflow;
+    void (*told)(void *context, const struct watch_event *event); /* may be NULL */
+    void *told_context;
 };
 void watch_findings_done(struct watch_findings *findings);
 /* It is there: begins, or goes on. */

@@ -181,7 +181,8 @@ static void judge_line(struct cell_watch *watch, struct watch_node *node, struct
 bool watch_log_channel(const struct watch_channel *channel)
 {
     return channel == watch_channel_named(STR("log-replication")) ||
-           channel == watch_channel_named(STR("log-connection"));
+           channel == watch_channel_named(STR("log-connection")) ||
+           channel == watch_channel_named(STR("log-unread"));
 }
 
 /* ---- pieces ---- */
