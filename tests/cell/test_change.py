@@ -1,10 +1,9 @@
 """Standbys come and go, and a pair that was made otherwise is taken over."""
 import os
-import time
-
-from bare import BIN, USER, Pair, end, text, until
-import pytest
 import subprocess
+
+import pytest
+from bare import BIN, Pair, end, text, until
 
 
 def test_a_further_standby(made):
