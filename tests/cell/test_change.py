@@ -1,10 +1,9 @@
 """Standbys come and go, and a pair that was made otherwise is taken over."""
 import os
-import time
-
-from bare import BIN, USER, Pair, end, text, until
-import pytest
 import subprocess
+
+import pytest
+from bare import BIN, Pair, end, text, until
 
 
 def test_a_further_standby(made):
@@ -53,7 +52,7 @@ def test_a_copy_that_is_killed_is_made_again(made):
     made.declare()
     half = f"{made.eu2.data}.domicile-new"
     with subprocess.Popen(made.command("cell", "provision", "eu-fr/eu-fr-1"), stdout=subprocess.DEVNULL) as driver:
-        until(lambda: os.path.exists(f"{half}/base/1/PG_VERSION"), 60, "a part of the copy")
+        until(lambda: os.path.exists(f"{half}/backup_label"), 60, "a part of the copy")
         end(driver)
     assert os.path.exists(half) and not os.path.exists(made.eu2.data)
     made.eu2.commands = ""

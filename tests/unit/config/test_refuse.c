@@ -80,6 +80,9 @@ static const struct mistake mistakes[] = {
       "renews certificates after", ANY_LINE },
     { US, "private_key = \"pg/us/ca.key\";", "private_key = \"keys/us/root.key\";", "authority's private key",
       ANY_LINE },
+    { US, "standby_networks = [ \"127.0.0.0/8\" ]", "standby_networks = [ \"us.example\" ]", "is no network",
+      0 },
+    { US, "pg/us/ca.key", "pg/eu-fr/ca.key", "authority's private key", ANY_LINE },
     /* names and forms */
     { US, "name = \"us\"", "name = \"US\"", "not a name", 0 },
     { US, "name = \"us\"", "name = \"u\"", "not a name", 0 },
