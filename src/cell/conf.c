@@ -225,7 +225,7 @@ struct str conf_hba(struct arena *arena, const struct cell *cell, const struct n
         "# Written by domicile, and written anew. TLS, and a client certificate of this region's authority "
         "whose\n"
         "# name is the role's; all else is refused. The socket is in a directory of its owner's alone.\n");
-    say(&buf, "local    all  " CONF_SUPERUSER "  peer  map=" CONF_IDENT_MAP "\n");
+    say(&buf, CONF_HBA_LOCAL "\n");
     say_clients(&buf, arena, cell, database, "domicile_gateway");
     say_clients(&buf, arena, cell, database, "domicile_admin");
     if (cell->monitor.files.certificate != NULL)

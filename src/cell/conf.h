@@ -7,6 +7,7 @@
 #define CONF_INCLUDE "include = '" CONF_FILE "'"
 #define CONF_IDENT_MAP "domicile"
 #define CONF_SUPERUSER "postgres"
+#define CONF_HBA_LOCAL "local all " CONF_SUPERUSER " peer map=" CONF_IDENT_MAP
 #define CONF_REPLICATION "domicile_replication"
 
 /* What there is on that host. */

@@ -179,6 +179,21 @@ void host_reader_round(struct host_reader *reader, struct cell_watch *watch)
     }
 }
 
+void host_reader_disks(struct host_reader *reader)
+{
+    for (size_t i = 0; i < reader->cell->node_count && !failed(fiber_check()); i++) {
+        struct looking looking = { .reader = reader, .node = &reader->cell->nodes[i] };
+        struct deadline deadline;
+        arena_init(&looking.arena);
+        deadline_begin(&deadline, NODE_WITHIN_MS);
+        if (looking.node->ssh.user == NULL || looking.node->paths.data == NULL ||
+            failed(read_disk(&looking, &reader->facts[i])))
+            reader->facts[i] = (struct health_host){ 0 }; /* not asked */
+        deadline_end(&deadline);
+        arena_done(&looking.arena);
+    }
+}
+
 void host_reader_facts(const struct host_reader *reader, const struct node *node, struct health_host *ret)
 {
     *ret = reader->facts[node - reader->cell->nodes];

@@ -15,5 +15,8 @@ void host_reader_free(struct host_reader *reader); /* takes NULL; closes the ses
 enum { HOST_READER_FIRST_BYTES = 1024 * 1024, HOST_READER_PIECE_BYTES = 256 * 1024 };
 void host_reader_round(struct host_reader *reader, struct cell_watch *watch);
 
+/* The disks alone. Waits, likewise. */
+void host_reader_disks(struct host_reader *reader);
+
 /* As of the last round; unknown numbers where nobody could ask. Does not wait. */
 void host_reader_facts(const struct host_reader *reader, const struct node *node, struct health_host *ret);

@@ -176,6 +176,8 @@ static void write_document(struct watch_known *known, json_t *document)
     json_object_set_new(document, "roles", roles_json(known->cell));
     put_nodes(known, document);
     put_declared(&known->cell->watch, document);
+    if (known->cell->authority.files.certificate != NULL)
+        json_array_append_new(json_object_get(document, "hba"), json_string(CONF_HBA_LOCAL));
     char *text = json_dumps(document, JSON_COMPACT);
     must(text != NULL);
     known->json = arena_cstr(&known->arena, str_from(text));
@@ -233,8 +235,13 @@ static bool among(const struct config_words *words, struct str name)
     return false;
 }
 
-bool watch_known_role(const struct watch_known *known, struct str role)
+/* Who is made of bare hosts has a socket that only its owner reaches, and a superuser if the file gives him a certificate. */
+bool watch_known_role(const struct watch_known *known, struct str role, bool local)
 {
+    const struct cell *cell = known->cell;
+    if (str_is(role, CONF_SUPERUSER) &&
+        (cell->superuser.certificate != NULL || (local && cell->authority.files.certificate != NULL)))
+        return true;
     for (size_t i = 0; i < sizeof own_roles / sizeof own_roles[0]; i++)
         if (str_is(role, own_roles[i]))
             return true;

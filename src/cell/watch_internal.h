@@ -48,7 +48,7 @@ struct watch_known {
 void watch_known_init(struct watch_known *known, const struct config *config, const struct cell *cell);
 void watch_known_done(struct watch_known *known);
 result watch_known_refresh(struct watch_known *known) MUST_USE; /* waits: names are resolved, once a minute */
-bool watch_known_role(const struct watch_known *known, struct str role);
+bool watch_known_role(const struct watch_known *known, struct str role, bool local);
 bool watch_known_replication(const struct watch_known *known, struct str role);
 bool watch_known_standby(const struct watch_known *known, struct str name);
 bool watch_known_home(const struct watch_known *known, struct str address);

@@ -136,7 +136,7 @@ static void note_command(struct cell_watch *watch, const struct watch_node *node
 
 static const char *connection_fault(const struct watch_known *known, const struct watch_log_line *line)
 {
-    if (!watch_known_role(known, line->user))
+    if (!watch_known_role(known, line->user, is_local(line->host)))
         return "its role is not declared";
     if (!is_local(line->host) && !line->tls)
         return "it has no TLS";

@@ -1,18 +1,20 @@
 /* cell status: a screen that is read in five seconds. It asks the nodes itself, one look, and changes nothing. */
 #include "base/clock.h"
 #include "cell/health_json.h"
+#include "cell/host_reader.h"
 #include "cli/cell.h"
 
 #include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { STATUS_CELLS_MAX = 64, ASK_WITHIN_MS = 3000, WATCH_MS = 1000 };
+enum { STATUS_CELLS_MAX = 64, ASK_WITHIN_MS = 3000, HOSTS_WITHIN_MS = 2000, WATCH_MS = 1000 };
 
 struct status {
     struct cli *cli;
     const struct cell *cells[STATUS_CELLS_MAX];
     struct health_asker *askers[STATUS_CELLS_MAX];
+    struct host_reader *readers[STATUS_CELLS_MAX];
     struct cell_health *looks[STATUS_CELLS_MAX];
     size_t count;
 };
@@ -36,13 +38,21 @@ static result choose(struct cli *cli, struct status *status)
     return OK;
 }
 
+static void host_facts(void *context, const struct node *node, struct health_host *ret)
+{
+    host_reader_facts(context, node, ret);
+}
+
 /* The monitor's certificate sees all of it; an administrator's shows what it may. */
 static result open_cell(struct status *status, size_t index)
 {
     const struct cell *cell = status->cells[index];
     bool monitored =
         cell->monitor.files.certificate != NULL && access(cell->monitor.files.private_key, R_OK) == 0;
+    TRY(host_reader_new(cell, &status->readers[index]));
     const struct health_ask_options options = { .cell = cell,
+                                                .host_facts = host_facts,
+                                                .context = status->readers[index],
                                                 .user = monitored ? "domicile_monitor" : "domicile_admin",
                                                 .files = monitored ? &cell->monitor.files : &cell->admin,
                                                 .within_ms = ASK_WITHIN_MS };
@@ -267,6 +277,10 @@ static void ask(void *arg)
     struct asking *asking = arg;
     const struct health_writer nobody = { 0, "" };
     enum health_beat_outcome beat;
+    struct deadline deadline;
+    deadline_begin(&deadline, HOSTS_WITHIN_MS);
+    host_reader_disks(asking->status->readers[asking->index]);
+    deadline_end(&deadline);
     asking->outcome = health_ask(asking->status->askers[asking->index], &nobody,
                                  asking->status->looks[asking->index], &beat);
 }
@@ -339,8 +353,10 @@ static result run_and_close(void *arg)
         r = open_cell(status, i);
     if (!failed(r))
         r = run(status);
-    for (size_t i = 0; i < status->count; i++)
+    for (size_t i = 0; i < status->count; i++) {
         health_asker_free(status->askers[i]);
+        host_reader_free(status->readers[i]);
+    }
     return r;
 }
 

@@ -91,9 +91,9 @@ static void another_region_is_known_by_its_addresses(void **state)
     assert_true(watch_known_home(&watch->known, STR("10.1.200.3")));
     assert_false(watch_known_home(&watch->known, STR("10.2.0.1")));
     assert_false(watch_known_home(&watch->known, STR("eu1")));
-    assert_true(watch_known_role(&watch->known, STR("auditor")));
-    assert_true(watch_known_role(&watch->known, STR("domicile_gateway")));
-    assert_false(watch_known_role(&watch->known, STR("domicile_evil")));
+    assert_true(watch_known_role(&watch->known, STR("auditor"), false));
+    assert_true(watch_known_role(&watch->known, STR("domicile_gateway"), false));
+    assert_false(watch_known_role(&watch->known, STR("domicile_evil"), false));
     assert_false(watch_known_replication(&watch->known, STR("domicile_gateway")));
 }
 
