@@ -108,7 +108,7 @@ static void rules_are_for_certificates_alone(void **state)
             continue;
         rules++;
         str_cut(&line, ' ', &first);
-        assert_true(rules == 1 ? str_is(first, "local") && has(line, "peer  map=domicile")
+        assert_true(rules == 1 ? str_is(first, "local") && has(line, "peer map=domicile")
                                : str_is(first, "hostssl") && has(line, "  cert"));
     }
     assert_int_equal(rules, conf_hba_rules(&cell, NULL));
