@@ -1,5 +1,6 @@
 """A cell is made of bare hosts, and made again: nothing changes."""
 import glob
+import hashlib
 import json
 import os
 import stat
@@ -135,6 +136,9 @@ def test_certificates_that_end_soon_are_made_anew(made):
     for path, old in before.items():
         assert (text(path) == old) == path.endswith((".key", "ca.crt")), path
     assert text(f"{made.config}/pg/gateway.crt") != clients
+    for host in (made.eu1, made.eu2):
+        running = hashlib.sha256(text(f"{host.tls}/server.crt").encode()).hexdigest()
+        assert host.sql("SHOW domicile.certificate") == running
     made.declare()
     assert {answer for answer, _ in made.planned().values()} == {"yes"}
     assert connect(made.eu1, user="domicile_gateway", **certificate(made, "gateway")).returncode == 0
