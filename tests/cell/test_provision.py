@@ -1,11 +1,12 @@
 """A cell is made of bare hosts, and made again: nothing changes."""
 import glob
+import hashlib
 import json
 import os
 import stat
 import subprocess
 
-from bare import BIN, text
+from bare import BIN, text, until
 
 
 def connect(host, **parameters):
@@ -126,6 +127,23 @@ def test_what_somebody_changed_is_seen_and_put_right(made):
     assert made.eu1.sql("SHOW ssl_min_protocol_version") == "TLSv1.2"
 
 
+def test_a_door_that_is_open_though_the_file_is_right(made):
+    """Rules that a server still has from a file that somebody put back."""
+    rules = text(f"{made.eu2.data}/pg_hba.conf")
+    for content in ("host all all 0.0.0.0/0 trust\n" + rules, rules):
+        with open(f"{made.eu2.data}/pg_hba.conf", "w", encoding="utf-8") as file:
+            file.write(content)
+        if content != rules:
+            made.eu2.sql("SELECT pg_reload_conf()")
+            until(lambda: connect(made.eu2, user="domicile_gateway", sslmode="disable").returncode == 0, what="the door")
+    planned = made.planned()
+    assert planned["configure-standbys"][0] == "yes" and planned["start-standbys"][0] == "yes"
+    assert planned["verify"] == ("no", "eu2: a client without TLS is not refused: ")
+    assert made.provision(check=False).returncode == 8
+    made.eu2.sql("SELECT pg_reload_conf()")
+    until(lambda: made.planned()["verify"][0] == "yes", what="the verification")
+
+
 def test_certificates_that_end_soon_are_made_anew(made):
     before = {path: text(path) for path in glob.glob(f"{made.dir}/eu?/tls/*")}
     clients = text(f"{made.config}/pg/gateway.crt")
@@ -135,6 +153,9 @@ def test_certificates_that_end_soon_are_made_anew(made):
     for path, old in before.items():
         assert (text(path) == old) == path.endswith((".key", "ca.crt")), path
     assert text(f"{made.config}/pg/gateway.crt") != clients
+    for host in (made.eu1, made.eu2):
+        running = hashlib.sha256(text(f"{host.tls}/server.crt").encode()).hexdigest()
+        assert host.sql("SHOW domicile.certificate") == running
     made.declare()
     assert {answer for answer, _ in made.planned().values()} == {"yes"}
     assert connect(made.eu1, user="domicile_gateway", **certificate(made, "gateway")).returncode == 0

@@ -13,6 +13,11 @@
 #define STEP_RUN " run = [ \"/bin/a\", \"b\" ]; check = [ \"/bin/c\" ];"
 
 #define NODE_US "\"127.20.1.1\"; port = 15432;"
+#define PIN "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f"
+#define NODE_US9(state, data)                                                                                \
+    "nodes = ( { name = \"us9\"; site = \"cbf1\"; port = 15433; address = \"127.20.1.1\"; ssh = { user = "   \
+    "\"pg\"; private_key = \"k\"; host_key = \"" PIN "\"; state = \"" state "\"; }; data = \"" data          \
+    "\"; tls = \"/srv/tls\"; log = \"/srv/log\"; },"
 
 struct mistake {
     const char *file, *from, *to; /* the first `from` in the file becomes `to` */
@@ -83,6 +88,10 @@ static const struct mistake mistakes[] = {
     { US, "standby_networks = [ \"127.0.0.0/8\" ]", "standby_networks = [ \"us.example\" ]", "is no network",
       0 },
     { US, "pg/us/ca.key", "pg/eu-fr/ca.key", "authority's private key", ANY_LINE },
+    { US, "nodes = (", NODE_US9("/var/lib/domicile/us1/state", "/srv/data"), "share the host and a directory",
+      ANY_LINE },
+    { US, "nodes = (", NODE_US9("/srv/state", "/var/lib/domicile/us1/data"), "share the host and a directory",
+      ANY_LINE },
     /* names and forms */
     { US, "name = \"us\"", "name = \"US\"", "not a name", 0 },
     { US, "name = \"us\"", "name = \"u\"", "not a name", 0 },
