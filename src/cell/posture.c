@@ -5,14 +5,13 @@
 #include "cell/posture_judge.h"
 #include "loop/fiber.h"
 #include "pg/exec.h"
-#include "ssh/ssh.h"
+#include "ssh/node.h"
 
 #include <stdlib.h>
 
 enum {
     COMMAND_WITHIN_MS = 15000,
     PACKAGES_WITHIN_MS = 60000,
-    CONNECT_WITHIN_MS = 10000,
     STATEMENT_WITHIN_MS = 10000,
     SWAPS_MAX = 8,
     CLOCK_ROUNDS = 3,
@@ -314,16 +313,8 @@ static void skip_host(struct scanning *scanning, const char *why)
 
 static result connect_host(struct scanning *scanning)
 {
-    const struct node *node = scanning->asker->node;
-    const struct ssh_options options = {
-        .host = node->name.ptr,
-        .address = node->ssh.address != NULL ? node->ssh.address : node->address,
-        .port = (uint16_t)node->ssh.port,
-        .user = node->ssh.user,
-        .private_key = node->ssh.private_key,
-        .host_key = node->ssh.host_key,
-        .connect_within_ms = CONNECT_WITHIN_MS,
-    };
+    struct ssh_options options;
+    TRY(ssh_node_options(scanning->asker->node, &options));
     return ssh_connect(&options, &scanning->ssh);
 }
 
@@ -390,7 +381,7 @@ result posture_scan(const struct posture_asker *asker, struct arena *arena,
     struct scanning scanning = { .asker = asker, .lines = ret_lines };
     result connected = OK;
     scanning.subject = (struct posture_subject){ asker->cell, asker->node, clock_wall_ms(), arena };
-    if (asker->node->ssh.host_key != NULL)
+    if (asker->node->ssh.user != NULL)
         connected = connect_host(&scanning);
     if (scanning.ssh != NULL)
         ask_host(&scanning);

@@ -125,11 +125,6 @@ static void allow(struct allowed *allowed, const char *address, uint32_t port, b
         allowed->items[allowed->count++] = socket;
 }
 
-static const char *ssh_address(const struct node *node)
-{
-    return node->ssh.address != NULL ? node->ssh.address : node->address;
-}
-
 /* PostgreSQL on its address; sshd on any, since it listens on all of them by itself; the gateways of the region, which
  * may be on the same host; and what the node declares beside. */
 static void gather_allowed(const struct posture_subject *subject, struct allowed *allowed)
@@ -138,7 +133,8 @@ static void gather_allowed(const struct posture_subject *subject, struct allowed
     const struct region *region = subject->cell->region;
     struct config_socket declared;
     allow(allowed, node->address, node->port, false);
-    allow(allowed, ssh_address(node), node->ssh.port, true);
+    if (node->ssh.user != NULL)
+        allow(allowed, NULL, node->ssh.port, true);
     for (size_t i = 0; i < region->listen_count; i++)
         allow(allowed, region->listen[i].address, region->listen[i].port, false);
     for (size_t i = 0; i < node->listens.count && allowed->count < ALLOWED_MAX; i++)
@@ -165,7 +161,8 @@ static bool is_allowed(const struct allowed *allowed, const struct config_socket
 
 static bool is_own(const struct node *node, const struct config_socket *socket)
 {
-    const struct config_network own = address_of(node->address), ssh = address_of(ssh_address(node));
+    const struct config_network own = address_of(node->address);
+    const struct config_network ssh = address_of(node->ssh.user != NULL ? node->ssh.address : node->address);
     return socket->address.length != 0 &&
            (same_address(&own, &socket->address) || same_address(&ssh, &socket->address));
 }

@@ -44,6 +44,8 @@ static void print_step(const struct driving *driving, const struct run_notice *n
 {
     struct cli *cli = driving->cli;
     struct arena arena;
+    if (notice->step == NULL)
+        return;
     arena_init(&arena);
     uint64_t took_ms = (clock_monotonic_ns() - driving->step_began_ns) / 1000000;
     cli_progress_end(cli);
@@ -180,9 +182,14 @@ static result open_run(struct driving *driving, const struct cli_drive *what)
                                          .fence = what->fence,
                                          .observer = &driving->observer };
     TRY(run_find_open(options.state_path, what->runbook->name, what->subject, id));
+    if (id[0] == '\0' && cli_has(cli, OPT_CANCEL))
+        return FAIL(E_NOT_FOUND, "domicile runbook runs lists them.",
+                    "there is no run of \"%s\" about \"%s\" to cancel", what->runbook->name, what->subject);
     if (id[0] == '\0')
         return run_begin(what->runbook, what->context, &options, &driving->run);
     TRY(run_resume(what->runbook, what->context, id, &options, &driving->run));
+    if (cli_has(cli, OPT_CANCEL))
+        run_cancel(driving->run);
     if (!cli_has(cli, OPT_JSON))
         fprintf(cli->out, "going on with the run %s\n", id);
     return OK;

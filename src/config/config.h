@@ -54,20 +54,22 @@ struct site {
     const char *country; /* the region's */
 };
 
+/* How domicile reaches a host. host_key is well-formed (host_key.h). */
+struct node_ssh {
+    const char *address; /* a name or a numeric address; the node's if it was left out */
+    uint32_t port;
+    const char *user; /* NULL: the node has no ssh at all */
+    const char *private_key, *host_key, *state;
+    const char *config; /* the configuration of its sshd, there */
+};
+
 struct node {
     struct config_source source;
     struct str name; /* "eu1"; unique in all regions */
     struct str site_name;
     const char *address; /* a name or a numeric address; its certificate carries it */
     uint32_t port;
-    struct {
-        const char *address; /* NULL: the node's */
-        uint32_t port;
-        const char *user;
-        const char *private_key, *host_key; /* NULL: domicile does not log in there */
-        const char *state;                  /* a directory there */
-        const char *config;                 /* the configuration of its sshd, there */
-    } ssh;
+    struct node_ssh ssh;
     struct {
         const char *data, *tls, *log, *bin; /* there; absolute. NULL without ssh */
     } paths;
@@ -110,8 +112,8 @@ struct cell {
         struct tls_files files; /* NULL: the cell is not provisioned by domicile */
         uint32_t days, renew_days;
     } authority;
-    struct tls_files superuser;  /* client certificate of postgres; NULL: there is none */
-    struct config_words clients; /* networks */
+    struct tls_files superuser;                    /* client certificate of postgres; NULL: there is none */
+    struct config_words clients, standby_networks; /* networks */
     bool synchronous;
     struct {
         uint32_t free_mib, clock_offset_ms;
@@ -292,12 +294,11 @@ void config_free(struct config *config); /* takes NULL */
 const struct region *config_find_region(const struct config *config, struct str name);
 const struct data_class *config_find_class(const struct config *config, struct str name);
 const struct cell *config_find_cell(const struct region *region, struct str name);
+const struct node *config_find_node(const struct config *config, struct str name);
 const struct country *config_find_country(const struct config *config, struct str code);
 const struct bloc *config_find_bloc(const struct config *config, struct str name);
 const struct vantage *config_find_vantage(const struct config *config, struct str name);
-/* A node by its name, and the cell that it is of. */
-const struct node *config_find_node(const struct config *config, struct str name,
-                                    const struct cell **ret_cell);
+const struct cell *config_cell_of(const struct config *config, const struct node *node); /* its own */
 
 /* ---- networks ---- "192.0.2.0/24", "2001:db8::/32", or one numeric address */
 struct config_network {

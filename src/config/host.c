@@ -1,5 +1,4 @@
 /* What is declared of a node's host: how it is reached, where things are there, and its own commands. */
-#include "config/host_key.h"
 #include "config/internal.h"
 
 #include <ctype.h>
@@ -18,10 +17,7 @@ static bool is_host_path(const char *path)
 
 static void check_path(struct loader *loader, const struct node *node, const char *key, const char *path)
 {
-    if (path == NULL && node->ssh.host_key != NULL)
-        COMPLAIN_AT(loader, node, "Say where it is on that host, or leave ssh out.",
-                    "the node \"%s\" has ssh and lacks \"%s\"", node->name.ptr, key);
-    else if (path != NULL && !is_host_path(path))
+    if (path != NULL && !is_host_path(path))
         COMPLAIN_AT(
             loader, node,
             "Give an absolute path of letters, digits and \"._-+\", without \"..\" or a slash at the end.",
@@ -56,11 +52,7 @@ static void check_listens(struct loader *loader, const struct node *node)
 
 void config_check_host(struct loader *loader, const struct node *node)
 {
-    uint8_t blob[HOST_KEY_BLOB_BYTES];
-    if (node->ssh.host_key != NULL && !host_key_parse(str_from(node->ssh.host_key), blob))
-        COMPLAIN_AT(loader, node, "Copy the line from /etc/ssh/ssh_host_ed25519_key.pub of that host.",
-                    "the host key of the node \"%s\" is no \"ssh-ed25519 AAAA...\"", node->name.ptr);
-    check_path(loader, node, "ssh.state", node->ssh.state);
+    check_path(loader, node, "ssh.state", node->ssh.user != NULL ? node->ssh.state : NULL);
     check_path(loader, node, "ssh.config", node->ssh.config);
     check_path(loader, node, "data", node->paths.data);
     check_path(loader, node, "tls", node->paths.tls);

@@ -267,17 +267,13 @@ const struct vantage *config_find_vantage(const struct config *config, struct st
     FIND(config->vantages, config->vantage_count, name);
 }
 
-const struct node *config_find_node(const struct config *config, struct str name,
-                                    const struct cell **ret_cell)
+const struct cell *config_cell_of(const struct config *config, const struct node *node)
 {
     for (size_t r = 0; r < config->region_count; r++)
         for (size_t c = 0; c < config->regions[r].cell_count; c++) {
             const struct cell *cell = &config->regions[r].cells[c];
-            for (size_t i = 0; i < cell->node_count; i++)
-                if (str_eq(cell->nodes[i].name, name)) {
-                    *ret_cell = cell;
-                    return &cell->nodes[i];
-                }
+            if (node >= cell->nodes && node < cell->nodes + cell->node_count)
+                return cell;
         }
     return NULL;
 }

@@ -1,4 +1,5 @@
 /* Each region by itself, and the names that all regions share. */
+#include "config/host_key.h"
 #include "config/internal.h"
 
 #include <arpa/inet.h>
@@ -78,7 +79,7 @@ static const struct cell *first_cell(const struct config *config, struct str nam
     return NULL;
 }
 
-static const struct node *first_node(const struct config *config, struct str name)
+const struct node *config_find_node(const struct config *config, struct str name)
 {
     for (size_t r = 0; r < config->region_count; r++)
         for (size_t c = 0; c < config->regions[r].cell_count; c++)
@@ -103,10 +104,27 @@ static void check_site(struct loader *loader, const struct region *region, const
                     site->country, region->name.ptr, region->jurisdiction.country);
 }
 
+static void check_ssh(struct loader *loader, struct node *node)
+{
+    struct node_ssh *ssh = &node->ssh;
+    uint8_t blob[HOST_KEY_BLOB_BYTES];
+    if (ssh->host_key != NULL && !host_key_parse(str_from(ssh->host_key), blob))
+        COMPLAIN_AT(loader, node, "Copy the line of /etc/ssh/ssh_host_ed25519_key.pub on that host.",
+                    "the host_key of the node \"%s\" is not an Ed25519 public key: \"%.60s\"", node->name.ptr,
+                    ssh->host_key);
+    if (ssh->state[0] != '/')
+        COMPLAIN_AT(loader, node, "Give its whole path on that host.",
+                    "the state of the node \"%s\" is not an absolute path: \"%.60s\"", node->name.ptr,
+                    ssh->state);
+    if (ssh->address == NULL)
+        ssh->address = node->address;
+}
+
 static void link_node(struct loader *loader, const struct region *region, struct node *node)
 {
-    if (first_node(loader->config, node->name) != node)
+    if (config_find_node(loader->config, node->name) != node)
         COMPLAIN_AT(loader, node, once, "the node \"%s\" is declared twice", node->name.ptr);
+    check_ssh(loader, node);
     for (size_t i = 0; i < region->site_count; i++)
         if (str_eq(region->sites[i].name, node->site_name))
             node->site = &region->sites[i];
@@ -161,6 +179,7 @@ static void link_cell(struct loader *loader, const struct region *region, struct
 {
     cell->region = region;
     check_networks(loader, &cell->source, &cell->clients, cell->name.ptr);
+    check_networks(loader, &cell->source, &cell->standby_networks, cell->name.ptr);
     if (cell->authority.files.certificate != NULL && cell->authority.renew_days >= cell->authority.days)
         COMPLAIN_AT(loader, cell, "Give renew_days less days than days.",
                     "the authority of the cell \"%s\" renews certificates after they have ended",

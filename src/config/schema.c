@@ -97,20 +97,20 @@ static const struct schema_key site_keys[] = {
 };
 static SCHEMA(site_schema, "site", sizeof(struct site), site_keys);
 
-#define SSH(member) AT(struct node, ssh.member) - offsetof(struct node, ssh)
+#define SSH(key) AT(struct node, ssh.key) - offsetof(struct node, ssh)
 static const struct schema_key ssh_keys[] = {
-    { "address", KEY_HOST, SSH(address), .help = "Where its sshd listens; the node's address if left out." },
-    { "port", KEY_INT, .preset = "22", .min = 1, .max = 65535, SSH(port), .help = "The port of its sshd." },
-    { "user", KEY_TEXT, true, SSH(user), .max = 32,
-      .help = "Who logs in, and whose PostgreSQL is: an unprivileged user." },
+    { "address", KEY_HOST, SSH(address),
+      .help = "A host name or numeric address; the node's address if left out." },
+    { "port", KEY_INT, .preset = "22", .min = 1, .max = 65535, SSH(port), .help = "sshd's port." },
+    { "user", KEY_TEXT, true, .max = 32, SSH(user), .help = "Who logs in there." },
     { "private_key", KEY_PATH, true, SSH(private_key),
-      .help = "The Ed25519 key that logs in: an OpenSSH file without a passphrase, mode 0600." },
-    { "host_key", KEY_TEXT, true, SSH(host_key), .max = 400,
-      .help = "The host's key, as in /etc/ssh/ssh_host_ed25519_key.pub. Any other is refused." },
-    { "state", KEY_TEXT, true, SSH(state), .max = 100,
-      .help = "An absolute directory there, of domicile's own: what guards its commands, and PostgreSQL's "
-              "socket. It is made when it is needed." },
-    { "config", KEY_TEXT, .preset = "/etc/ssh/sshd_config", SSH(config), .max = 400,
+      .help = "The OpenSSH Ed25519 key that logs in, without a passphrase, mode 0600." },
+    { "host_key", KEY_TEXT, true, .max = 200, SSH(host_key),
+      .help = "The pin: what /etc/ssh/ssh_host_ed25519_key.pub of that host says. A host with another key is "
+              "refused." },
+    { "state", KEY_TEXT, .preset = "/var/lib/domicile", .max = 200, SSH(state),
+      .help = "The directory on that host where the guard of remote commands keeps its state." },
+    { "config", KEY_TEXT, .preset = "/etc/ssh/sshd_config", .max = 400, SSH(config),
       .help = "The absolute path there of its sshd's configuration, which node scan looks at." },
 };
 static SCHEMA(ssh_schema, "ssh", 0, ssh_keys);
@@ -141,11 +141,11 @@ static const struct schema_key node_keys[] = {
     { "port", KEY_INT, .preset = "5432", .min = 1, .max = 65535, AT(struct node, port),
       .help = "PostgreSQL's port." },
     { "ssh", KEY_GROUP, AT(struct node, ssh), .schema = &ssh_schema,
-      .help = "How domicile reaches the host. Without it, domicile only connects to PostgreSQL there." },
+      .help = "How domicile reaches the host itself. Without it, it only asks PostgreSQL." },
     { "data", KEY_TEXT, AT(struct node, paths.data), .max = 400,
-      .help = "The absolute data directory there. Needed with ssh, as tls and log are. Its parent must be "
-              "writable: "
-              "it is made beside its place and renamed, so it is no mount point itself." },
+      .help = "The absolute data directory there. To provision the cell it is needed, as tls and log are. It "
+              "is made "
+              "beside its place and renamed, so that it is no mount point itself." },
     { "tls", KEY_TEXT, AT(struct node, paths.tls), .max = 400,
       .help = "The absolute directory there of the host's certificates and private keys." },
     { "log", KEY_TEXT, AT(struct node, paths.log), .max = 400,
@@ -291,6 +291,8 @@ static const struct schema_key cell_keys[] = {
           "A certificate that lets somebody inspect the nodes as postgres over TLS. Without it nobody can." },
     { "clients", KEY_WORDS, AT(struct cell, clients), .max = 64,
       .help = "Networks that gateways, monitors and administrators connect from, as in 192.0.2.0/24." },
+    { "standby_networks", KEY_WORDS, AT(struct cell, standby_networks), .max = 64,
+      .help = "Networks that standbys connect from, beside the addresses of the cell's nodes." },
     { "synchronous", KEY_BOOL, .preset = "true", AT(struct cell, synchronous),
       .help = "Whether a write waits until a standby has it, where there is a standby." },
     { "fit", KEY_GROUP, AT(struct cell, fit), .schema = &fit_schema,

@@ -224,8 +224,8 @@ result exec_line(struct ssh *ssh, struct arena *arena, const struct ssh_line *li
 
 /* ---- commands ---- */
 
-static void record(struct ssh *ssh, const struct ssh_command *command, const struct ssh_output *output,
-                   const result *outcome)
+void exec_record(struct ssh *ssh, const struct ssh_command *command, const struct ssh_output *output,
+                 const result *outcome)
 {
     if (ssh->record == NULL)
         return;
@@ -264,7 +264,7 @@ result exec_command(struct ssh *ssh, struct arena *arena, const struct ssh_comma
     result r = exec_line(ssh, arena, &line, &output);
     if (!failed(r) && command->guard != NULL)
         r = guard_verdict(ssh, command, &output);
-    record(ssh, command, &output, &r);
+    exec_record(ssh, command, &output, &r);
     TRY(r);
     *ret = output;
     return OK;

@@ -5,9 +5,9 @@
 
 #include <inttypes.h>
 
-/* The host ends a command by itself, and takes up to five seconds more if the command does not want to go. Here it is
+/* The host ends a command by itself, and takes up to three seconds more if the command does not want to go. Here it is
  * waited for that long, and for the way there and back, before the session is given up. */
-enum { HOST_SLACK_MS = 8000, WORDS_MAX = 512 };
+enum { HOST_SLACK_MS = 6000, WORDS_MAX = 512, STATE_WORD = 5 };
 
 static const char is_older[] =
     "Do nothing more for that run: another one has the lease, or a later step has begun.";
@@ -105,21 +105,32 @@ result guard_verdict(struct ssh *ssh, const struct ssh_command *command, const s
     return OK;
 }
 
+static result check_over(struct ssh *ssh, const struct ssh_output *output)
+{
+    TRY(check_guard(ssh, output));
+    if (output->exit_status != 0)
+        return FAIL(E_IO, "domicile node check tries out the guard of a host.",
+                    "the guard of \"%s\" ended with %d: %.80s", ssh->host, output->exit_status,
+                    output->err.ptr);
+    return OK;
+}
+
 static result over(struct ssh *ssh, struct arena *arena, const struct ssh_guard *guard, uint64_t within_ms)
 {
     const char *words[16];
     struct str text = STR("exec");
-    struct ssh_output output;
+    struct ssh_output output = { .exit_status = -1 };
     words[begin_words(arena, guard, "over", within_ms, words)] = NULL;
     TRY(quote_argv(arena, words, SSH_COMMAND_BYTES_MAX, &text));
     const struct ssh_line line = { .text = text.ptr, .within_ms = within_ms + HOST_SLACK_MS };
-    TRY(exec_line(ssh, arena, &line, &output));
-    TRY(check_guard(ssh, &output));
-    if (output.exit_status != 0)
-        return FAIL(E_IO, "domicile node check tries out the guard of a host.",
-                    "the guard of \"%s\" ended with %d: %.80s", ssh->host, output.exit_status,
-                    output.err.ptr);
-    return OK;
+    result r = exec_line(ssh, arena, &line, &output);
+    if (!failed(r))
+        r = check_over(ssh, &output);
+    const struct ssh_command recorded = { .argv = (const char *const[]){
+                                              "over", words[STATE_WORD], words[STATE_WORD + 1],
+                                              words[STATE_WORD + 2], words[STATE_WORD + 3], NULL } };
+    exec_record(ssh, &recorded, &output, &r);
+    return r;
 }
 
 result ssh_guard_over(struct ssh *ssh, const struct ssh_guard *guard, uint64_t within_ms)

@@ -68,21 +68,41 @@ if [ "$mode" = run ]; then
 fi
 exec 9>&-
 
+# Of older commands: tell them to go, then see them gone, the whole process group. Its number is known to be theirs, since
+# their lock was held a moment ago.
 if [ "$mode" = over ]; then
-	for round in end wait; do
-		for each in "$state"/run.*; do
-			[ -e "$each" ] || continue
-			rest=${each##*/run.}
-			f=${rest%%.*} rest=${rest#*.}
-			s=${rest%%.*} rest=${rest#*.}
-			a=${rest%%.*} pid=${rest#*.}
-			older "$f" "$s" "$a" "$fence" "$step" "$attempt" || continue
-			flock -n "$each" rm -f "$each" && continue
-			if [ "$round" = end ]; then
-				kill -TERM "$pid" 2>/dev/null
-			else
-				flock -w "$within" "$each" rm -f "$each" || refuse 77 "a command of $f.$s.$a still runs"
-			fi
+	is_alive() {
+		for stat in /proc/[0-9]*/stat; do
+			read -r line 2>/dev/null <"$stat" || continue
+			line=${line##*) }
+			case $line in
+			"Z "*) continue ;;
+			esac
+			rest=${line#* } rest=${rest#* }
+			[ "${rest%% *}" = "$1" ] && return 0
+		done
+		return 1
+	}
+	told=
+	for each in "$state"/run.*; do
+		[ -e "$each" ] || continue
+		name=${each##*/run.}
+		f=${name%%.*} rest=${name#*.}
+		s=${rest%%.*} rest=${rest#*.}
+		older "$f" "$s" "${rest%%.*}" "$fence" "$step" "$attempt" || continue
+		flock -n "$each" rm -f "$each" && continue
+		kill -TERM "${name##*.}" 2>/dev/null
+		told="$told $name"
+	done
+	for name in $told; do
+		flock -w "$within" "$state/run.$name" rm -f "$state/run.$name" ||
+			refuse 77 "a command of ${name%.*} still runs"
+		left=$((within * 10))
+		while is_alive "${name##*.}"; do
+			kill -KILL "-${name##*.}" 2>/dev/null
+			left=$((left - 1))
+			[ "$left" -gt 0 ] || refuse 77 "a process of a command of ${name%.*} does not end"
+			sleep 0.1
 		done
 	done
 	exit 0
@@ -90,11 +110,13 @@ fi
 
 # This shell becomes timeout, so that the end of the command is the end of the channel. Beside it, in the same process
 # group, one waits for the end of the session: a group's number is not given away while one is in it, so that the signal
-# reaches timeout or nobody. timeout passes it on to the group, and kills what has not gone five seconds later.
+# reaches timeout or nobody. timeout passes it on to the group, and kills what has not gone three seconds later; what the
+# command has left in the group by then goes as well.
 shift 7
 umask "$mask"
 {
+	trap '' TERM
 	cat >/dev/null
-	kill -TERM $$
+	kill -TERM $$ && sleep 4 && kill -KILL 0
 } <&5 6>&- 8<&- >/dev/null 2>&1 &
-exec timeout -k 5 "$within" sh -c 'exec "$@" 6>&-' domicile-guard "$@" <&8 5<&- 8<&-
+exec timeout -k 3 "$within" sh -c 'exec "$@" 6>&-' domicile-guard "$@" <&8 5<&- 8<&-

@@ -21,9 +21,10 @@ struct ssh {
     struct semaphore one; /* call at a time */
     size_t turn_bytes;    /* moved since the loop had its turn */
     bool turn_is_over;
-    size_t early_bytes;  /* received before the log-in */
-    size_t memory_bytes; /* libssh2's */
-    uint64_t moved_ns;   /* when the last byte came or went */
+    size_t early_bytes;   /* received before the log-in */
+    struct block *blocks; /* libssh2's memory */
+    size_t memory_bytes;
+    uint64_t moved_ns; /* when the last byte came or went */
     uint64_t keepalive_ms;
     struct hello hello;
     char fingerprint[SSH_FINGERPRINT_SIZE];
@@ -64,6 +65,9 @@ struct ssh_line {
 };
 result exec_line(struct ssh *ssh, struct arena *arena, const struct ssh_line *line, struct ssh_output *ret)
     MUST_USE;
+/* Tells the session's recorder; `output` is what is known. */
+void exec_record(struct ssh *ssh, const struct ssh_command *command, const struct ssh_output *output,
+                 const result *outcome);
 result exec_command(struct ssh *ssh, struct arena *arena, const struct ssh_command *command,
                     struct ssh_output *ret) MUST_USE;
 

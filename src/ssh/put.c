@@ -174,9 +174,8 @@ static result settle(struct upload *upload)
     AGAIN_THERE(upload, rc, libssh2_sftp_fsync(upload->handle));
     if (rc != 0)
         return refused(upload, "cannot sync");
-    LIBSSH2_SFTP_HANDLE *handle = upload->handle;
+    AGAIN_THERE(upload, rc, libssh2_sftp_close_handle(upload->handle));
     upload->handle = NULL;
-    AGAIN_THERE(upload, rc, libssh2_sftp_close_handle(handle));
     return rc == 0 ? OK : refused(upload, "cannot close");
 }
 
@@ -343,6 +342,11 @@ result ssh_put(struct ssh *ssh, struct arena *arena, const struct ssh_file *file
     deadline_end(&deadline);
     if (upload.fd >= 0)
         close(upload.fd);
+    if (upload.handle !=
+        NULL) { /* the session is lost: it frees what the handle holds, and waits for nothing */
+        must(!ssh_serves(ssh));
+        libssh2_sftp_close_handle(upload.handle);
+    }
     EVP_MD_CTX_free(upload.digest);
     session_end(ssh);
     return r;

@@ -11,12 +11,13 @@ static size_t quoted_bytes(const char *word)
 /* Within single quotes a shell sees nothing but the quote that ends them. */
 static char *quote(char *to, const char *word)
 {
+    static const char quoted_quote[] = { '\'', '\\', '\'', '\'' };
     *to++ = ' ';
     *to++ = '\'';
     for (; *word != '\0'; word++) {
         if (*word == '\'') {
-            memcpy(to, "'\\''", 4);
-            to += 4;
+            memcpy(to, quoted_quote, sizeof quoted_quote);
+            to += sizeof quoted_quote;
         } else {
             *to++ = *word;
         }

@@ -5,8 +5,8 @@
 #include "base/secret.h"
 
 #include <errno.h>
-#include <malloc.h>
 #include <poll.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -20,15 +20,32 @@ enum {
     SILENT_INTERVALS = 3,        /* of keepalive without a byte */
 };
 
-/* ---- memory ---- keys and tokens pass through it, so it is wiped */
+/* ---- memory ---- keys pass through it, so it is wiped; and libssh2 1.10 forgets some of it when it frees a session in the
+ * middle of an upload, so it is kept in a list */
+
+struct block {
+    struct block *next, **at; /* at: the pointer that points here */
+    size_t bytes;
+    max_align_t memory[];
+};
 
 static LIBSSH2_ALLOC_FUNC(on_alloc)
 {
     struct ssh *ssh = *abstract;
-    void *memory = malloc(count);
-    if (memory != NULL)
-        ssh->memory_bytes += malloc_usable_size(memory);
-    return memory;
+    struct block *block = malloc(sizeof *block + count);
+    if (block == NULL)
+        return NULL;
+    *block = (struct block){ .next = ssh->blocks, .at = &ssh->blocks, .bytes = count };
+    if (block->next != NULL)
+        block->next->at = &block->next;
+    ssh->blocks = block;
+    ssh->memory_bytes += count;
+    return block->memory;
+}
+
+static struct block *block_of(void *memory)
+{
+    return (struct block *)(void *)((char *)memory - offsetof(struct block, memory));
 }
 
 static LIBSSH2_FREE_FUNC(on_free)
@@ -36,21 +53,35 @@ static LIBSSH2_FREE_FUNC(on_free)
     struct ssh *ssh = *abstract;
     if (ptr == NULL)
         return;
-    size_t bytes = malloc_usable_size(ptr);
-    ssh->memory_bytes -= bytes;
-    secret_wipe(ptr, bytes);
-    free(ptr);
+    struct block *block = block_of(ptr);
+    ssh->memory_bytes -= block->bytes;
+    *block->at = block->next;
+    if (block->next != NULL)
+        block->next->at = block->at;
+    secret_wipe(block->memory, block->bytes);
+    free(block);
 }
 
 static LIBSSH2_REALLOC_FUNC(on_realloc)
 {
-    void *larger = on_alloc(count, abstract);
-    if (larger != NULL && ptr != NULL) {
-        size_t bytes = malloc_usable_size(ptr);
-        memcpy(larger, ptr, bytes < count ? bytes : count);
+    void *other = on_alloc(count, abstract);
+    if (other != NULL && ptr != NULL) {
+        size_t bytes = block_of(ptr)->bytes;
+        memcpy(other, ptr, bytes < count ? bytes : count);
         on_free(ptr, abstract);
     }
-    return larger;
+    return other;
+}
+
+static void free_forgotten(struct ssh *ssh)
+{
+    struct block *block, *next;
+    for (block = ssh->blocks; block != NULL; block = next) {
+        next = block->next;
+        secret_wipe(block->memory, block->bytes);
+        free(block);
+    }
+    ssh->blocks = NULL;
 }
 
 /* ---- the socket ---- */
@@ -283,6 +314,7 @@ void session_free(struct ssh *ssh)
     session_lose(ssh, FAIL(E_UNAVAILABLE, NULL, "it was closed"));
     if (ssh->session != NULL)
         must(libssh2_session_free(ssh->session) == 0);
+    free_forgotten(ssh);
     hello_done(&ssh->hello);
     arena_done(&ssh->arena);
     free(ssh);
@@ -292,7 +324,8 @@ void ssh_close(struct ssh *ssh)
 {
     if (ssh == NULL)
         return;
-    if (ssh_serves(ssh) && ssh->channel == NULL)
+    must(ssh->one.permits == 1);
+    if (ssh_serves(ssh))
         libssh2_session_disconnect(ssh->session, "closed"); /* said if it can be said at once */
     session_free(ssh);
 }

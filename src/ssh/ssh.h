@@ -5,7 +5,7 @@
  * A session serves one call at a time: others wait for it, first come, first served. A call that is cut short by
  * E_DEADLINE or E_CANCELLED, and every loss of the connection, ends the session: the socket is closed at once, and every
  * later call fails with E_UNAVAILABLE. Closing the session does not end the remote command by itself: the guard does
- * (guard.h). Every function that waits says so; the options' strings live as long as the session. */
+ * (guard.h). Every function that waits says so. */
 #include "base/arena.h"
 #include "loop/fiber.h"
 #include "ssh/guard.h"
@@ -19,7 +19,8 @@ enum {
 };
 
 /* ---- the record ---- of every remote command, told once, when it has ended or was lost. argv is the command's own,
- * without its guard. A put is recorded too, as { "put", PATH }, with the digest of the file. */
+ * without its guard. A put is recorded too, as { "put", PATH } with
+ * the digest of the file, and ssh_guard_over as { "over", STATE, FENCE, STEP, ATTEMPT }. */
 struct ssh_trace {
     const char *run, *step; /* as the command named them; may be NULL */
     const char *host;
@@ -48,11 +49,11 @@ struct ssh_options {
 
 struct ssh;
 
-/* Waits. E_HOST_KEY: the host has another key than the pin (both fingerprints are shown; nothing of the user was told
+/* Waits. The options are not kept. E_HOST_KEY: the host has another key than the pin (both fingerprints are shown; nothing of the user was told
  * to it). E_SSH: it is no SSH v2 server, it offers too weak algorithms only, or it refuses the user's key. E_CONFIG: the
  * pin or the private key is not usable. E_UNAVAILABLE: nobody answers, or not in time. */
 result ssh_connect(const struct ssh_options *options, struct ssh **ret) MUST_USE;
-void ssh_close(struct ssh *ssh);        /* does not wait; ends the session whatever it is doing; takes NULL */
+void ssh_close(struct ssh *ssh);        /* does not wait; no call may be in it; takes NULL */
 bool ssh_serves(const struct ssh *ssh); /* false: it is lost, close it */
 
 struct ssh_negotiated {

@@ -32,7 +32,8 @@ static void declare(void)
         (struct node){ .name = { "eu1", 3 },
                        .address = "127.0.0.1",
                        .port = (uint32_t)atoi(getenv("PGT_PORT")),
-                       .ssh = { .port = host_port("good"),
+                       .ssh = { .address = "127.0.0.1",
+                                .port = host_port("good"),
                                 .user = getenv("SSHT_USER"),
                                 .private_key = host_path("user"),
                                 .host_key = host_text(host_path("host.pub")),
@@ -206,7 +207,7 @@ ON_LOOP(a_host_that_is_not_reached_passes_nothing)
         assert_int_equal(lines[id].verdict, POSTURE_UNKNOWN);
     is(POSTURE_PG_TLS, POSTURE_OK, "TLSv1.2");
     declare();
-    node.ssh.host_key = NULL;
+    node.ssh.user = NULL;
     node.disk_encryption = "LUKS";
     scan();
     is(POSTURE_OS, POSTURE_UNKNOWN, "no ssh for this node");

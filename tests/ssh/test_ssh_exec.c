@@ -119,7 +119,10 @@ ON_LOOP(beyond_the_cap_it_is_counted_and_digested_and_dropped)
         shell("head -c 20000000 /dev/zero; head -c 1000000 /dev/zero | tr '\\0' e >&2");
     command.out_max = 1000;
     command.err_max = 2 * MILLION;
+    uint64_t turns = loop_stats().turns;
     struct ssh_output output = run_command(ssh, &command);
+    assert_true(loop_stats().turns - turns >
+                21 * MILLION / (512 * 1024)); /* the loop had its turn meanwhile */
     assert_true(output.out_cut);
     assert_false(output.err_cut);
     assert_int_equal(output.out.len, 1000);
@@ -233,9 +236,14 @@ ON_LOOP(every_command_is_recorded)
     assert_int_equal(seen.count, 3);
     assert_int_equal(seen.code, E_STALE);
 
+    guard.token.fence = 8;
+    check_ok(ssh_guard_over(ssh, &guard, SEC(2)));
+    assert_int_equal(seen.count, 4);
+    assert_string_equal(seen.argv, arena_printf(&test_arena, "[over][%s][8][1][1]", guard.state));
+
     const struct ssh_command slow = { .argv = WORDS("sleep", "2"), .within_ms = 200 };
     check_fails(E_DEADLINE, ssh_exec(ssh, &test_arena, &slow, &output));
-    assert_int_equal(seen.count, 4);
+    assert_int_equal(seen.count, 5);
     assert_int_equal(seen.code, E_DEADLINE);
     assert_int_equal(seen.last.exit_status, -1);
     ssh_close(ssh);
@@ -317,20 +325,22 @@ ON_LOOP(a_cancel_ends_the_session_and_the_guard_the_command)
     ssh_close(guarded.ssh);
 }
 
-ON_LOOP(closing_a_session_ends_what_it_runs)
+ON_LOOP(the_end_of_a_session_ends_all_that_it_runs)
 {
     const struct ssh_guard guard = { scratch("state-close"), { 1, 1, 1 } };
-    const char *script = arena_printf(&test_arena, "%s", sleeper("close"));
-    struct ssh_command command = shell(arena_printf(&test_arena, "(trap '' TERM; echo $$ >%s; sleep 60) & %s",
-                                                    scratch("close-child"), script));
+    const char *child = scratch("close-child");
+    struct ssh_command command =
+        shell(arena_printf(&test_arena, "sh -c 'trap \"\" TERM; echo $$ >%s; sleep 60; sleep 60' & %s", child,
+                           sleeper("close")));
     command.guard = &guard;
     struct guarded guarded = { host_connect(), &command, OK };
     struct scope scope = SCOPE_INIT;
     check_ok(fiber_spawn(&scope, "guarded", run_guarded, &guarded));
-    UNTIL(is_there(scratch("close")));
+    UNTIL(is_there(scratch("close")) && pid_in(child) > 0);
     scope_end(&scope);
     ssh_close(guarded.ssh);
     UNTIL(!is_running(pid_in(scratch("close"))));
+    UNTIL(!is_running(pid_in(child))); /* it does not want to go, and is not asked again */
     ssh_close(NULL);
 }
 
@@ -425,7 +435,7 @@ int main(void)
         cmocka_unit_test(a_guarded_command_that_is_late_is_ended_there_and_the_session_serves_on),
         cmocka_unit_test(an_outer_deadline_ends_the_session_and_the_guard_the_command),
         cmocka_unit_test(a_cancel_ends_the_session_and_the_guard_the_command),
-        cmocka_unit_test(closing_a_session_ends_what_it_runs),
+        cmocka_unit_test(the_end_of_a_session_ends_all_that_it_runs),
         cmocka_unit_test(calls_on_one_session_wait_for_each_other),
         cmocka_unit_test(a_server_that_is_killed_is_noticed_at_once),
         cmocka_unit_test(a_server_that_stands_still_is_lost_after_three_intervals),

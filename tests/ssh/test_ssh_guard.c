@@ -263,10 +263,30 @@ ON_LOOP(over_says_when_something_does_not_end)
     struct ssh_guard guard = guard_of("state-stubborn", 2, 1, 1);
     check_fails(E_DEADLINE, ssh_guard_over(ssh, &guard, SEC(1)));
     assert_true(is_running(pid_in(scratch("stubborn"))));
-    check_ok(ssh_guard_over(ssh, &guard, SEC(10))); /* it is killed five seconds after it was told to go */
+    check_ok(ssh_guard_over(ssh, &guard, SEC(10))); /* it is killed three seconds after it was told to go */
     assert_false(is_running(pid_in(scratch("stubborn"))));
     check_ok(scope_join(&scope));
     assert_string_equal(old.output.signal, "KILL");
+    ssh_close(old.ssh);
+    ssh_close(ssh);
+}
+
+ON_LOOP(over_ends_what_a_command_has_left_in_its_group)
+{
+    struct call old;
+    struct scope scope = SCOPE_INIT;
+    struct ssh *ssh = host_connect();
+    start(&scope, &old,
+          arena_printf(&test_arena,
+                       "sh -c 'trap \"\" TERM; echo $$ >%s.new; mv %s.new %s; while :; do sleep 0.05; done'"
+                       " >/dev/null 2>&1 & sleep 60",
+                       scratch("left"), scratch("left"), scratch("left")),
+          "state-left", 1, 1);
+    UNTIL(is_there(scratch("left")));
+    struct ssh_guard guard = guard_of("state-left", 2, 1, 1);
+    check_ok(ssh_guard_over(ssh, &guard, SEC(10)));
+    assert_false(is_running(pid_in(scratch("left"))));
+    check_ok(scope_join(&scope));
     ssh_close(old.ssh);
     ssh_close(ssh);
 }
@@ -303,6 +323,7 @@ int main(void)
         cmocka_unit_test(commands_of_many_tokens_at_once_run_in_order_or_not_at_all),
         cmocka_unit_test(over_ends_what_is_older_and_waits_for_its_end),
         cmocka_unit_test(over_says_when_something_does_not_end),
+        cmocka_unit_test(over_ends_what_a_command_has_left_in_its_group),
         cmocka_unit_test(nothing_is_left_in_the_state_but_three_files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -293,8 +293,8 @@ static struct location_sample *measured(const char *vantage, struct location_poi
 
 static const struct location_exclusion *judged(const char *country)
 {
-    const struct cell *cell;
-    const struct node *node = config_find_node(config, STR("eu1"), &cell);
+    const struct node *node = config_find_node(config, STR("eu1"));
+    const struct cell *cell = config_cell_of(config, node);
     location_judge(config, cell, node, &samples, NOW_MS, &arena, &judgement);
     assert_int_equal(judgement.exclusion_count, config->country_count);
     for (size_t i = 0; i < judgement.exclusion_count; i++)

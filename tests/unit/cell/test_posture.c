@@ -17,9 +17,10 @@ static int set_up(void **state)
     static struct listen_address listen[] = { { .address = "192.0.2.7", .port = 8443 } };
     region = (struct region){ .name = { "eu-fr", 5 }, .listen = listen, .listen_count = 1 };
     cell = (struct cell){ .name = { "eu-fr-1", 7 }, .region = &region, .fit.clock_offset_ms = 1000 };
-    node = (struct node){
-        .name = { "eu1", 3 }, .address = "192.0.2.5", .port = 5432, .ssh = { .port = 22, .user = "postgres" }
-    };
+    node = (struct node){ .name = { "eu1", 3 },
+                          .address = "192.0.2.5",
+                          .port = 5432,
+                          .ssh = { .address = "192.0.2.5", .port = 22, .user = "postgres" } };
     subject = (struct posture_subject){ &cell, &node, INT64_C(1795642101000), &arena };
     return 0;
 }

@@ -50,6 +50,31 @@ static void the_shipped_configuration_is_the_sandbox_s(void **state)
     config_free(config);
 }
 
+static void a_node_has_ssh_or_it_has_not(void **state)
+{
+    struct shipped shipped;
+    struct config *config = NULL;
+    shipped_init(&shipped);
+    check_ok(shipped_load(&shipped, &config, NULL));
+    assert_null(config_find_node(config, STR("us1"))->ssh.user);
+    config_free(config);
+    shipped_change(
+        &shipped, "regions/us.cfg", "\"127.20.1.1\"; port = 15432",
+        "\"127.20.1.1\"; port = 15432; ssh = { user = \"domicile\"; private_key = \"ssh/us1.key\"; host_key "
+        "= "
+        "\"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f us1\"; }");
+    check_ok(shipped_load(&shipped, &config, NULL));
+    const struct node_ssh *ssh = &config_find_node(config, STR("us1"))->ssh;
+    assert_string_equal(ssh->user, "domicile");
+    assert_string_equal(ssh->address, "127.20.1.1"); /* the node's */
+    assert_int_equal(ssh->port, 22);
+    assert_string_equal(ssh->private_key, "/etc/domicile/ssh/us1.key");
+    assert_string_equal(ssh->state, "/var/lib/domicile");
+    assert_null(config_find_node(config, STR("us9")));
+    config_free(config);
+    shipped_done(&shipped);
+}
+
 static void what_is_left_out_has_its_preset(void **state)
 {
     struct config *config = NULL;
@@ -264,10 +289,15 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(the_shipped_configuration_is_the_sandbox_s), TEST(what_is_left_out_has_its_preset),
-        TEST(the_data_register_has_four_classes),         TEST(a_top_file_sets_the_directory),
-        TEST(the_digest_names_the_files_contents),        TEST(a_directory_that_is_not_there_is_said_so),
-        TEST(an_empty_directory_has_no_region),           TEST(errors_may_be_left_out),
+        TEST(the_shipped_configuration_is_the_sandbox_s),
+        TEST(a_node_has_ssh_or_it_has_not),
+        TEST(what_is_left_out_has_its_preset),
+        TEST(the_data_register_has_four_classes),
+        TEST(a_top_file_sets_the_directory),
+        TEST(the_digest_names_the_files_contents),
+        TEST(a_directory_that_is_not_there_is_said_so),
+        TEST(an_empty_directory_has_no_region),
+        TEST(errors_may_be_left_out),
         TEST(files_are_there_and_private_ones_closed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,6 +8,10 @@
 #define RULES "policies/residency.cfg"
 #define REGISTER "policies/register.cfg"
 #define SERVICES "policies/services.cfg"
+#define NODE "\"127.20.1.1\"; port = 15432"
+#define SSH_GOOD                                                                                             \
+    "user = \"u\"; private_key = \"k\"; host_key = \"ssh-ed25519 "                                           \
+    "AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f\";"
 
 #define STEP_US "{ name = \"dns\"; runbook = \"failover\"; after = \"route\"; on = \"us1\";"
 #define STEP_RUN " run = [ \"/bin/a\", \"b\" ]; check = [ \"/bin/c\" ];"
@@ -62,15 +66,13 @@ static const struct mistake mistakes[] = {
     { RULES, "classes = [ \"health\" ]", "classes = [ 1 ]", "list of strings", 0 },
     { RULES, "classes = [ \"health\" ]", "classes = [ ]", "0 entries", 0 },
     /* hosts */
-    { US, NODE_US, NODE_US_SSH("ssh-rsa AAAA", "/srv/state", "/srv/data"), "is no \"ssh-ed25519", 0 },
+    { US, NODE_US, NODE_US_SSH("ssh-rsa AAAA", "/srv/state", "/srv/data"), "is not an Ed25519 public key",
+      0 },
     { US, NODE_US, NODE_US_SSH(PIN, "srv/state", "/srv/data"), "\"ssh.state\" of the node", 0 },
     { US, NODE_US, NODE_US_SSH(PIN, "/srv/state", "/srv/../etc"), "\"data\" of the node", 0 },
     { US, NODE_US, NODE_US_SSH(PIN, "/srv/state", "/"), "\"data\" of the node", 0 },
     { US, NODE_US, NODE_US_SSH(PIN, "/srv/state", "/srv/a b"), "\"data\" of the node", 0 },
     { US, NODE_US, NODE_US_SSH(PIN, "/srv/state", "/srv/data/"), "\"data\" of the node", 0 },
-    { US, NODE_US,
-      NODE_US " ssh = { user = \"pg\"; private_key = \"k\"; host_key = \"" PIN "\"; state = \"/s/t\"; };",
-      "has ssh and lacks \"data\"", 0 },
     { US, NODE_US, NODE_US " commands = { start = [ \"bin/start\" ]; };", "\"commands.start\" of the node",
       0 },
     { US, NODE_US, NODE_US " commands = { stop = [ \"-x\" ]; };", "\"commands.stop\" of the node", 0 },
@@ -189,6 +191,15 @@ static const struct mistake mistakes[] = {
     { RULES, "deny = [ \"any\" ];", "deny = [ \"any\" ]; allow = [ \"read\" ];",
       "both deny and allow, or neither", ANY_LINE },
     { RULES, "deny = [ \"any\" ];", "deny = [ \"onboard\" ];", "\"onboard\" is not about a class", 0 },
+    /* ssh */
+    { US, NODE, NODE "; ssh = { }", "a ssh lacks \"user\"", 0 },
+    { US, NODE, NODE "; ssh = { user = \"u\"; private_key = \"k\"; }", "a ssh lacks \"host_key\"", 0 },
+    { US, NODE, NODE "; ssh = { user = \"u\"; host_key = \"ssh-rsa AAAA\"; private_key = \"k\"; }",
+      "host_key of the node \"us1\" is not an Ed25519 public key", 0 },
+    { US, NODE, NODE "; ssh = { " SSH_GOOD " state = \"domicile\"; }",
+      "state of the node \"us1\" is not an absolute path", 0 },
+    { US, NODE, NODE "; ssh = { " SSH_GOOD " port = 0; }", "must be from 1 to 65535", 0 },
+    { US, NODE, NODE "; ssh = { " SSH_GOOD " password = \"x\"; }", "has no key \"password\"", 0 },
     /* services */
     { SERVICES, "services_version = 1;", "", "\"services_version\" is not set", ANY_LINE },
     { SERVICES, "services_version = 1;", "services_version = 0;", "must be from 1", 0 },

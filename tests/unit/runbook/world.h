@@ -14,28 +14,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* What happens at the one step that a case is about; all others are done at once. */
-#define OUTCOMES(X)                                                                                          \
-    X(ONCE)                                                                                                  \
-    X(ALREADY)                                                                                               \
-    X(FAILS)                                                                                                 \
-    X(FAILS_ONCE)                                                                                            \
-    X(LIES)                                                                                                  \
-    X(FAILS_BUT_DONE)                                                                                        \
-    X(LATE_BUT_DONE) X(LATE_AND_NOT) X(UNKNOWN) X(UNKNOWN_THEN) X(UNKNOWN_AFTER) X(UNKNOWN_AFTER_THEN)       \
-        X(ASK_FAILS) X(ASK_HANGS) X(TRUE_LATER) X(CANCEL_BEFORE) X(CANCEL_DURING_NOT) X(CANCEL_DURING_DONE)  \
-            X(CANCEL_AFTER) X(CANCEL_BETWEEN) X(BY_OTHERS) X(UNDO_ONCE) X(UNDO_FAILS) X(UNDO_FAILS_ONCE)     \
-                X(UNDO_LIES) X(UNDO_FAILS_BUT_DONE) X(UNDO_LATE_BUT_DONE) X(UNDO_LATE_AND_NOT)               \
-                    X(UNDO_UNKNOWN) X(UNDO_CANCEL)
+/* What happens at the one step that a case is about; all others are done at once. From UNDO_ONCE on it is cancelled
+ * at the step behind it, so that it is undone. */
 enum outcome {
 #define X(name) name,
-    OUTCOMES(X)
+#include "runbook/outcomes.def"
 #undef X
-        OUTCOME_COUNT
+    OUTCOME_COUNT
 };
 static const char *const outcome_words[] = {
 #define X(name) #name,
-    OUTCOMES(X)
+#include "runbook/outcomes.def"
 #undef X
 };
 
