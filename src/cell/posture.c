@@ -362,16 +362,18 @@ static result ask_settings(struct scanning *scanning, struct posture_settings *r
     return r;
 }
 
-static void ask_postgres(struct scanning *scanning)
+static result ask_postgres(struct scanning *scanning)
 {
     struct posture_settings settings = { 0 };
+    result r = OK;
     const char *why = "not asked: the cell has no certificate here that may ask PostgreSQL";
     if (scanning->asker->sql_files != NULL) {
-        result r = ask_settings(scanning, &settings);
+        r = ask_settings(scanning, &settings);
         why = failed(r) ? posture_clean(str_from(r.error.what), scanning->subject.arena) : NULL;
     }
     for (enum posture_id id = POSTURE_SQL_FIRST; id < POSTURE_COUNT; id++)
         scanning->lines[id] = posture_judge_pg(&scanning->subject, id, &settings, why);
+    return r;
 }
 
 /* ---- the scan ---- */
@@ -389,7 +391,7 @@ result posture_scan(const struct posture_asker *asker, struct arena *arena,
         skip_host(&scanning, failed(connected) ? posture_clean(str_from(connected.error.what), arena)
                                                : "not asked: the region's file has no ssh for this node");
     ssh_close(scanning.ssh);
-    ask_postgres(&scanning);
+    result asked = ask_postgres(&scanning);
     TRY(fiber_check());
-    return connected.error.code == E_HOST_KEY ? connected : OK;
+    return failed(connected) ? connected : asked;
 }

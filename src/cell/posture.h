@@ -42,7 +42,7 @@ struct posture_asker {
     const struct tls_files *sql_files; /* NULL: nobody may ask PostgreSQL */
 };
 
-/* Waits, some seconds. Every line is there, whatever fails. OK also when the host or PostgreSQL could not be asked: the
- * lines say so. E_HOST_KEY: another host answered; the lines are there all the same. E_CANCELLED, E_DEADLINE. */
+/* Waits, some seconds. Every line is there, whatever fails: what could not be asked says so. OK also for a node without
+ * ssh, or without a certificate. As ssh_connect and pg_connect: the host, or PostgreSQL, could not be reached. */
 result posture_scan(const struct posture_asker *asker, struct arena *arena,
                     struct posture_line ret_lines[POSTURE_COUNT]) MUST_USE;
