@@ -88,7 +88,7 @@ struct posture_line posture_judge_sshd(const struct posture_subject *subject, en
                               sshd->said.command);
     result r = posture_parse_sshd(sshd->said.out, subject->arena, &settings);
     if (failed(r))
-        return posture_untold(arena_cstr(subject->arena, str_from(r.error.what)), sshd->said.command);
+        return posture_untold(posture_clean(str_from(r.error.what), subject->arena), sshd->said.command);
     for (size_t i = 0; i < sizeof wishes / sizeof wishes[0]; i++)
         if (wishes[i].id == id)
             look_at_wish(subject, sshd, &settings, &wishes[i], &opinion);
@@ -186,7 +186,7 @@ struct posture_line posture_judge_sockets(const struct posture_subject *subject,
         return posture_untold(said->why, said->command);
     result r = posture_parse_sockets(said->out, udp, subject->arena, &sockets);
     if (failed(r))
-        return posture_untold(arena_cstr(subject->arena, str_from(r.error.what)), said->command);
+        return posture_untold(posture_clean(str_from(r.error.what), subject->arena), said->command);
     gather_allowed(subject, allowed);
     for (size_t i = 0; i < sockets.count; i++) {
         const struct config_socket *socket = &sockets.items[i];
@@ -243,7 +243,7 @@ struct posture_line posture_judge_files(const struct posture_subject *subject, e
         return posture_untold(said->why, said->command);
     result r = posture_parse_files(said->out, subject->arena, &files);
     if (failed(r) || files.count == 0)
-        return posture_untold(failed(r) ? arena_cstr(subject->arena, str_from(r.error.what))
+        return posture_untold(failed(r) ? posture_clean(str_from(r.error.what), subject->arena)
                                         : "nothing was listed",
                               said->command);
     for (size_t i = 0; i < files.count; i++) {

@@ -45,7 +45,7 @@ struct posture_line posture_unknown(const struct posture_subject *subject, const
 static struct posture_line misread(const struct posture_subject *subject, const result *r,
                                    const char *command)
 {
-    return posture_untold(arena_cstr(subject->arena, str_from(r->error.what)), command);
+    return posture_untold(posture_clean(str_from(r->error.what), subject->arena), command);
 }
 
 static const char *both(const struct posture_subject *subject, const struct posture_said *a,
@@ -153,7 +153,7 @@ static enum encryption encryption_of(const struct posture_subject *subject, cons
     }
     if (place->mount.command != NULL) {
         result r = posture_parse_mount(place->mount.out, subject->arena, &mount);
-        *ret_words = failed(r) ? arena_cstr(subject->arena, str_from(r.error.what))
+        *ret_words = failed(r) ? posture_clean(str_from(r.error.what), subject->arena)
                                : arena_printf(subject->arena, "%s is %s on %s, which is no block device",
                                               mount.target, mount.type, mount.source);
         if (failed(r) || place->blocks.command == NULL)
@@ -163,7 +163,7 @@ static enum encryption encryption_of(const struct posture_subject *subject, cons
     if (place->blocks.command == NULL || place->blocks.why != NULL)
         return UNCLEAR;
     result r = posture_parse_blocks(place->blocks.out, subject->arena, &blocks);
-    *ret_words = failed(r) ? arena_cstr(subject->arena, str_from(r.error.what)) : blocks.chain;
+    *ret_words = failed(r) ? posture_clean(str_from(r.error.what), subject->arena) : blocks.chain;
     return failed(r) ? UNCLEAR : blocks.encrypted ? ENCRYPTED : CLEAR;
 }
 

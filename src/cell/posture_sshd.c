@@ -87,6 +87,15 @@ result posture_parse_sshd(struct str text, struct arena *arena, struct posture_s
     return OK;
 }
 
+static bool is_directory(struct str path)
+{
+    for (size_t i = 0; i < path.len; i++)
+        if (!isalnum((unsigned char)path.ptr[i]) &&
+            (path.ptr[i] == '\0' || strchr("/._-", path.ptr[i]) == NULL))
+            return false;
+    return path.len > 0 && path.ptr[0] == '/';
+}
+
 /* The one kind of Include that Debian ships: of all files of a directory that end in .conf, ahead of any Match. */
 bool posture_sshd_include(struct str text, struct arena *arena, struct posture_include *ret)
 {
@@ -103,9 +112,8 @@ bool posture_sshd_include(struct str text, struct arena *arena, struct posture_i
             continue;
         struct str pattern = unquoted((struct str){ trimmed.ptr + len, trimmed.len - len });
         size_t most = sizeof ending - 1;
-        if (pattern.len <= most || pattern.ptr[0] != '/' || memchr(pattern.ptr, ' ', pattern.len) != NULL ||
-            memcmp(pattern.ptr + pattern.len - most, ending, most) != 0 ||
-            memchr(pattern.ptr, '*', pattern.len - most) != NULL)
+        if (pattern.len <= most || memcmp(pattern.ptr + pattern.len - most, ending, most) != 0 ||
+            !is_directory((struct str){ pattern.ptr, pattern.len - most }))
             return false;
         ret->directory = arena_cstr(arena, (struct str){ pattern.ptr, pattern.len - most });
         ret->before = (struct str){ begin, (size_t)(line.ptr - begin) };

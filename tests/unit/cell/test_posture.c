@@ -523,6 +523,13 @@ static void what_a_host_says_is_fit_for_a_terminal(void **state)
     assert_string_equal(posture_clean(STR("a\033[31mb\nc"), &arena), "a?[31mb?c");
     assert_string_equal(posture_clean(STR("\xff\xfe"), &arena), "??");
     assert_string_equal(posture_clean(STR("caf\xc3\xa9"), &arena), "caf\xc3\xa9");
+    /* An error that quotes what was read is no way around it. */
+    const struct posture_said swaps = said(SWAPS "/dev/dm-1 partition 1 0 -2\n");
+    const struct posture_place odd = { .path = "/dev/dm-1", .blocks = said("{\"a\033[2J\": \"\a\"") };
+    const char *answer = posture_judge_swap(&subject, &swaps, &odd, 1).answer;
+    assert_null(strchr(answer, '\033'));
+    assert_null(strchr(answer, '\a'));
+    assert_non_null(strstr(answer, "is no JSON"));
     assert_int_equal(strlen(posture_clean((struct str){ arena_zalloc(&arena, 500), 500 }, &arena)),
                      POSTURE_WORD_MAX + 3);
 }
