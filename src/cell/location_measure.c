@@ -131,7 +131,7 @@ static result ask(struct pg_conn *conn, const struct node *node, const unsigned 
 
 static result put_question(struct measuring *measuring, struct question *question)
 {
-    struct answer answer;
+    struct answer answer = { 0 };
     must(RAND_bytes(question->nonce, NONCE_BYTES) == 1);
     TRY(ask(measuring->conn, measuring->node, question->nonce, measuring->upto, &answer, &question->took_us));
     if (!answer.there)
@@ -180,7 +180,7 @@ static result compare(const struct measuring *measuring, bool *ret_agree)
 {
     *ret_agree = true;
     for (uint32_t i = 0; i < measuring->count && i < CHECKED && *ret_agree; i++) {
-        struct answer answer;
+        struct answer answer = { 0 };
         TRY(ask_witness(measuring, &measuring->questions[i], &answer));
         if (!answer.there)
             return FAIL(E_UNAVAILABLE, "Measure again when replication has caught up.",

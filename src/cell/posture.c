@@ -288,7 +288,7 @@ static void ask_host(struct scanning *scanning)
     const struct posture_said tcp = run(scanning, WORDS("ss", "-Hltn"));
     const struct posture_said udp = run(scanning, WORDS("ss", "-Hlun"));
     lines[POSTURE_OS] = posture_judge_os(subject, &release, &kernel);
-    lines[POSTURE_RESTART] = posture_judge_restart(subject, &restart);
+    lines[POSTURE_RESTART] = posture_judge_restart(&restart);
     lines[POSTURE_TCP] = posture_judge_sockets(subject, false, &tcp);
     lines[POSTURE_UDP] = posture_judge_sockets(subject, true, &udp);
     lines[POSTURE_DISK] = ask_disk(scanning);
@@ -307,7 +307,7 @@ static void skip_host(struct scanning *scanning, const char *why)
     const struct posture_said nothing = { .command = "-", .why = why, .exit_status = -1 };
     const struct posture_place place = { .path = "data", .mount = nothing };
     for (enum posture_id id = 0; id < POSTURE_SQL_FIRST; id++)
-        scanning->lines[id] = posture_unknown(&scanning->subject, &nothing);
+        scanning->lines[id] = posture_untold(nothing.why, nothing.command);
     scanning->lines[POSTURE_DISK] = posture_judge_disk(&scanning->subject, &place, 1);
 }
 

@@ -3,29 +3,24 @@
 
 /* ---- sshd ---- */
 struct wish {
-    enum posture_id id;
     const char *name, *wanted; /* wanted NULL: a list of algorithms */
     const char *preset;        /* of OpenSSH */
+    enum posture_id id;
     enum posture_algorithms algorithms;
 };
 static const struct wish wishes[] = {
-    { POSTURE_SSHD_LOGIN, "passwordauthentication", "no", "yes", 0 },
-    { POSTURE_SSHD_LOGIN, "kbdinteractiveauthentication", "no", "yes", 0 },
-    { POSTURE_SSHD_LOGIN, "permitemptypasswords", "no", "no", 0 },
-    { POSTURE_SSHD_ROOT, "permitrootlogin", "no", "prohibit-password", 0 },
-    { POSTURE_SSHD_KEX, "kexalgorithms", NULL, NULL, POSTURE_KEX },
-    { POSTURE_SSHD_CIPHERS, "ciphers", NULL, NULL, POSTURE_CIPHERS },
-    { POSTURE_SSHD_MACS, "macs", NULL, NULL, POSTURE_MACS },
+    { "passwordauthentication", "no", "yes", POSTURE_SSHD_LOGIN, 0 },
+    { "kbdinteractiveauthentication", "no", "yes", POSTURE_SSHD_LOGIN, 0 },
+    { "permitemptypasswords", "no", "no", POSTURE_SSHD_LOGIN, 0 },
+    { "permitrootlogin", "no", "prohibit-password", POSTURE_SSHD_ROOT, 0 },
+    { "kexalgorithms", NULL, NULL, POSTURE_SSHD_KEX, POSTURE_KEX },
+    { "ciphers", NULL, NULL, POSTURE_SSHD_CIPHERS, POSTURE_CIPHERS },
+    { "macs", NULL, NULL, POSTURE_SSHD_MACS, POSTURE_MACS },
 };
 
 struct opinion {
     const char *bad, *unclear, *good;
 };
-
-static bool is_no(const struct posture_subject *subject, const struct wish *wish, const char *value)
-{
-    return strcasecmp(value, wish->wanted) == 0;
-}
 
 static void look_at_value(const struct posture_subject *subject, const struct wish *wish, const char *value,
                           const char *where, struct opinion *opinion)
@@ -33,7 +28,7 @@ static void look_at_value(const struct posture_subject *subject, const struct wi
     if (wish->wanted != NULL) {
         const char *item = arena_printf(subject->arena, "%s %s%s", wish->name,
                                         posture_clean(str_from(value), subject->arena), where);
-        if (is_no(subject, wish, value))
+        if (strcasecmp(value, wish->wanted) == 0)
             opinion->good = posture_join(subject, opinion->good, item);
         else
             opinion->bad = posture_join(subject, opinion->bad, item);

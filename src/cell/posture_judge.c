@@ -37,7 +37,7 @@ struct posture_line posture_untold(const char *why, const char *tried)
     return (struct posture_line){ POSTURE_UNKNOWN, POSTURE_NOBODY, why, tried };
 }
 
-struct posture_line posture_unknown(const struct posture_subject *subject, const struct posture_said *said)
+static struct posture_line unanswered(const struct posture_said *said)
 {
     return posture_untold(said->why, said->command);
 }
@@ -79,7 +79,7 @@ struct posture_line posture_judge_os(const struct posture_subject *subject,
 {
     const char *name = NULL, *ends = NULL;
     if (release->why != NULL || kernel->why != NULL)
-        return posture_unknown(subject, release->why != NULL ? release : kernel);
+        return unanswered(release->why != NULL ? release : kernel);
     result r = posture_parse_variable(release->out, "PRETTY_NAME", subject->arena, &name);
     if (!failed(r))
         r = posture_parse_variable(release->out, "SUPPORT_END", subject->arena, &ends);
@@ -95,11 +95,10 @@ struct posture_line posture_judge_os(const struct posture_subject *subject,
 }
 
 /* "test -e" ends with 1 where there is none, and that is its answer. */
-struct posture_line posture_judge_restart(const struct posture_subject *subject,
-                                          const struct posture_said *said)
+struct posture_line posture_judge_restart(const struct posture_said *said)
 {
     if (said->why != NULL && said->exit_status != 1)
-        return posture_unknown(subject, said);
+        return unanswered(said);
     return posture_observed(said->why != NULL,
                             said->why != NULL ? "no update asks for a restart" : "a restart is due",
                             said->command);
@@ -115,7 +114,7 @@ struct posture_line posture_judge_updates(const struct posture_subject *subject,
     struct posture_upgrades pending;
     const char *told_by = both(subject, upgrades, lists);
     if (lists->why != NULL || upgrades->why != NULL)
-        return posture_unknown(subject, upgrades->why != NULL ? upgrades : lists);
+        return unanswered(upgrades->why != NULL ? upgrades : lists);
     result r = posture_parse_lists(lists->out, &found);
     if (!failed(r))
         r = posture_parse_upgrades(upgrades->out, subject->arena, &pending);
@@ -210,7 +209,7 @@ struct posture_line posture_judge_swap(const struct posture_subject *subject, co
     struct posture_swaps swaps;
     const char *clear = "", *unclear = "", *words = "";
     if (said->why != NULL)
-        return posture_unknown(subject, said);
+        return unanswered(said);
     result r = posture_parse_swaps(said->out, subject->arena, &swaps);
     if (failed(r))
         return misread(subject, &r, said->command);
@@ -244,7 +243,7 @@ struct posture_line posture_judge_cores(const struct posture_subject *subject,
 {
     uint64_t limit = 0;
     if (pattern->why != NULL)
-        return posture_unknown(subject, pattern);
+        return unanswered(pattern);
     const char *where = one_line(subject, pattern->out), *told_by = both(subject, pattern, limits);
     if (where[0] == '|')
         return strcmp(where, "|/bin/false") == 0
@@ -299,7 +298,7 @@ struct posture_line posture_judge_clock_offset(const struct posture_subject *sub
 {
     int64_t limit_ms = subject->cell->fit.clock_offset_ms;
     if (!clock->known)
-        return posture_unknown(subject, &clock->said);
+        return unanswered(&clock->said);
     int64_t size_ms = clock->offset_ms < 0 ? -clock->offset_ms : clock->offset_ms;
     const char *answer =
         arena_printf(subject->arena, "%+lld ms, give or take %lld ms; the limit is %lld ms",

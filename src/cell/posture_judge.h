@@ -40,13 +40,11 @@ struct posture_clock {
 struct posture_line posture_observed(bool fine, const char *answer, const char *told_by);
 struct posture_line posture_untold(const char *why, const char *tried);
 const char *posture_join(const struct posture_subject *subject, const char *list, const char *item);
-struct posture_line posture_unknown(const struct posture_subject *subject, const struct posture_said *said);
 
 /* ---- one for each check ---- */
 struct posture_line posture_judge_os(const struct posture_subject *subject,
                                      const struct posture_said *release, const struct posture_said *kernel);
-struct posture_line posture_judge_restart(const struct posture_subject *subject,
-                                          const struct posture_said *said);
+struct posture_line posture_judge_restart(const struct posture_said *said);
 struct posture_line posture_judge_updates(const struct posture_subject *subject,
                                           const struct posture_said *lists,
                                           const struct posture_said *upgrades);

@@ -331,7 +331,7 @@ result posture_parse_chrony(struct str text, struct arena *arena, const char **r
 
 result posture_parse_core_limit(struct str text, uint64_t *ret)
 {
-    struct str line, soft;
+    struct str line, soft = { 0 };
     TRY(check_size(text, "a list of limits"));
     while (text.len > 0 && str_cut(&text, '\n', &line)) {
         if (!str_starts(line, STR("Max core file size ")))

@@ -408,9 +408,9 @@ static void the_system_is_supported_or_not(void **state)
     is(posture_judge_os(&subject, &debian, &gone), POSTURE_UNKNOWN, "why");
     const struct posture_said there = said(""),
                               absent = { .command = "test", .why = "test ended with 1", .exit_status = 1 };
-    is(posture_judge_restart(&subject, &there), POSTURE_FINDING, "due");
-    is(posture_judge_restart(&subject, &absent), POSTURE_OK, "no update");
-    is(posture_judge_restart(&subject, &gone), POSTURE_UNKNOWN, "why");
+    is(posture_judge_restart(&there), POSTURE_FINDING, "due");
+    is(posture_judge_restart(&absent), POSTURE_OK, "no update");
+    is(posture_judge_restart(&gone), POSTURE_UNKNOWN, "why");
 }
 
 static void clocks_are_synchronised_or_not(void **state)

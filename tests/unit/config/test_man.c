@@ -148,8 +148,8 @@ static void check_key(const struct schema *schema, const struct schema_key *key)
         fail_msg("\"%s\" of a %s is declared twice", key->name, schema->what);
     if ((key->kind == KEY_GROUP || key->kind == KEY_GROUPS) != (key->schema != NULL))
         fail_msg("\"%s\" of a %s has a schema and is no group, or the reverse", key->name, schema->what);
-    bool limited = key->kind == KEY_INT || key->kind == KEY_DEGREES || key->kind == KEY_TEXT || key->kind == KEY_WORDS ||
-                   key->kind == KEY_PATHS || key->kind == KEY_GROUPS;
+    bool limited = key->kind == KEY_INT || key->kind == KEY_DEGREES || key->kind == KEY_TEXT ||
+                   key->kind == KEY_WORDS || key->kind == KEY_PATHS || key->kind == KEY_GROUPS;
     if (limited != (key->max != 0) || key->min > key->max)
         fail_msg("the limits of \"%s\" of a %s make no sense", key->name, schema->what);
     if (key->kind == KEY_INT && key->preset != NULL &&
