@@ -141,6 +141,10 @@ static void a_disk_is_encrypted_or_declared_so(void **state)
     untold_place[0].mount = untold("there is no \"findmnt\" on the host");
     is(posture_judge_disk(&subject, fine, 2), POSTURE_OK, "sda3_crypt (crypt)");
     is(posture_judge_disk(&subject, half, 2), POSTURE_FINDING, "not encrypted: vda (disk)");
+    struct posture_place other_half[2] = { half[1], half[0] };
+    is(posture_judge_disk(&subject, other_half, 2), POSTURE_FINDING, "not encrypted: vda (disk)");
+    struct posture_place unclear[2] = { none[0], half[0] };
+    is(posture_judge_disk(&subject, unclear, 2), POSTURE_UNKNOWN, "no block device");
     is(posture_judge_disk(&subject, none, 1), POSTURE_UNKNOWN, "no block device");
     is(posture_judge_disk(&subject, untold_place, 1), POSTURE_UNKNOWN, "there is no \"findmnt\"");
     node.disk_encryption = "by the hypervisor, LUKS";
