@@ -13,6 +13,7 @@ static result answers(const struct provisioning *p, const struct cell_call *call
 {
     struct ssh *ssh;
     struct ssh_negotiated with;
+    (void)call;
     result r = host_session(p->hosts, node, &ssh);
     if (failed(r) && (r.error.code == E_HOST_KEY || r.error.code == E_SSH || r.error.code == E_CONFIG)) {
         cell_saw(ret, false, "%s", r.error.what);

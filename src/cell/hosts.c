@@ -206,7 +206,7 @@ result host_read(struct cell_hosts *hosts, const struct node *node, const struct
                  const char *path, struct str *ret)
 {
     struct ssh_output output;
-    bool there;
+    bool there = false;
     TRY(host_look(hosts, node, call, HOST_ARGV("cat", "--", path), STR(""), &output));
     if (output.exit_status != 0) {
         TRY(host_has(hosts, node, call, path, &there));

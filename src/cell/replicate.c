@@ -123,7 +123,7 @@ static result has_what_primary_has(const struct provisioning *p, const struct ce
                                   .variables = { arena_printf(call->arena, "lsn=%.*s", STR_ARG(lsn)) } };
     struct deadline deadline;
     deadline_begin(&deadline, VERIFY_WITHIN_MS);
-    result r = OK;
+    result r;
     do {
         r = host_sql_look(p, call, node, &sql, &row);
         if (!failed(r) && str_cut(&row, '|', &replayed) && !str_is(replayed, "t"))

@@ -129,6 +129,7 @@ static result connect_as_admin(const struct provisioning *p, struct pg_conn **re
 result schema_is_there(const struct provisioning *p, const struct cell_call *call, struct cell_seen *ret)
 {
     const char *region = p->cell->region->name.ptr, *name = p->cell->name.ptr;
+    (void)call;
     struct pg_conn *conn = NULL;
     int64_t epoch = 0;
     TRY(connect_as_admin(p, &conn));
@@ -150,6 +151,7 @@ result migrate_schema(const struct provisioning *p, const struct cell_call *call
 {
     const struct cell_stamp stamp = { p->cell->region->name.ptr, p->cell->name.ptr, 1 };
     struct pg_conn *conn = NULL;
+    (void)call;
     TRY(connect_as_admin(p, &conn));
     result r = cell_migrate(conn, &stamp, NULL, NULL);
     pg_close(conn);

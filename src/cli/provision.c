@@ -12,8 +12,8 @@
 #include <unistd.h>
 
 enum {
-    LEASE_MS = 12000,
-    RENEW_MS = 3000,
+    LEASE_MS = 8000,
+    RENEW_MS = 2000,
     LEASE_WITHIN_MS = LEASE_MS + 3000, /* a process that was killed holds its lease until it runs out */
     LEASE_AGAIN_MS = 250,
 };
@@ -86,50 +86,6 @@ static void keep(void *arg)
     }
 }
 
-/* ---- driving ---- */
-
-static void drive(void *arg)
-{
-    struct change *change = arg;
-    const struct cli_drive what = { &change->runbook, &change->provisioning, change->subject,
-                                    change->lease.fence };
-    change->outcome = cli_drive(change->cli, &what);
-}
-
-static result drive_under_lease(struct change *change)
-{
-    struct scope keeper = SCOPE_INIT;
-    change->driver = SCOPE_INIT;
-    change->lost = OK;
-    change->outcome = FAIL(E_INTERNAL, NULL, "the run was not driven");
-    result r = fiber_spawn(&keeper, "lease", keep, change);
-    if (!failed(r))
-        r = fiber_spawn(&change->driver, "run", drive, change);
-    if (!failed(r))
-        r = scope_join(&change->driver);
-    scope_end(&keeper);
-    if (failed(change->lost))
-        return FAIL(E_STALE, "Give the command again: it goes on where it stopped.",
-                    "the lease of the cell \"%s\" was lost: %.120s", change->subject,
-                    change->lost.error.what);
-    return failed(r) ? r : change->outcome;
-}
-
-static result run_it(struct change *change)
-{
-    TRY(directory_open_sqlite(change->cli->config->directory_path, &change->directory));
-    result r = acquire(change);
-    cli_progress_end(change->cli);
-    if (!failed(r)) {
-        r = drive_under_lease(change);
-        result released = directory_lease_release(change->directory, &change->lease);
-        if (!failed(r) && failed(released) && released.error.code != E_STALE)
-            r = released;
-    }
-    directory_free(change->directory);
-    return r;
-}
-
 /* ---- nothing to do ---- */
 
 static bool all_hold(const struct runbook *runbook, const struct runbook_planned *planned)
@@ -173,12 +129,59 @@ static result is_done(struct change *change, bool *ret)
     return OK;
 }
 
+/* ---- driving ---- */
+
+static void drive(void *arg)
+{
+    struct change *change = arg;
+    const struct cli_drive what = { &change->runbook, &change->provisioning, change->subject,
+                                    change->lease.fence };
+    bool done = false;
+    change->outcome = is_done(change, &done);
+    if (!failed(change->outcome) && !done)
+        change->outcome = cli_drive(change->cli, &what);
+}
+
+static result drive_under_lease(struct change *change)
+{
+    struct scope keeper = SCOPE_INIT;
+    change->driver = SCOPE_INIT;
+    change->lost = OK;
+    change->outcome = FAIL(E_INTERNAL, NULL, "the run was not driven");
+    result r = fiber_spawn(&keeper, "lease", keep, change);
+    if (!failed(r))
+        r = fiber_spawn(&change->driver, "run", drive, change);
+    if (!failed(r))
+        r = scope_join(&change->driver);
+    scope_end(&keeper);
+    if (failed(change->lost))
+        return FAIL(E_STALE, "Give the command again: it goes on where it stopped.",
+                    "the lease of the cell \"%s\" was lost: %.120s", change->subject,
+                    change->lost.error.what);
+    return failed(r) ? r : change->outcome;
+}
+
+static result run_it(struct change *change)
+{
+    TRY(directory_open_sqlite(change->cli->config->directory_path, &change->directory));
+    result r = acquire(change);
+    cli_progress_end(change->cli);
+    if (!failed(r)) {
+        r = drive_under_lease(change);
+        result released = directory_lease_release(change->directory, &change->lease);
+        if (!failed(r) && failed(released) && released.error.code != E_STALE)
+            r = released;
+    }
+    directory_free(change->directory);
+    return r;
+}
+
 /* ---- the command ---- */
 
 static result go(struct change *change)
 {
     struct cli *cli = change->cli;
-    bool plan = cli_has(cli, OPT_PLAN) || (change->only_with_yes && !cli_has(cli, OPT_YES)), done = false;
+    bool plan = cli_has(cli, OPT_PLAN) || (change->only_with_yes && !cli_has(cli, OPT_YES));
     TRY(provisioning_init(&change->provisioning, change->cell, change->hosts));
     if (change->prepare != NULL)
         TRY(change->prepare(change));
@@ -192,8 +195,7 @@ static result go(struct change *change)
             fputs("give the command again with --yes to change what is to be done above\n", cli->out);
         return OK;
     }
-    TRY(is_done(change, &done));
-    return done ? OK : run_it(change);
+    return run_it(change);
 }
 
 static result on_loop(void *arg)

@@ -130,6 +130,40 @@ static void check_key_files(struct loader *loader)
                                 files[i].region->name.ptr, files[j].what, files[j].region->name.ptr);
 }
 
+/* ---- hosts ---- what domicile keeps on a host is of one node */
+static bool share_place(const struct node *a, const struct node *b)
+{
+    if (a->ssh.user == NULL || b->ssh.user == NULL || a->ssh.port != b->ssh.port ||
+        strcasecmp(a->ssh.address, b->ssh.address) != 0)
+        return false;
+    return strcmp(a->ssh.state, b->ssh.state) == 0 ||
+           (a->paths.data != NULL && b->paths.data != NULL && strcmp(a->paths.data, b->paths.data) == 0);
+}
+
+static void check_place(struct loader *loader, const struct node *node)
+{
+    const struct config *config = loader->config;
+    for (size_t r = 0; r < config->region_count; r++)
+        for (size_t c = 0; c < config->regions[r].cell_count; c++)
+            for (size_t i = 0; i < config->regions[r].cells[c].node_count; i++) {
+                const struct node *other = &config->regions[r].cells[c].nodes[i];
+                if (str_compare(other->name, node->name) < 0 && share_place(node, other))
+                    COMPLAIN_AT(loader, node,
+                                "Two nodes of one host have an ssh.state and a data of their own.",
+                                "the nodes \"%s\" and \"%s\" share the host and a directory there",
+                                node->name.ptr, other->name.ptr);
+            }
+}
+
+static void check_places(struct loader *loader)
+{
+    const struct config *config = loader->config;
+    for (size_t r = 0; r < config->region_count; r++)
+        for (size_t c = 0; c < config->regions[r].cell_count; c++)
+            for (size_t i = 0; i < config->regions[r].cells[c].node_count; i++)
+                check_place(loader, &config->regions[r].cells[c].nodes[i]);
+}
+
 static void check_endpoints(struct loader *loader)
 {
     const struct config *config = loader->config;
@@ -156,5 +190,6 @@ void config_check_addresses(struct loader *loader)
         for (size_t j = 0; j < i; j++)
             check_claim(loader, &claims.items[i], &claims.items[j]);
     check_key_files(loader);
+    check_places(loader);
     check_endpoints(loader);
 }

@@ -14,6 +14,13 @@ refuse() {
 for each in flock timeout sync stat head mv; do
 	command -v "$each" >/dev/null || refuse 76 "there is no program \"$each\""
 done
+# A line of /proc/PID/stat: is it of that process group?
+is_of() {
+	rest=${1##*) } rest=${rest#* } rest=${rest#* }
+	[ "${rest%% *}" = "$2" ]
+}
+read -r line <"/proc/$$/stat"
+is_of "$line" $$ || refuse 76 "the SSH server gives a command no process group of its own"
 mask=$(umask)
 umask 077
 mkdir -p "$state"
@@ -74,12 +81,10 @@ if [ "$mode" = over ]; then
 	is_alive() {
 		for stat in /proc/[0-9]*/stat; do
 			read -r line 2>/dev/null <"$stat" || continue
-			line=${line##*) }
 			case $line in
-			"Z "*) continue ;;
+			*") Z "*) ;;
+			*) is_of "$line" "$1" && return 0 ;;
 			esac
-			rest=${line#* } rest=${rest#* }
-			[ "${rest%% *}" = "$1" ] && return 0
 		done
 		return 1
 	}

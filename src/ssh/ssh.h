@@ -19,8 +19,8 @@ enum {
 };
 
 /* ---- the record ---- of every remote command, told once, when it has ended or was lost. argv is the command's own,
- * without its guard. A put is recorded too, as { "put", PATH } with
- * the digest of the file, and ssh_guard_over as { "over", STATE, FENCE, STEP, ATTEMPT }. */
+ * without its guard. A put is recorded too, as { "put", PATH } with the digest of the file, and ssh_guard_over as
+ * { "over", STATE, FENCE, STEP, ATTEMPT }. */
 struct ssh_trace {
     const char *run, *step; /* as the command named them; may be NULL */
     const char *host;
@@ -49,9 +49,9 @@ struct ssh_options {
 
 struct ssh;
 
-/* Waits. The options are not kept. E_HOST_KEY: the host has another key than the pin (both fingerprints are shown; nothing of the user was told
- * to it). E_SSH: it is no SSH v2 server, it offers too weak algorithms only, or it refuses the user's key. E_CONFIG: the
- * pin or the private key is not usable. E_UNAVAILABLE: nobody answers, or not in time. */
+/* Waits. The options are not kept. E_HOST_KEY: the host has another key than the pin (both fingerprints are shown;
+ * nothing of the user was told to it). E_SSH: it is no SSH v2 server, it offers too weak algorithms only, or it refuses
+ * the user's key. E_CONFIG: the pin or the private key is not usable. E_UNAVAILABLE: nobody answers, or not in time. */
 result ssh_connect(const struct ssh_options *options, struct ssh **ret) MUST_USE;
 void ssh_close(struct ssh *ssh);        /* does not wait; no call may be in it; takes NULL */
 bool ssh_serves(const struct ssh *ssh); /* false: it is lost, close it */

@@ -1,10 +1,9 @@
 """Standbys come and go, and a pair that was made otherwise is taken over."""
 import os
-import time
-
-from bare import BIN, USER, Pair, end, text, until
-import pytest
 import subprocess
+
+import pytest
+from bare import BIN, Pair, end, text, until
 
 
 def test_a_further_standby(made):
@@ -46,6 +45,11 @@ def test_the_last_standby_leaves_only_when_told_twice(made):
     assert made.eu1.sql("SELECT sync_state FROM pg_stat_replication") == "quorum"
 
 
+def copies(path):
+    return subprocess.run(["pgrep", "-f", f"^[^ ]*pg_basebackup .*{path}"], stdout=subprocess.DEVNULL,
+                          check=False).returncode == 0
+
+
 def test_a_copy_that_is_killed_is_made_again(made):
     made.run("cell", "remove-standby", "eu-fr/eu-fr-1", "eu2", "--yes")
     made.eu2.run("rm", "-rf", made.eu2.data)
@@ -53,15 +57,16 @@ def test_a_copy_that_is_killed_is_made_again(made):
     made.declare()
     half = f"{made.eu2.data}.domicile-new"
     with subprocess.Popen(made.command("cell", "provision", "eu-fr/eu-fr-1"), stdout=subprocess.DEVNULL) as driver:
-        until(lambda: os.path.exists(f"{half}/base/1/PG_VERSION"), 60, "a part of the copy")
+        until(lambda: os.path.exists(f"{half}/backup_label"), 60, "a part of the copy")
+        assert copies(half)
         end(driver)
     assert os.path.exists(half) and not os.path.exists(made.eu2.data)
+    until(lambda: not copies(half), 8, "the end of the copy, which would take half a minute,")
     made.eu2.commands = ""
     made.declare()
     done = made.provision()
     assert "going on with the run" in done.stdout
     assert not os.path.exists(half) and made.eu1.sql("SELECT sync_state FROM pg_stat_replication") == "quorum"
-    assert subprocess.run(["pgrep", "-f", f"pg_basebackup.*{half}"], check=False).returncode == 1
 
 
 def test_commands_of_the_host(made):

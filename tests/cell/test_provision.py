@@ -1,11 +1,12 @@
 """A cell is made of bare hosts, and made again: nothing changes."""
 import glob
+import hashlib
 import json
 import os
 import stat
 import subprocess
 
-from bare import BIN, text
+from bare import BIN, text, until
 
 
 def connect(host, **parameters):
@@ -29,7 +30,8 @@ def everything(pair):
                 path = os.path.join(folder, name)
                 if "/pg/data/" not in path or name.endswith(".conf"):
                     found[path] = os.stat(path).st_mtime_ns
-    return {path: at for path, at in found.items() if not path.endswith((".log", "guard", "guard.lock"))}
+    return {path: at for path, at in found.items() if "/directory.sqlite" not in path
+            and not path.endswith((".log", "guard", "guard.lock"))}
 
 
 def test_a_plan_changes_nothing(bare):
@@ -104,7 +106,7 @@ def test_every_command_is_recorded(made):
     logs = glob.glob(f"{made.config}/state/commands/provision-*.jsonl")
     assert len(logs) == 1 and stat.S_IMODE(os.stat(logs[0]).st_mode) == 0o600
     lines = [json.loads(line) for line in text(logs[0]).splitlines()]
-    acts = [line for line in lines if line["argv"][0] == "env" and "initdb" in line["argv"][2]]
+    acts = [line for line in lines if "--data-checksums" in line["argv"]]
     assert [(line["step"], line["host"], line["exit_status"]) for line in acts] == [("initdb", "eu1", 0)]
     assert all(len(line["digest"]) == 64 for line in lines if line["error"] is None)
 
@@ -125,6 +127,23 @@ def test_what_somebody_changed_is_seen_and_put_right(made):
     assert made.eu1.sql("SHOW ssl_min_protocol_version") == "TLSv1.2"
 
 
+def test_a_door_that_is_open_though_the_file_is_right(made):
+    """Rules that a server still has from a file that somebody put back."""
+    rules = text(f"{made.eu2.data}/pg_hba.conf")
+    for content in ("host all all 0.0.0.0/0 trust\n" + rules, rules):
+        with open(f"{made.eu2.data}/pg_hba.conf", "w", encoding="utf-8") as file:
+            file.write(content)
+        if content != rules:
+            made.eu2.sql("SELECT pg_reload_conf()")
+            until(lambda: connect(made.eu2, user="domicile_gateway", sslmode="disable").returncode == 0, what="the door")
+    planned = made.planned()
+    assert planned["configure-standbys"][0] == "yes" and planned["start-standbys"][0] == "yes"
+    assert planned["verify"] == ("no", "eu2: a client without TLS is not refused: ")
+    assert made.provision(check=False).returncode == 8
+    made.eu2.sql("SELECT pg_reload_conf()")
+    until(lambda: made.planned()["verify"][0] == "yes", what="the verification")
+
+
 def test_certificates_that_end_soon_are_made_anew(made):
     before = {path: text(path) for path in glob.glob(f"{made.dir}/eu?/tls/*")}
     clients = text(f"{made.config}/pg/gateway.crt")
@@ -134,6 +153,9 @@ def test_certificates_that_end_soon_are_made_anew(made):
     for path, old in before.items():
         assert (text(path) == old) == path.endswith((".key", "ca.crt")), path
     assert text(f"{made.config}/pg/gateway.crt") != clients
+    for host in (made.eu1, made.eu2):
+        running = hashlib.sha256(text(f"{host.tls}/server.crt").encode()).hexdigest()
+        assert host.sql("SHOW domicile.certificate") == running
     made.declare()
     assert {answer for answer, _ in made.planned().values()} == {"yes"}
     assert connect(made.eu1, user="domicile_gateway", **certificate(made, "gateway")).returncode == 0

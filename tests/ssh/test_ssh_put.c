@@ -87,7 +87,7 @@ ON_LOOP(fifty_megabytes_stream_from_a_local_file_and_the_loop_turns_meanwhile)
     check_ok(ssh_put(ssh, &test_arena, &file));
     print_message("           50 MiB in %llu ms, %llu turns\n", (unsigned long long)(now_ms() - begin),
                   (unsigned long long)(loop_stats().turns - turns));
-    assert_true(loop_stats().turns - turns > (50 << 20) / (512 * 1024));
+    assert_true(loop_stats().turns - turns >= size / (256 * 1024)); /* no turn is kept for longer */
     assert_true(holds(path, (struct str){ bytes, size }));
     assert_int_equal(mode_of(path), 0640);
     unlink(local);

@@ -18,9 +18,10 @@
 
 #define PIN "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f"
 #define NODE_US "\"127.20.1.1\"; port = 15432;"
-#define NODE_US_SSH(pin, state, data)                                                                        \
-    NODE_US " ssh = { user = \"pg\"; private_key = \"k\"; host_key = \"" pin "\"; state = \"" state          \
-            "\"; }; data = \"" data "\"; tls = \"/srv/tls\"; log = \"/srv/log\";"
+#define SSH_US(pin, state, data)                                                                             \
+    "ssh = { user = \"pg\"; private_key = \"k\"; host_key = \"" pin "\"; state = \"" state                   \
+    "\"; }; data = \"" data "\"; tls = \"/srv/tls\"; log = \"/srv/log\";"
+#define NODE_US_SSH(pin, state, data) NODE_US " " SSH_US(pin, state, data)
 
 struct mistake {
     const char *file, *from, *to; /* the first `from` in the file becomes `to` */
@@ -77,12 +78,22 @@ static const struct mistake mistakes[] = {
       0 },
     { US, NODE_US, NODE_US " commands = { stop = [ \"-x\" ]; };", "\"commands.stop\" of the node", 0 },
     { US, NODE_US, NODE_US " commands = { stop = [ ]; };", "0 entries", 0 },
-    { US, "database = \"domicile\"", "clients = [ \"192.0.2.1/24\" ]", "is no network", 0 },
-    { US, "database = \"domicile\"", "authority = { certificate = \"a\"; private_key = \"b\"; days = 30; }",
-      "renews certificates after", ANY_LINE },
-    { US, "database = \"domicile\"",
-      "authority = { certificate = \"a\"; private_key = \"keys/us/root.key\"; }", "authority's private key",
-      ANY_LINE },
+    { US, NODE_US,
+      NODE_US_SSH(PIN, "/srv/state",
+                  "/srv/data") " }, { name = \"us9\"; site = \"iad1\"; port = 15433; address = "
+                               "\"127.20.1.1\"; " SSH_US(PIN, "/srv/state", "/srv/other"),
+      "share the host and a directory", ANY_LINE },
+    { US, NODE_US,
+      NODE_US_SSH(PIN, "/srv/state",
+                  "/srv/data") " }, { name = \"us9\"; site = \"iad1\"; port = 15433; address = "
+                               "\"127.20.1.1\"; " SSH_US(PIN, "/srv/other", "/srv/data"),
+      "share the host and a directory", ANY_LINE },
+    { US, "[ \"127.20.0.0/16\" ]", "[ \"127.20.0.1/16\" ]", "is no network", 0 },
+    { US, "[ \"127.20.0.0/16\" ]", "[ \"127.20.0.0/16\" ]; standby_networks = [ \"us.example\" ]",
+      "is no network", 0 },
+    { US, "authority.key\";", "authority.key\"; days = 30;", "renews certificates after", ANY_LINE },
+    { US, "pg/us/authority.key", "keys/us/root.key", "authority's private key", ANY_LINE },
+    { US, "pg/us/authority.key", "pg/eu-fr/authority.key", "authority's private key", ANY_LINE },
     /* names and forms */
     { US, "name = \"us\"", "name = \"US\"", "not a name", 0 },
     { US, "name = \"us\"", "name = \"u\"", "not a name", 0 },
