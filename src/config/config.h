@@ -16,6 +16,7 @@ enum {
     CONFIG_BLOCS_MAX = 32,
     CONFIG_COUNTRIES_MAX = 256,
     CONFIG_SERVICES_MAX = 64,
+    CONFIG_VANTAGES_MAX = 64,
     CONFIG_FILES_MAX = 128,
     CONFIG_FILE_BYTES_MAX = 1 << 20,
     CONFIG_ERRORS_MAX = 64,
@@ -60,6 +61,7 @@ struct node_ssh {
     uint32_t port;
     const char *user; /* NULL: the node has no ssh at all */
     const char *private_key, *host_key, *state;
+    const char *config; /* the configuration of its sshd, there */
 };
 
 struct node {
@@ -76,6 +78,9 @@ struct node {
         struct config_words start, stop, reload;                         /* whole commands */
         struct config_words initdb, base_backup, control, psql, openssl; /* how such a command begins */
     } commands;                                                          /* empty: PostgreSQL's own */
+    const char *disk_encryption; /* how the disk is encrypted where the host does not show it; may be NULL */
+    struct config_words listens; /* "ADDRESS:PORT", "*:PORT/udp": further sockets that may listen there */
+    bool shared_host;            /* others have servers there too */
     const struct site *site;
 };
 
@@ -237,11 +242,23 @@ struct service {
     uint32_t region_mask;
 };
 
+/* ---- places that nodes are measured from ---- */
+struct vantage {
+    struct config_source source;
+    struct str name; /* "par-noc" */
+    const char *country;
+    double latitude, longitude; /* degrees, north and east */
+};
+
 struct config {
     const char *directory_path; /* the SQLite file of the directory */
     const char *state_path;     /* what must survive a crash: journals of runs */
     const char *log_level;      /* debug, info, warning, error */
-    struct region *regions;     /* by name */
+    struct str vantage_name;    /* which of the vantages this host is; empty: none */
+    struct vantage *vantages;
+    size_t vantage_count;
+    const struct vantage *vantage; /* NULL: none */
+    struct region *regions;        /* by name */
     size_t region_count;
     struct data_class *classes; /* in the order of the files */
     size_t class_count;
@@ -293,6 +310,8 @@ const struct cell *config_find_cell(const struct region *region, struct str name
 const struct node *config_find_node(const struct config *config, struct str name);
 const struct country *config_find_country(const struct config *config, struct str code);
 const struct bloc *config_find_bloc(const struct config *config, struct str name);
+const struct vantage *config_find_vantage(const struct config *config, struct str name);
+const struct cell *config_cell_of(const struct config *config, const struct node *node); /* its own */
 
 /* ---- networks ---- "192.0.2.0/24", "2001:db8::/32", or one numeric address */
 struct config_network {
@@ -301,6 +320,14 @@ struct config_network {
 };
 bool config_network_parse(struct str text, struct config_network *ret); /* no bit is set behind the prefix */
 bool config_network_has(const struct config_network *network, const struct config_network *address);
+
+/* ---- sockets ---- "192.0.2.1:9100", "[::1]:25", "*:68/udp" */
+struct config_socket {
+    struct config_network address; /* one address; length 0: all of them */
+    uint16_t port;
+    bool udp;
+};
+bool config_socket_parse(struct str text, struct config_socket *ret);
 
 /* ---- what changed ---- for a reload */
 struct config_change {

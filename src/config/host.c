@@ -39,9 +39,21 @@ static void check_command(struct loader *loader, const struct node *node, const 
                         "\"%s\" of the node \"%s\" begins with \"%.80s\"", key, node->name.ptr, program.ptr);
 }
 
+static void check_listens(struct loader *loader, const struct node *node)
+{
+    struct config_socket parsed;
+    for (size_t i = 0; i < node->listens.count; i++)
+        if (!config_socket_parse(node->listens.items[i].text, &parsed))
+            config_complain(loader, node->source.file, node->listens.items[i].line,
+                            "Write it as 192.0.2.1:9100, [2001:db8::1]:9100 or *:68/udp.",
+                            "\"%.80s\" of the node \"%s\" is no socket", node->listens.items[i].text.ptr,
+                            node->name.ptr);
+}
+
 void config_check_host(struct loader *loader, const struct node *node)
 {
     check_path(loader, node, "ssh.state", node->ssh.user != NULL ? node->ssh.state : NULL);
+    check_path(loader, node, "ssh.config", node->ssh.config);
     check_path(loader, node, "data", node->paths.data);
     check_path(loader, node, "tls", node->paths.tls);
     check_path(loader, node, "log", node->paths.log);
@@ -54,4 +66,5 @@ void config_check_host(struct loader *loader, const struct node *node)
     check_command(loader, node, "commands.control", &node->commands.control);
     check_command(loader, node, "commands.psql", &node->commands.psql);
     check_command(loader, node, "commands.openssl", &node->commands.openssl);
+    check_listens(loader, node);
 }

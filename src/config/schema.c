@@ -116,6 +116,8 @@ static const struct schema_key ssh_keys[] = {
               "refused." },
     { "state", KEY_TEXT, .preset = "/var/lib/domicile", .max = 200, SSH(state),
       .help = "The directory on that host where the guard of remote commands keeps its state." },
+    { "config", KEY_TEXT, .preset = "/etc/ssh/sshd_config", .max = 400, SSH(config),
+      .help = "The absolute path there of its sshd's configuration, which node scan looks at." },
 };
 static SCHEMA(ssh_schema, "ssh", 0, ssh_keys);
 
@@ -158,6 +160,18 @@ static const struct schema_key node_keys[] = {
       .help = "The absolute directory there of PostgreSQL's programs." },
     { "commands", KEY_GROUP, AT(struct node, commands), .schema = &commands_schema,
       .help = "Commands of the host's own, run without a shell, instead of PostgreSQL's programs." },
+    { "disk_encryption", KEY_TEXT, AT(struct node, disk_encryption), .max = 200,
+      .help =
+          "How the disk below data is encrypted, in words, where that is not dm-crypt on the host itself. "
+          "A scan reports it as declared." },
+    { "listens", KEY_WORDS, AT(struct node, listens), .max = 64,
+      .help =
+          "Sockets that may listen on the host beside PostgreSQL, sshd and the gateway: ADDRESS:PORT, with "
+          "/udp behind it for UDP, and * for all addresses." },
+    { "shared_host", KEY_BOOL, .preset = "false", AT(struct node, shared_host),
+      .help =
+          "Whether others have servers on the host too: then a scan looks only at the sockets of the node's "
+          "own addresses, and says so." },
 };
 static SCHEMA(node_schema, "node", sizeof(struct node), node_keys);
 
@@ -439,6 +453,17 @@ static const struct schema_key policies_keys[] = {
 SCHEMA(schema_policies, "policy", sizeof(struct config), policies_keys);
 
 /* ---- domicile.cfg ---- */
+static const struct schema_key vantage_keys[] = {
+    { "name", KEY_NAME, true, AT(struct vantage, name), .help = "What its measurements are stored under." },
+    { "country", KEY_COUNTRY, true, AT(struct vantage, country),
+      .help = "The country where it is, in two letters." },
+    { "latitude", KEY_DEGREES, true, AT(struct vantage, latitude), .max = 90,
+      .help = "Degrees north; south is negative." },
+    { "longitude", KEY_DEGREES, true, AT(struct vantage, longitude), .max = 180,
+      .help = "Degrees east; west is negative." },
+};
+static SCHEMA(vantage_schema, "vantage", sizeof(struct vantage), vantage_keys);
+
 static const char *const log_levels[] = { "debug", "info", "warning", "error", NULL };
 static const struct schema_key top_keys[] = {
     { "directory", KEY_PATH, .restart = true, .preset = "directory.sqlite", AT(struct config, directory_path),
@@ -449,6 +474,10 @@ static const struct schema_key top_keys[] = {
               "runs." },
     { "log_level", KEY_WORD, .preset = "info", .choices = log_levels, AT(struct config, log_level),
       .help = "How much a gateway says: debug, info, warning or error." },
+    { "vantage", KEY_NAME, AT(struct config, vantage_name),
+      .help = "Which of the vantages this host is: node locate measures from here." },
+    { "vantages", LIST(struct config, vantages, vantage_count, vantage_schema), .max = CONFIG_VANTAGES_MAX,
+      .help = "The places that nodes are measured from. All hosts declare the same ones." },
 };
 SCHEMA(schema_top, "domicile", sizeof(struct config), top_keys);
 

@@ -88,8 +88,6 @@ static const struct mistake mistakes[] = {
     { US, "standby_networks = [ \"127.0.0.0/8\" ]", "standby_networks = [ \"us.example\" ]", "is no network",
       0 },
     { US, "pg/us/ca.key", "pg/eu-fr/ca.key", "authority's private key", ANY_LINE },
-    { US, "nodes = (", NODE_US9("/var/lib/domicile/us1/state", "/srv/data"), "share the host and a directory",
-      ANY_LINE },
     { US, "nodes = (", NODE_US9("/srv/state", "/var/lib/domicile/us1/data"), "share the host and a directory",
       ANY_LINE },
     /* names and forms */
