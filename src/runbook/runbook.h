@@ -83,9 +83,9 @@ struct runbook_step {
     runbook_act
         *act; /* NULL: a check. It has no act: NO is asked again `tries` times, and then the step failed */
     runbook_act *undo;  /* NULL: what was done stays when the run walks back */
-    bool no_return;     /* once this act begins, or its goal is found true, nothing is ever undone */
     uint64_t within_ms; /* limit of one act, and of one undo */
     uint32_t tries;     /* acts, while the goal's answer is NO; the same for undo */
+    bool no_return;     /* once this act begins, or its goal is found true, nothing is ever undone */
     uint64_t pause_ms;  /* before trying again, and before asking again; 0: RUNBOOK_PAUSE_MS */
     const struct cell_step *own;
 };

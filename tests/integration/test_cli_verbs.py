@@ -438,3 +438,22 @@ def _(shell):
     cut.chmod(0o600)
     shell("runbook", "abandon", run, "--why", "a test", "--config", folder)
     assert [found["state"] for found in shell("runbook", "runs", "--config", folder)["runs"]] == ["abandoned"]
+
+
+@of("node scan")
+def _(shell):
+    """As it is there; and on hosts that nobody can ask nothing is known, and nothing passes."""
+    scanned = shell("node", "scan", "eu1", operator=True, status=9)["nodes"]
+    verdicts = {line["id"]: line["verdict"] for line in scanned[0]["lines"]}
+    assert verdicts["pg-tls"] == verdicts["pg-checksums"] == verdicts["files-tls"] == "ok", verdicts
+    assert len(shell("node", "scan", "--checks")["checks"]) == len(verdicts)
+    done = shell.domicile("node", "scan", "eu1", "--json", "--config", shell.configuration_without_keys(), status=None)
+    blind = json.loads(done.stdout)["nodes"]
+    assert done.returncode != 0 and {line["verdict"] for line in blind[0]["lines"]} == {"unknown"}
+
+
+@of("node locate")
+def _(shell):
+    shell.customer.put("health", "located", b"x")
+    located = shell("node", "locate", "eu1", "--samples", "0", operator=True, status=None)
+    assert located["nodes"][0]["node"] == "eu1"

@@ -131,9 +131,12 @@ class Sandbox:
             text = file.read()
         text = text.replace(f'"{SHIPPED_HOME}/', f'"{self.home}/')
         text = re.sub(r'user = "[^"]*"', f'user = "{account().pw_name}"', text)
+        text = re.sub(r'(log = "[^"]*";)', r'\1 shared_host = true;', text)  # all four hosts are one machine
         for name, node in self.nodes.items():
             if node.region == region:
-                text, pinned = re.subn(rf'host_key = "[^"]* {name}"', f'host_key = "{self.hosts[f"ssh-{name}"].pin}"', text)
+                host = self.hosts[f"ssh-{name}"]
+                text, pinned = re.subn(rf'host_key = "[^"]* {name}";',
+                                       f'host_key = "{host.pin}"; config = "{host.home}/ssh/sshd_config";', text)
                 if pinned != 1:
                     raise Failure(f'{path} pins the host key of "{name}" {pinned} times')
         with open(path, "w", encoding="utf-8") as file:

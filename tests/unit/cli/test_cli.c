@@ -301,17 +301,6 @@ static void the_table_of_checks_is_up_to_date(void **state)
     has(out, "\"what_to_do\"");
 }
 
-/* The shipped nodes have no ssh and no certificate here: nothing is known, and nothing passes. */
-static void a_scan_of_nothing_passes_nothing(void **state)
-{
-    assert_int_equal(domicile("--config " SOURCE_DIR " node scan eu1"), 0);
-    has(out, "0 findings, 25 unknown");
-    assert_int_equal(domicile("--config " SOURCE_DIR " node scan --json"), 0);
-    has(out, "\"unknown\": 50");
-    assert_null(strstr(out, "\"ok\""));
-    assert_int_equal(domicile("--config " SOURCE_DIR " node scan nobody"), 4);
-}
-
 /* ---- configuration and policy ---- */
 
 static void the_shipped_configuration(void **state)
@@ -504,7 +493,6 @@ int main(void)
         cmocka_unit_test(the_table_of_errors_is_up_to_date),
         cmocka_unit_test(the_page_of_channels_is_up_to_date),
         cmocka_unit_test(the_table_of_checks_is_up_to_date),
-        cmocka_unit_test(a_scan_of_nothing_passes_nothing),
         cmocka_unit_test(the_shipped_configuration),
         cmocka_unit_test(a_wrong_configuration),
         cmocka_unit_test_setup_teardown(keys_are_made_once, make_folder, remove_folder),

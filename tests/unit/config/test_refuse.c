@@ -15,7 +15,8 @@
 #define NODE_US "\"127.20.1.1\"; port = 15432;"
 #define PIN "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f"
 #define NODE_US9(state, data)                                                                                \
-    "nodes = ( { name = \"us9\"; site = \"cbf1\"; port = 15433; address = \"127.20.1.1\"; ssh = { user = "   \
+    "nodes = ( { name = \"us9\"; site = \"cbf1\"; port = 15433; address = \"127.20.1.1\"; ssh = { port = "   \
+    "10022; user = "                                                                                         \
     "\"pg\"; private_key = \"k\"; host_key = \"" PIN "\"; state = \"" state "\"; }; data = \"" data          \
     "\"; tls = \"/srv/tls\"; log = \"/srv/log\"; },"
 
