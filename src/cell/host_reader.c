@@ -133,10 +133,10 @@ static result read_log(struct looking *looking, struct cell_watch *watch)
 
 static result read_disk(struct looking *looking, struct health_host *ret)
 {
-    struct str said, line, total;
+    struct str said, head, line, total;
     uint64_t total_bytes, free_bytes;
     TRY(look(looking, HOST_ARGV("df", "--output=size,avail", "-B1", "--", looking->node->paths.data), &said));
-    if (!str_cut(&said, '\n', &line) || !str_cut(&said, '\n', &line))
+    if (!str_cut(&said, '\n', &head) || !str_cut(&said, '\n', &line))
         return malformed(looking, "df");
     line = str_trim(line);
     if (!str_cut(&line, ' ', &total) || !str_to_u64(total, INT64_MAX, &total_bytes) ||
