@@ -20,21 +20,29 @@ static void write_file(const char *dir, const char *name, struct str text)
     fclose(file);
 }
 
-/* The shipped region with ssh at its node; server NULL: without. */
-static struct str region(const char *name, const char *address, const char *server, const char *state)
+static const char *ssh_of(const char *server, const char *state)
 {
-    const char *node = arena_printf(&test_arena, "address = \"%s\"; port = 15432", address);
-    const char *text = shipped(name).ptr, *at = strstr(text, node);
-    assert_non_null(at);
-    at += strlen(node);
-    if (server == NULL)
-        return str_from(text);
-    return str_from(
-        arena_printf(&test_arena,
-                     "%.*s; ssh = { address = \"127.0.0.1\"; port = %u; user = \"%s\"; private_key = \"%s\";"
-                     " host_key = \"%s\"; state = \"%s\"; }%s",
-                     (int)(at - text), text, host_port(server), getenv("SSHT_USER"), host_path("user"),
-                     host_text(host_path("host.pub")), state, at));
+    return server == NULL
+               ? ""
+               : arena_printf(&test_arena,
+                              " ssh = { address = \"127.0.0.1\"; port = %u; user = \"%s\"; private_key = "
+                              "\"%s\"; host_key = \"%s\"; state = \"%s\"; };",
+                              host_port(server), getenv("SSHT_USER"), host_path("user"),
+                              host_text(host_path("host.pub")), state);
+}
+
+/* The shipped region with one node, and ssh at it; server NULL: without. */
+static struct str region(const char *file, const char *cell, const char *node, const char *server,
+                         const char *state)
+{
+    const char *text = shipped(file).ptr, *cells = strstr(text, "cells = (");
+    assert_non_null(cells);
+    return str_from(arena_printf(
+        &test_arena,
+        "%.*scells = ( { name = \"%s\"; nodes = ( { %s; port = 15432;%s } ); ca = \"ca.crt\";\n"
+        "gateway = { certificate = \"g.crt\"; private_key = \"g.key\"; };\n"
+        "admin = { certificate = \"a.crt\"; private_key = \"a.key\"; }; primary = \"%.3s\"; } );\n",
+        (int)(cells - text), text, cell, node, ssh_of(server, state), strchr(node, '"') + 1));
 }
 
 static const char *configure(const char *eu_server, const char *us_server, const char *state)
@@ -47,8 +55,12 @@ static const char *configure(const char *eu_server, const char *us_server, const
     check_ok(config_list_files(SOURCE_DIR, "policies", ".cfg", &test_arena, &names));
     for (size_t i = 0; i < names.count; i++)
         write_file(dir, names.items[i].text.ptr, shipped(names.items[i].text.ptr));
-    write_file(dir, "regions/eu-fr.cfg", region("regions/eu-fr.cfg", "127.10.1.1", eu_server, state));
-    write_file(dir, "regions/us.cfg", region("regions/us.cfg", "127.20.1.1", us_server, state));
+    write_file(dir, "regions/eu-fr.cfg",
+               region("regions/eu-fr.cfg", "eu-fr-1",
+                      "name = \"eu1\"; site = \"par1\"; address = \"127.10.1.1\"", eu_server, state));
+    write_file(dir, "regions/us.cfg",
+               region("regions/us.cfg", "us-1", "name = \"us1\"; site = \"iad1\"; address = \"127.20.1.1\"",
+                      us_server, state));
     return dir;
 }
 
