@@ -7,7 +7,7 @@ import ssl
 import time
 
 from authority import SERVER
-from processes import Failure, give, read_pid, run, spawn, stop, write_pid
+from processes import Failure, follow, give, read_pid, run, spawn, stop, write_pid
 
 PORT = 8443
 READY_WITHIN_S = 30
@@ -32,10 +32,14 @@ class Gateway:
     def url(self):
         return f"https://{self.address}:{PORT}"
 
-    def domicile(self, *arguments, as_account=False, within_s=60):
+    def domicile(self, *arguments, as_account=False):
         """Runs the command line on the sandbox's configuration."""
-        return run([f"{self.programs}/domicile", "--config", self.config, *arguments], as_account=as_account,
-                   within_s=within_s)
+        return run([f"{self.programs}/domicile", "--config", self.config, *arguments], as_account=as_account)
+
+    def provision(self, line, within_s):
+        """Makes the region's cell on its hosts; `line` is told what is done."""
+        follow([f"{self.programs}/domicile", "--config", self.config, "cell", "provision", f"{self.region}/{self.region}-1"],
+               line, as_account=True, within_s=within_s)
 
     def lay_files(self, authority):
         """Certificates and keys, where regions/*.cfg expects them. Those of the cell domicile makes itself."""

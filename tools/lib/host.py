@@ -17,6 +17,10 @@ PidFile none
 UsePAM no
 StrictModes no
 AuthenticationMethods publickey
+PasswordAuthentication no
+KbdInteractiveAuthentication no
+PermitRootLogin no
+MACs hmac-sha2-512-etm@openssh.com,hmac-sha2-256-etm@openssh.com,hmac-sha2-512,hmac-sha2-256
 AllowUsers {user}
 MaxStartups 100
 LogLevel VERBOSE

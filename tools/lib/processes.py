@@ -8,6 +8,7 @@ import pwd
 import resource
 import signal
 import subprocess
+import threading
 import time
 
 USER = "domicile-sandbox"
@@ -73,6 +74,22 @@ def run(command, as_account=False, within_s=60, **kwargs):
         said = (done.stderr or done.stdout).strip()
         raise Failure(f'"{" ".join(command)}" ended with {done.returncode}:\n{said[-2000:]}')
     return done.stdout
+
+
+def follow(command, line, as_account=False, within_s=60):
+    """Runs a command to its end; `line` is told each line that it prints, as it comes."""
+    said = []
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                               cwd="/", **(_as_account({}) if as_account else {}))
+    alarm = threading.Timer(within_s, process.kill)
+    alarm.start()
+    with process:
+        for text in process.stdout:
+            said.append(text)
+            line(text.rstrip("\n"))
+    alarm.cancel()
+    if process.returncode != 0:
+        raise Failure(f'"{" ".join(command)}" ended with {process.returncode}:\n{"".join(said)[-2000:]}')
 
 
 def spawn(command, log):

@@ -144,12 +144,11 @@ class Sandbox:
 
     def _provision(self, say):
         """Both cells side by side, each with its own progress."""
-        def provision(region):
-            self.gateways["eu"].domicile("cell", "provision", f"{region}/{region}-1", as_account=True,
-                                         within_s=PROVISION_WITHIN_S)
+        def provision(gateway):
+            gateway.provision(lambda text: say(f"  {gateway.region:6}{text[:110]}"), PROVISION_WITHIN_S)
         say(f"sandbox: domicile cell provision, {' and '.join(f'{region}/{region}-1' for region in REGIONS)}")
         with ThreadPoolExecutor() as pool:
-            list(pool.map(provision, REGIONS))
+            list(pool.map(provision, self.gateways.values()))
 
     def _lay_configuration(self, authorities):
         os.makedirs(self.config)
