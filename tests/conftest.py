@@ -17,6 +17,7 @@ for folder in ("tests/lib", "tools/lib"):
 
 import api  # noqa: E402
 from directory import Directory  # noqa: E402
+from processes import account  # noqa: E402
 from sandbox import DEFAULT, Sandbox  # noqa: E402
 
 BUILT = os.path.abspath(os.environ.get("DOMICILE_BIN", ROOT / "build" / "release"))
@@ -148,15 +149,17 @@ def directory(eu):
 
 @pytest.fixture(scope="session")
 def domicile(sandbox, eu):
-    """domicile(*arguments): the finished process."""
-    def run(*arguments, principal=None, input=None, gateway=eu, status=0):
+    """domicile(*arguments): the finished process. operator: run by the account that has the hosts' key."""
+    def run(*arguments, principal=None, input=None, gateway=eu, status=0, operator=False):
         environment = {name: value for name, value in os.environ.items() if not name.startswith("DOMICILE_")}
         environment["DOMICILE_CONFIG"] = sandbox.config
         if principal:
             environment.update(DOMICILE_CLIENT_ID=principal.client_id, DOMICILE_CLIENT_SECRET=principal.secret)
         more = [] if "--region" in arguments or not principal else ["--region", gateway.region]
-        done = subprocess.run([f"{sandbox.home}/bin/domicile", *arguments, *more], stdout=subprocess.PIPE,
-                              stderr=subprocess.PIPE, env=environment, timeout=60, input=input or b"", check=False)
+        owner = {"user": account().pw_uid, "group": account().pw_gid, "extra_groups": []} if operator else {}
+        done = subprocess.run([f"{sandbox.home}/bin/domicile", *arguments, *more], stdout=subprocess.PIPE, cwd="/",
+                              stderr=subprocess.PIPE, env=environment, timeout=60, input=input or b"", check=False,
+                              **(owner if os.geteuid() == 0 else {}))
         assert status is None or done.returncode == status, (done.returncode, done.stdout, done.stderr)
         return done
 

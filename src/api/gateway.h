@@ -4,6 +4,7 @@
 #include "api/snapshot.h"
 #include "auth/client.h"
 #include "auth/token_cache.h"
+#include "cell/monitor.h"
 #include "directory/replica.h"
 #include "http/route.h"
 #include "http/server.h"
@@ -19,6 +20,9 @@ struct gateway {
     struct record_store store;
     struct client_gate gate;
     struct token_cache *token_cache;
+    struct cell_monitor **monitors; /* of the cells that have one */
+    struct gateway_watch **watches; /* one beside each */
+    size_t monitor_count;
     struct wait *reseal_sleep; /* of the fiber that seals records anew; NULL while it works */
     bool reseal_wanted;
     int64_t started_ms;
@@ -37,5 +41,12 @@ void gateway_serve(struct http_request *request, void *gateway);
 /* Seals records anew after key rotations, also those that an earlier process left unfinished; one gateway of the region at
  * a time, by a lease in the directory. A fiber's body; ends when it is cancelled. */
 void gateway_reseal(void *gateway);
+/* Watches over the region's cells that have a monitor's certificate: a fiber each, in `scope`. Monitors_free: when the
+ * scope has ended. */
+result gateway_monitors_start(struct gateway *gateway, const struct config *config, struct scope *scope)
+    MUST_USE;
+void gateway_monitors_free(struct gateway *gateway);
+struct buf;
+void gateway_monitor_metrics(struct buf *out, const struct gateway *gateway);
 /* Forgets expired keys and old Idempotency-Keys. A fiber's body; ends when it is cancelled. */
 void gateway_sweep(void *gateway);

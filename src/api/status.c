@@ -231,6 +231,7 @@ result metrics_show(struct api_call *call)
     http_metrics(&out, http_server_stats(call->gateway->server));
     gateway_metrics(&out, call->gateway);
     cell_metrics(&out, &call->gateway->store);
+    gateway_monitor_metrics(&out, call->gateway);
     process_metrics(&out, call->gateway);
     http_respond(call->request, 200, &type, 1, buf_str(&out));
     buf_done(&out);

@@ -180,6 +180,7 @@ static result start(struct gateway_process *process)
     gateway->router = gateway_router_new();
     TRY(fiber_spawn(&process->background, "reseal", gateway_reseal, gateway));
     TRY(fiber_spawn(&process->background, "sweep", gateway_sweep, gateway));
+    TRY(gateway_monitors_start(gateway, process->first->config, &process->background));
     return server_open(gateway);
 }
 
@@ -209,6 +210,7 @@ void gateway_stop(struct gateway_process *process)
         http_server_free(gateway->server);
     }
     scope_end(&process->background);
+    gateway_monitors_free(gateway);
     scope_end(&process->follower);
     directory_replica_free(gateway->replica);
     directory_free(gateway->directory);

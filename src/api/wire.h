@@ -11,7 +11,7 @@ struct gateway_process {
     struct root_key root;
     struct record_cell *cells;
     struct scope follower;   /* the directory's replica */
-    struct scope background; /* sealing anew, sweeping */
+    struct scope background; /* sealing anew, sweeping, watching over cells */
 };
 
 /* Waits. Listens when it returns; the cells connect behind. On failure everything is undone. region_name and config_dir

@@ -9,3 +9,15 @@ add_custom_command(OUTPUT ${cell_schema_c}
 if(TARGET domicile_cell)
     target_sources(domicile_cell PRIVATE ${cell_schema_c})
 endif()
+
+# watch/*.sql, the watch's questions, and watch/shipped.json become strings.
+file(GLOB watch_texts CONFIGURE_DEPENDS ${CMAKE_CURRENT_LIST_DIR}/watch/*.sql)
+list(APPEND watch_texts ${CMAKE_CURRENT_LIST_DIR}/watch/shipped.json)
+set(watch_texts_c ${CMAKE_CURRENT_BINARY_DIR}/watch_texts.c)
+add_custom_command(OUTPUT ${watch_texts_c}
+    COMMAND ${CMAKE_COMMAND} -D "FILES=${watch_texts}" -D OUTPUT=${watch_texts_c}
+            -P ${CMAKE_CURRENT_LIST_DIR}/embed_text.cmake
+    DEPENDS ${watch_texts} ${CMAKE_CURRENT_LIST_DIR}/embed_text.cmake VERBATIM)
+if(TARGET domicile_cell)
+    target_sources(domicile_cell PRIVATE ${watch_texts_c})
+endif()

@@ -51,6 +51,8 @@ struct cli {
     /* what a gateway said when it refused: beside the error */
     const char *said; /* in full */
     json_t *problem;
+    /* the exit status of a verb that succeeds: 0, but for what the verb was asked about (cell status) */
+    int status;
 };
 
 /* The whole program: parse, run, say. Returns the exit status. */
@@ -75,6 +77,8 @@ void cli_help(struct cli *cli);
 
 /* ---- output.c ---- */
 void cli_print_json(struct cli *cli, json_t *document); /* takes it over */
+/* jansson takes UTF-8 only; what is quoted in an error may be anything: bytes beyond ASCII become "?" then. */
+json_t *cli_json_text(struct cli *cli, const char *text);
 void cli_print_error(struct cli *cli, const struct error *error);
 enum cli_style { STYLE_GOOD, STYLE_BAD, STYLE_FAINT };
 const char *cli_style(const struct cli *cli, enum cli_style style); /* "" without colours */

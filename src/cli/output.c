@@ -24,8 +24,7 @@ const char *cli_plain(const struct cli *cli)
     return cli->color ? "\033[0m" : "";
 }
 
-/* jansson takes UTF-8 only; an argument that is quoted in an error may be anything. */
-static json_t *text_json(struct cli *cli, const char *text)
+json_t *cli_json_text(struct cli *cli, const char *text)
 {
     struct str s = str_from(text);
     if (str_is_utf8(s))
@@ -43,8 +42,8 @@ static void print_error_json(struct cli *cli, const struct error *error, const c
                                            "instance", "services",    "services_version", NULL };
     json_t *json = json_object(), *document = json_object();
     json_object_set_new(json, "code", json_string(error_slug(error->code)));
-    json_object_set_new(json, "what", text_json(cli, what));
-    json_object_set_new(json, "hint", error->hint == NULL ? json_null() : text_json(cli, error->hint));
+    json_object_set_new(json, "what", cli_json_text(cli, what));
+    json_object_set_new(json, "hint", error->hint == NULL ? json_null() : cli_json_text(cli, error->hint));
     for (size_t i = 0; cli->problem != NULL && members[i] != NULL; i++) {
         json_t *value = json_object_get(cli->problem, members[i]);
         if (value != NULL)

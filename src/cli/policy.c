@@ -2,6 +2,7 @@
 #include "policy/policy.h"
 
 #include "cli/cli.h"
+#include "runbook/runbook.h"
 
 #include <string.h>
 
@@ -64,9 +65,28 @@ static void print_summary(struct cli *cli)
         config->digest);
 }
 
+/* Configuration cannot know the runbooks: they are below it. */
+static result check_steps(struct cli *cli, struct config_errors *errors)
+{
+    for (size_t i = 0; i < cli->config->region_count; i++) {
+        const struct region *region = &cli->config->regions[i];
+        for (size_t c = 0; c < region->cell_count; c++) {
+            result r = runbook_check_rows(region->cells[c].steps, region->cells[c].step_count);
+            if (!failed(r))
+                continue;
+            errors->items[errors->count++] =
+                (struct config_error){ "", 0, arena_cstr(&errors->arena, str_from(r.error.what)),
+                                       r.error.hint };
+            return r;
+        }
+    }
+    return OK;
+}
+
 static result check(struct cli *cli, struct config_errors *errors)
 {
     TRY(config_load(cli_config_dir(cli), &cli->config, errors));
+    TRY(check_steps(cli, errors));
     for (size_t i = 0; i < cli->region_count; i++) {
         const struct region *region = NULL;
         TRY(cli_region_named(cli, cli->regions[i], &region));

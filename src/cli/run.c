@@ -41,7 +41,7 @@ int cli_run(struct cli *cli, int argc, char **argv)
                  "the output cannot be written: %s", strerror(errno));
     if (failed(r))
         cli_print_error(cli, &r.error);
-    return failed(r) ? error_exit_status(r.error.code) : EXIT_SUCCESS;
+    return failed(r) ? error_exit_status(r.error.code) : cli->status;
 }
 
 int cli_main(int argc, char **argv)

@@ -46,6 +46,8 @@ static bool value_equal(const struct schema_key *key, const void *a, const void 
         return *(const uint32_t *)a == *(const uint32_t *)b;
     case KEY_BOOL:
         return *(const bool *)a == *(const bool *)b;
+    case KEY_DEGREES:
+        return memcmp(a, b, sizeof(double)) == 0;
     case KEY_WORDS:
     case KEY_PATHS:
         return words_equal(a, b);
@@ -69,6 +71,8 @@ static const char *value_text(struct arena *arena, const struct schema_key *key,
         return arena_printf(arena, "%u", *(const uint32_t *)at);
     case KEY_BOOL:
         return *(const bool *)at ? "true" : "false";
+    case KEY_DEGREES:
+        return arena_printf(arena, "%g", *(const double *)at);
     case KEY_WORDS:
     case KEY_PATHS:
         return words_text(arena, at);

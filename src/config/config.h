@@ -16,6 +16,7 @@ enum {
     CONFIG_BLOCS_MAX = 32,
     CONFIG_COUNTRIES_MAX = 256,
     CONFIG_SERVICES_MAX = 64,
+    CONFIG_VANTAGES_MAX = 64,
     CONFIG_FILES_MAX = 128,
     CONFIG_FILE_BYTES_MAX = 1 << 20,
     CONFIG_ERRORS_MAX = 64,
@@ -50,7 +51,17 @@ struct site {
     struct config_source source;
     struct str name; /* "par1"; unique in all regions */
     const char *title;
-    const char *country; /* the region's */
+    const char *country;          /* the region's */
+    struct config_words networks; /* "192.0.2.0/24": what connects from there is at this site */
+};
+
+/* How domicile reaches a host. host_key is well-formed (host_key.h). */
+struct node_ssh {
+    const char *address; /* a name or a numeric address; the node's if it was left out */
+    uint32_t port;
+    const char *user; /* NULL: the node has no ssh at all */
+    const char *private_key, *host_key, *state;
+    const char *config; /* the configuration of its sshd, there */
 };
 
 struct node {
@@ -59,11 +70,47 @@ struct node {
     struct str site_name;
     const char *address; /* a name or a numeric address; its certificate carries it */
     uint32_t port;
+    struct node_ssh ssh;
+    struct {
+        const char *data, *tls, *log, *bin; /* there; absolute. NULL without ssh */
+    } paths;
+    struct {
+        struct config_words start, stop, reload;                         /* whole commands */
+        struct config_words initdb, base_backup, control, psql, openssl; /* how such a command begins */
+    } commands;                                                          /* empty: PostgreSQL's own */
+    const char *disk_encryption; /* how the disk is encrypted where the host does not show it; may be NULL */
+    struct config_words listens; /* "ADDRESS:PORT", "*:PORT/udp": further sockets that may listen there */
+    bool shared_host;            /* others have servers there too */
     const struct site *site;
 };
 
 struct tls_files {
     const char *certificate, *private_key;
+};
+
+/* A step of the operator's own in a runbook of the cell; src/runbook makes a step of it. */
+struct cell_step {
+    struct config_source source;
+    struct str name; /* its id in the runbook */
+    struct str runbook,
+        after; /* the runbook, and the step that it comes after: src/runbook says if there are such */
+    struct str on_name;
+    const char *title;              /* NULL: made of the command */
+    struct config_words run, check; /* argv, the program by its absolute path */
+    struct config_words undo;       /* empty: what it did stays */
+    uint32_t within_ms, tries;
+    const struct node *on;
+};
+
+/* What is known of a cell's cluster beside domicile's own set-up: the watch takes everything else for a finding. */
+struct cell_declared {
+    uint32_t interval_ms;
+    bool sever; /* ends a replication connection from another region */
+    struct config_words roles, slots, publications, subscriptions, extensions, servers, databases, tables,
+        functions, event_triggers, tablespaces, libraries, settings;
+    struct config_words clients;   /* networks */
+    struct config_words hba;       /* lines of pg_hba.conf, fields apart by one space */
+    const char *archive, *restore; /* NULL: none */
 };
 
 struct cell {
@@ -73,11 +120,29 @@ struct cell {
     struct str primary_name;
     const char *ca;                  /* verifies the nodes */
     struct tls_files gateway, admin; /* client certificates of domicile_gateway and domicile_admin */
+    struct cell_declared watch;
+    struct {
+        struct tls_files files; /* NULL: the cell is not provisioned by domicile */
+        uint32_t days, renew_days;
+    } authority;
+    struct tls_files superuser;                    /* client certificate of postgres; NULL: there is none */
+    struct config_words clients, standby_networks; /* networks */
+    bool synchronous;
+    struct {
+        uint32_t free_mib, clock_offset_ms;
+    } fit;
+    struct {
+        struct tls_files files; /* client certificate of domicile_monitor; NULL: the cell is not monitored */
+        uint32_t interval_ms, rounds, lost_after_ms, degrade_after_ms, lag_max_bytes, slot_max_mib;
+    } monitor;
+    const char *on_standby_loss; /* block, degrade */
     struct {
         uint32_t connections, queue_max, connect_within_ms, statement_within_ms;
     } pool;
     struct node *nodes;
     size_t node_count;
+    struct cell_step *steps;
+    size_t step_count;
     const struct node *primary; /* at start; a failover may have made it another */
     const struct region *region;
 };
@@ -177,10 +242,23 @@ struct service {
     uint32_t region_mask;
 };
 
+/* ---- places that nodes are measured from ---- */
+struct vantage {
+    struct config_source source;
+    struct str name; /* "par-noc" */
+    const char *country;
+    double latitude, longitude; /* degrees, north and east */
+};
+
 struct config {
     const char *directory_path; /* the SQLite file of the directory */
+    const char *state_path;     /* what must survive a crash: journals of runs */
     const char *log_level;      /* debug, info, warning, error */
-    struct region *regions;     /* by name */
+    struct str vantage_name;    /* which of the vantages this host is; empty: none */
+    struct vantage *vantages;
+    size_t vantage_count;
+    const struct vantage *vantage; /* NULL: none */
+    struct region *regions;        /* by name */
     size_t region_count;
     struct data_class *classes; /* in the order of the files */
     size_t class_count;
@@ -229,8 +307,27 @@ void config_free(struct config *config); /* takes NULL */
 const struct region *config_find_region(const struct config *config, struct str name);
 const struct data_class *config_find_class(const struct config *config, struct str name);
 const struct cell *config_find_cell(const struct region *region, struct str name);
+const struct node *config_find_node(const struct config *config, struct str name);
 const struct country *config_find_country(const struct config *config, struct str code);
 const struct bloc *config_find_bloc(const struct config *config, struct str name);
+const struct vantage *config_find_vantage(const struct config *config, struct str name);
+const struct cell *config_cell_of(const struct config *config, const struct node *node); /* its own */
+
+/* ---- networks ---- "192.0.2.0/24", "2001:db8::/32", or one numeric address */
+struct config_network {
+    unsigned char bytes[16];
+    unsigned length, bits; /* of bytes: 4 or 16; of the prefix */
+};
+bool config_network_parse(struct str text, struct config_network *ret); /* no bit is set behind the prefix */
+bool config_network_has(const struct config_network *network, const struct config_network *address);
+
+/* ---- sockets ---- "192.0.2.1:9100", "[::1]:25", "*:68/udp" */
+struct config_socket {
+    struct config_network address; /* one address; length 0: all of them */
+    uint16_t port;
+    bool udp;
+};
+bool config_socket_parse(struct str text, struct config_socket *ret);
 
 /* ---- what changed ---- for a reload */
 struct config_change {

@@ -90,6 +90,8 @@ static void look_at_own(struct inspection *inspection, const struct region *regi
         look_at(inspection, "cell's authority", cell->ca, OPEN);
         look_at(inspection, "cell's client certificate", cell->gateway.certificate, OPEN);
         look_at(inspection, "cell's client key", cell->gateway.private_key, GROUP_READ);
+        look_at(inspection, "monitor's client certificate", cell->monitor.files.certificate, OPEN);
+        look_at(inspection, "monitor's client key", cell->monitor.files.private_key, GROUP_READ);
     }
 }
 

@@ -17,6 +17,7 @@ enum key_kind {
     KEY_URL,     /* const char *: https://host[:port] */
     KEY_INT,     /* uint32_t, min to max */
     KEY_BOOL,    /* bool */
+    KEY_DEGREES, /* double, -max to max */
     KEY_WORDS,   /* struct config_words: list of strings, min to max of them */
     KEY_PATHS,   /* the same, resolved */
     KEY_GROUP,   /* a struct within the struct, of `schema` */
@@ -75,10 +76,12 @@ void schema_read(const struct schema *schema, struct loader *loader, const char 
                  config_setting_t *group, void *target);
 
 /* ---- the whole ---- after all files are read; each complains */
-void config_link_jurisdictions(struct loader *loader); /* blocs, countries */
-void config_check_regions(struct loader *loader);      /* sites, cells, addresses, keys */
-void config_check_addresses(struct loader *loader);    /* nobody shares one */
-void config_check_register(struct loader *loader);     /* classes and services */
+void config_link_jurisdictions(struct loader *loader);                  /* blocs, countries */
+void config_check_regions(struct loader *loader);                       /* sites, cells, addresses, keys */
+void config_check_host(struct loader *loader, const struct node *node); /* its paths, pin and commands */
+void config_check_addresses(struct loader *loader);                     /* nobody shares one */
+void config_check_register(struct loader *loader);                      /* classes and services */
+void config_check_vantages(struct loader *loader);
 void config_compile_rules(struct loader *loader);
 
 /* ---- places ---- "home", "home-country", "home-bloc", "region:X" or "X", "country:XX", "bloc:X" */

@@ -136,6 +136,7 @@ static void check_whole(struct loader *loader)
     config_check_regions(loader);
     config_check_addresses(loader);
     config_check_register(loader);
+    config_check_vantages(loader);
     if (loader->errors->count == 0)
         config_compile_rules(loader);
 }
@@ -259,6 +260,22 @@ const struct cell *config_find_cell(const struct region *region, struct str name
 const struct bloc *config_find_bloc(const struct config *config, struct str name)
 {
     FIND(config->blocs, config->bloc_count, name);
+}
+
+const struct vantage *config_find_vantage(const struct config *config, struct str name)
+{
+    FIND(config->vantages, config->vantage_count, name);
+}
+
+const struct cell *config_cell_of(const struct config *config, const struct node *node)
+{
+    for (size_t r = 0; r < config->region_count; r++)
+        for (size_t c = 0; c < config->regions[r].cell_count; c++) {
+            const struct cell *cell = &config->regions[r].cells[c];
+            if (node >= cell->nodes && node < cell->nodes + cell->node_count)
+                return cell;
+        }
+    return NULL;
 }
 
 const struct country *config_find_country(const struct config *config, struct str code)

@@ -186,6 +186,24 @@ static void read_bool(const struct reading *reading)
         *(bool *)reading->target = config_setting_get_bool(reading->setting) != 0;
 }
 
+static void read_degrees(const struct reading *reading)
+{
+    int type = config_setting_type(reading->setting);
+    bool whole = type == CONFIG_TYPE_INT || type == CONFIG_TYPE_INT64;
+    if (!whole && type != CONFIG_TYPE_FLOAT) {
+        complain_type(reading, "a number of degrees, as in 48.86");
+        return;
+    }
+    double value = whole ? (double)config_setting_get_int64(reading->setting)
+                         : config_setting_get_float(reading->setting);
+    double most = reading->key->max;
+    if (!(value >= -most && value <= most))
+        COMPLAIN(reading, reading->key->help, "\"%s\" of a %s is %g; it must be from -%u to %u",
+                 reading->key->name, reading->what, value, reading->key->max, reading->key->max);
+    else
+        *(double *)reading->target = value;
+}
+
 /* ---- lists ---- */
 /* How many there are; -1: it is no list of that length, and a complaint was made. */
 static int read_length(const struct reading *reading, const char *of_what)
@@ -263,6 +281,9 @@ static void read_key(const struct reading *reading, size_t *count)
         break;
     case KEY_BOOL:
         read_bool(reading);
+        break;
+    case KEY_DEGREES:
+        read_degrees(reading);
         break;
     case KEY_WORDS:
     case KEY_PATHS:

@@ -1,4 +1,5 @@
 /* Each region by itself, and the names that all regions share. */
+#include "config/host_key.h"
 #include "config/internal.h"
 
 #include <arpa/inet.h>
@@ -78,7 +79,7 @@ static const struct cell *first_cell(const struct config *config, struct str nam
     return NULL;
 }
 
-static const struct node *first_node(const struct config *config, struct str name)
+const struct node *config_find_node(const struct config *config, struct str name)
 {
     for (size_t r = 0; r < config->region_count; r++)
         for (size_t c = 0; c < config->regions[r].cell_count; c++)
@@ -89,10 +90,22 @@ static const struct node *first_node(const struct config *config, struct str nam
 }
 
 /* ---- sites and cells ---- */
+static void check_networks(struct loader *loader, const struct config_source *source,
+                           const struct config_words *networks, const char *of)
+{
+    struct config_network network;
+    for (size_t i = 0; i < networks->count; i++)
+        if (!config_network_parse(networks->items[i].text, &network))
+            config_complain(loader, source->file, networks->items[i].line,
+                            "Write it as 192.0.2.0/24 or 2001:db8::/32, with no bit set behind the prefix.",
+                            "\"%.80s\" of \"%s\" is no network", networks->items[i].text.ptr, of);
+}
+
 static void check_site(struct loader *loader, const struct region *region, const struct site *site)
 {
     if (first_site(loader->config, site->name) != site)
         COMPLAIN_AT(loader, site, once, "the site \"%s\" is declared twice", site->name.ptr);
+    check_networks(loader, &site->source, &site->networks, site->name.ptr);
     if (config_find_country(loader->config, str_from(site->country)) == NULL)
         COMPLAIN_AT(loader, site, "Correct the country, or declare it in a bloc in policies/.",
                     "the site \"%s\" is in no jurisdiction: \"%s\" is in no bloc", site->name.ptr,
@@ -103,10 +116,27 @@ static void check_site(struct loader *loader, const struct region *region, const
                     site->country, region->name.ptr, region->jurisdiction.country);
 }
 
+static void check_ssh(struct loader *loader, struct node *node)
+{
+    struct node_ssh *ssh = &node->ssh;
+    uint8_t blob[HOST_KEY_BLOB_BYTES];
+    if (ssh->host_key != NULL && !host_key_parse(str_from(ssh->host_key), blob))
+        COMPLAIN_AT(loader, node, "Copy the line of /etc/ssh/ssh_host_ed25519_key.pub on that host.",
+                    "the host_key of the node \"%s\" is not an Ed25519 public key: \"%.60s\"", node->name.ptr,
+                    ssh->host_key);
+    if (ssh->state[0] != '/')
+        COMPLAIN_AT(loader, node, "Give its whole path on that host.",
+                    "the state of the node \"%s\" is not an absolute path: \"%.60s\"", node->name.ptr,
+                    ssh->state);
+    if (ssh->address == NULL)
+        ssh->address = node->address;
+}
+
 static void link_node(struct loader *loader, const struct region *region, struct node *node)
 {
-    if (first_node(loader->config, node->name) != node)
+    if (config_find_node(loader->config, node->name) != node)
         COMPLAIN_AT(loader, node, once, "the node \"%s\" is declared twice", node->name.ptr);
+    check_ssh(loader, node);
     for (size_t i = 0; i < region->site_count; i++)
         if (str_eq(region->sites[i].name, node->site_name))
             node->site = &region->sites[i];
@@ -114,11 +144,48 @@ static void link_node(struct loader *loader, const struct region *region, struct
         COMPLAIN_AT(loader, node, "Declare the site in this region's file.",
                     "the node \"%s\" is at the site \"%s\", which region \"%s\" does not have",
                     node->name.ptr, node->site_name.ptr, region->name.ptr);
+    config_check_host(loader, node);
+}
+
+static void check_argv(struct loader *loader, const struct cell_step *step, const char *key,
+                       const struct config_words *argv)
+{
+    if (argv->count > 0 && argv->items[0].text.ptr[0] != '/')
+        config_complain(loader, step->source.file, argv->items[0].line,
+                        "Give its whole path: no PATH is searched.",
+                        "\"%s\" of the step \"%s\" begins with \"%.80s\", which is not an absolute path", key,
+                        step->name.ptr, argv->items[0].text.ptr);
+}
+
+static void link_step(struct loader *loader, struct cell *cell, struct cell_step *step)
+{
+    for (size_t i = 0; i < cell->node_count; i++)
+        if (str_eq(cell->nodes[i].name, step->on_name))
+            step->on = &cell->nodes[i];
+    if (step->on == NULL)
+        COMPLAIN_AT(loader, step, "Set \"on\" to the name of one of the cell's nodes.",
+                    "the step \"%s\" is on \"%s\", which is no node of the cell \"%s\"", step->name.ptr,
+                    step->on_name.ptr, cell->name.ptr);
+    for (const struct cell_step *earlier = cell->steps; earlier < step; earlier++)
+        if (str_eq(earlier->name, step->name) && str_eq(earlier->runbook, step->runbook))
+            COMPLAIN_AT(loader, step, "Give each step of a runbook a name of its own.",
+                        "the step \"%s\" of the runbook \"%s\" is declared twice", step->name.ptr,
+                        step->runbook.ptr);
+    check_argv(loader, step, "run", &step->run);
+    check_argv(loader, step, "check", &step->check);
+    check_argv(loader, step, "undo", &step->undo);
 }
 
 static void link_cell(struct loader *loader, const struct region *region, struct cell *cell)
 {
     cell->region = region;
+    check_networks(loader, &cell->source, &cell->clients, cell->name.ptr);
+    check_networks(loader, &cell->source, &cell->standby_networks, cell->name.ptr);
+    if (cell->authority.files.certificate != NULL && cell->authority.renew_days >= cell->authority.days)
+        COMPLAIN_AT(loader, cell, "Give renew_days less days than days.",
+                    "the authority of the cell \"%s\" renews certificates after they have ended",
+                    cell->name.ptr);
+    check_networks(loader, &cell->source, &cell->watch.clients, cell->name.ptr);
     if (first_cell(loader->config, cell->name) != cell)
         COMPLAIN_AT(loader, cell, once, "the cell \"%s\" is declared twice", cell->name.ptr);
     for (size_t i = 0; i < cell->node_count; i++) {
@@ -130,6 +197,8 @@ static void link_cell(struct loader *loader, const struct region *region, struct
         COMPLAIN_AT(loader, cell, "Set primary to the name of one of its nodes.",
                     "the cell \"%s\" has no primary: it has no node \"%s\"", cell->name.ptr,
                     cell->primary_name.ptr);
+    for (size_t i = 0; i < cell->step_count; i++)
+        link_step(loader, cell, &cell->steps[i]);
 }
 
 static void check_region(struct loader *loader, struct region *region)

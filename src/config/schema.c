@@ -97,8 +97,46 @@ static const struct schema_key site_keys[] = {
     { "title", KEY_TEXT, AT(struct site, title), .max = 100, .help = "For people." },
     { "country", KEY_COUNTRY, true, AT(struct site, country),
       .help = "Where the building stands: the region's country." },
+    { "networks", KEY_WORDS, AT(struct site, networks), .max = 32,
+      .help = "Networks whose hosts stand there, as in 192.0.2.0/24. The watch of every other region's cells "
+              "takes a connection from them for one from abroad." },
 };
 static SCHEMA(site_schema, "site", sizeof(struct site), site_keys);
+
+#define SSH(key) AT(struct node, ssh.key) - offsetof(struct node, ssh)
+static const struct schema_key ssh_keys[] = {
+    { "address", KEY_HOST, SSH(address),
+      .help = "A host name or numeric address; the node's address if left out." },
+    { "port", KEY_INT, .preset = "22", .min = 1, .max = 65535, SSH(port), .help = "sshd's port." },
+    { "user", KEY_TEXT, true, .max = 32, SSH(user), .help = "Who logs in there." },
+    { "private_key", KEY_PATH, true, SSH(private_key),
+      .help = "The OpenSSH Ed25519 key that logs in, without a passphrase, mode 0600." },
+    { "host_key", KEY_TEXT, true, .max = 200, SSH(host_key),
+      .help = "The pin: what /etc/ssh/ssh_host_ed25519_key.pub of that host says. A host with another key is "
+              "refused." },
+    { "state", KEY_TEXT, .preset = "/var/lib/domicile", .max = 200, SSH(state),
+      .help = "The directory on that host where the guard of remote commands keeps its state." },
+    { "config", KEY_TEXT, .preset = "/etc/ssh/sshd_config", .max = 400, SSH(config),
+      .help = "The absolute path there of its sshd's configuration, which node scan looks at." },
+};
+static SCHEMA(ssh_schema, "ssh", 0, ssh_keys);
+
+#define COMMAND(member)                                                                                      \
+    AT(struct node, commands.member) - offsetof(struct node, commands), .min = 1, .max = 16
+static const struct schema_key commands_keys[] = {
+    { "start", KEY_WORDS, COMMAND(start),
+      .help = "Starts PostgreSQL, and returns when it was started, as in [ \"systemctl\", \"start\", ... ]; "
+              "pg_ctl if left out." },
+    { "stop", KEY_WORDS, COMMAND(stop), .help = "Stops it, and returns when it has stopped." },
+    { "reload", KEY_WORDS, COMMAND(reload), .help = "Lets it read its configuration again." },
+    { "initdb", KEY_WORDS, COMMAND(initdb),
+      .help = "Instead of initdb of bin; the arguments are put behind these words, here and below." },
+    { "base_backup", KEY_WORDS, COMMAND(base_backup), .help = "Instead of pg_basebackup of bin." },
+    { "control", KEY_WORDS, COMMAND(control), .help = "Instead of pg_controldata of bin." },
+    { "psql", KEY_WORDS, COMMAND(psql), .help = "Instead of psql of bin." },
+    { "openssl", KEY_WORDS, COMMAND(openssl), .help = "Instead of openssl." },
+};
+static SCHEMA(commands_schema, "commands", 0, commands_keys);
 
 static const struct schema_key node_keys[] = {
     { "name", KEY_NAME, true, AT(struct node, name), .help = "Unique in all regions." },
@@ -108,6 +146,32 @@ static const struct schema_key node_keys[] = {
       .help = "A host name or numeric address; the server's certificate must carry it." },
     { "port", KEY_INT, .preset = "5432", .min = 1, .max = 65535, AT(struct node, port),
       .help = "PostgreSQL's port." },
+    { "ssh", KEY_GROUP, AT(struct node, ssh), .schema = &ssh_schema,
+      .help = "How domicile reaches the host itself. Without it, it only asks PostgreSQL." },
+    { "data", KEY_TEXT, AT(struct node, paths.data), .max = 400,
+      .help = "The absolute data directory there. To provision the cell it is needed, as tls and log are. It "
+              "is made "
+              "beside its place and renamed, so that it is no mount point itself." },
+    { "tls", KEY_TEXT, AT(struct node, paths.tls), .max = 400,
+      .help = "The absolute directory there of the host's certificates and private keys." },
+    { "log", KEY_TEXT, AT(struct node, paths.log), .max = 400,
+      .help = "The absolute path there of PostgreSQL's log." },
+    { "bin", KEY_TEXT, .preset = "/usr/lib/postgresql/15/bin", AT(struct node, paths.bin), .max = 400,
+      .help = "The absolute directory there of PostgreSQL's programs." },
+    { "commands", KEY_GROUP, AT(struct node, commands), .schema = &commands_schema,
+      .help = "Commands of the host's own, run without a shell, instead of PostgreSQL's programs." },
+    { "disk_encryption", KEY_TEXT, AT(struct node, disk_encryption), .max = 200,
+      .help =
+          "How the disk below data is encrypted, in words, where that is not dm-crypt on the host itself. "
+          "A scan reports it as declared." },
+    { "listens", KEY_WORDS, AT(struct node, listens), .max = 64,
+      .help =
+          "Sockets that may listen on the host beside PostgreSQL, sshd and the gateway: ADDRESS:PORT, with "
+          "/udp behind it for UDP, and * for all addresses." },
+    { "shared_host", KEY_BOOL, .preset = "false", AT(struct node, shared_host),
+      .help =
+          "Whether others have servers on the host too: then a scan looks only at the sockets of the node's "
+          "own addresses, and says so." },
 };
 static SCHEMA(node_schema, "node", sizeof(struct node), node_keys);
 
@@ -127,6 +191,69 @@ static const struct schema_key admin_files_keys[] = {
 };
 static SCHEMA(admin_files_schema, "admin", 0, admin_files_keys);
 
+static const struct schema_key superuser_files_keys[] = {
+    { "certificate", KEY_PATH, true, AT(struct tls_files, certificate),
+      .help = "PEM: a client certificate of the role postgres." },
+    { "private_key", KEY_PATH, true, AT(struct tls_files, private_key),
+      .help = "PEM: its private key, mode 0600." },
+};
+static SCHEMA(superuser_files_schema, "superuser", 0, superuser_files_keys);
+
+#define AUTHORITY(member) AT(struct cell, authority.member) - offsetof(struct cell, authority)
+static const struct schema_key authority_keys[] = {
+    { "certificate", KEY_PATH, true, AUTHORITY(files.certificate),
+      .help = "PEM: the certificate of the authority. Made with its key when neither is there." },
+    { "private_key", KEY_PATH, true, AUTHORITY(files.private_key),
+      .help = "PEM: its private key, mode 0600. It stays in the region, on the control plane's host." },
+    { "days", KEY_INT, .preset = "397", .min = 1, .max = 3650, AUTHORITY(days),
+      .help = "How long a certificate is valid that it signs." },
+    { "renew_days", KEY_INT, .preset = "30", .min = 0, .max = 3649, AUTHORITY(renew_days),
+      .help = "A certificate that ends within so many days is made anew." },
+};
+static SCHEMA(authority_schema, "authority", 0, authority_keys);
+
+#define FIT(key) AT(struct cell, fit.key) - offsetof(struct cell, fit)
+static const struct schema_key fit_keys[] = {
+    { "free_mib", KEY_INT, .preset = "1024", .min = 1, .max = 2147483647, FIT(free_mib),
+      .help = "MiB that must be free where the data directory is made." },
+    { "clock_offset_ms", KEY_INT, .preset = "1000", .min = 1, .max = 3600000, FIT(clock_offset_ms),
+      .help = "How far a host's clock may be from this host's, as far as a round trip tells." },
+};
+static SCHEMA(fit_schema, "fit", 0, fit_keys);
+enum { DECLARED_MAX = 64 };
+#define DECLARED(key, words)                                                                                 \
+    {                                                                                                        \
+#key, KEY_WORDS, AT(struct cell_declared, key), .max = DECLARED_MAX, .help = words                   \
+    }
+static const struct schema_key watch_keys[] = {
+    { "interval_ms", KEY_INT, .preset = "5000", .min = 100, .max = 3600000,
+      AT(struct cell_declared, interval_ms), .help = "How often each node is asked who takes records out." },
+    { "sever", KEY_BOOL, .preset = "false", AT(struct cell_declared, sever),
+      .help = "Whether a replication connection from another region is ended as soon as it is seen." },
+    DECLARED(roles, "Roles beside domicile's own, with whatever rights they have."),
+    DECLARED(clients, "Networks that clients and standbys connect from, beside the addresses of this "
+                      "region's nodes and gateways."),
+    DECLARED(hba, "Lines of pg_hba.conf beside those of domicile's own set-up, as in \"local all postgres "
+                  "peer\". Each must be there."),
+    DECLARED(slots, "Replication slots beside those of the cell's standbys."),
+    DECLARED(publications, "Publications that may exist. Wide ones are findings all the same."),
+    DECLARED(subscriptions, "Subscriptions that may exist."),
+    DECLARED(extensions, "Extensions beside plpgsql."),
+    DECLARED(servers, "Foreign servers that may exist."),
+    DECLARED(databases, "Databases beside the cell's own and those that initdb makes."),
+    DECLARED(tables, "Tables and views beside the shipped schema, as SCHEMA.NAME."),
+    DECLARED(functions, "Functions beside the shipped schema, as SCHEMA.NAME(TYPE,...)."),
+    DECLARED(event_triggers, "Event triggers that must be there and enabled."),
+    DECLARED(tablespaces, "Tablespaces beside pg_default and pg_global."),
+    DECLARED(libraries, "Libraries that the server may load by itself."),
+    DECLARED(settings, "Settings that ALTER SYSTEM may have made, beside those of replication."),
+    { "archive", KEY_TEXT, AT(struct cell_declared, archive), .max = 400,
+      .help = "The archive_command or archive_library that the nodes may have." },
+    { "restore", KEY_TEXT, AT(struct cell_declared, restore), .max = 400,
+      .help = "The restore_command that the nodes may have." },
+};
+static SCHEMA(watch_schema, "watch", 0, watch_keys);
+
 #define POOL(key) AT(struct cell, pool.key) - offsetof(struct cell, pool)
 static const struct schema_key pool_keys[] = {
     { "connections", KEY_INT, .preset = "4", .min = 1, .max = 64, POOL(connections),
@@ -140,6 +267,50 @@ static const struct schema_key pool_keys[] = {
 };
 static SCHEMA(pool_schema, "pool", 0, pool_keys);
 
+#define STEP(member) AT(struct cell_step, member)
+static const struct schema_key step_keys[] = {
+    { "name", KEY_NAME, true, STEP(name), .help = "Its id in the runbook: no other step there has it." },
+    { "runbook", KEY_NAME, true, STEP(runbook), .help = "The runbook that it is a step of." },
+    { "after", KEY_NAME, true, STEP(after), .help = "The step of that runbook that it comes after." },
+    { "on", KEY_NAME, true, STEP(on_name), .help = "The node of this cell on which its commands run." },
+    { "title", KEY_TEXT, STEP(title), .max = 100,
+      .help = "What people read, as an order without a period; made of run if left out." },
+    { "run", KEY_WORDS, true, STEP(run), .min = 1, .max = 32,
+      .help = "A program by its absolute path, and its arguments. It may run again after a crash." },
+    { "check", KEY_WORDS, true, STEP(check), .min = 1, .max = 32,
+      .help = "A program and its arguments that only look: status 0 says that the step is done, another that "
+              "it is not." },
+    { "undo", KEY_WORDS, STEP(undo), .min = 1, .max = 32,
+      .help = "A program and its arguments that take the step back; not behind a point of no return." },
+    { "within_ms", KEY_INT, .preset = "60000", .min = 100, .max = 24 * 3600 * 1000, STEP(within_ms),
+      .help = "How long each of its commands may take." },
+    { "tries", KEY_INT, .preset = "1", .min = 1, .max = 100, STEP(tries),
+      .help = "How often it is run while check says that it is not done." },
+};
+static SCHEMA(step_schema, "step", sizeof(struct cell_step), step_keys);
+
+#define MONITOR(member) AT(struct cell, monitor.member) - offsetof(struct cell, monitor)
+static const struct schema_key monitor_keys[] = {
+    { "certificate", KEY_PATH, true, MONITOR(files.certificate),
+      .help = "PEM: the client certificate of the role domicile_monitor." },
+    { "private_key", KEY_PATH, true, MONITOR(files.private_key),
+      .help = "PEM: its private key, mode 0600 or 0640." },
+    { "interval_ms", KEY_INT, .preset = "1000", .min = 100, .max = 60000, MONITOR(interval_ms),
+      .help = "How often each node is asked, and how long it may take to answer." },
+    { "rounds", KEY_INT, .preset = "3", .min = 1, .max = 100, MONITOR(rounds),
+      .help = "How often in a row the cell must be seen in another state before that is its state." },
+    { "lost_after_ms", KEY_INT, .preset = "5000", .min = 500, .max = 600000, MONITOR(lost_after_ms),
+      .help = "How long the primary must be lost, to us and to its standbys, before it counts as lost." },
+    { "degrade_after_ms", KEY_INT, .preset = "10000", .min = 500, .max = 3600000, MONITOR(degrade_after_ms),
+      .help = "With on_standby_loss = \"degrade\": how long writes wait for a lost standby." },
+    { "lag_max_bytes", KEY_INT, .preset = "16777216", .min = 65536, .max = 2147483647, MONITOR(lag_max_bytes),
+      .help = "A standby that lacks more is not made synchronous again." },
+    { "slot_max_mib", KEY_INT, .preset = "16384", .min = 16, .max = 1073741824, MONITOR(slot_max_mib),
+      .help = "A replication slot that retains more MiB of WAL is dropped, before the disk is full." },
+};
+static SCHEMA(monitor_schema, "monitor", 0, monitor_keys);
+static const char *const standby_loss_words[] = { "block", "degrade", NULL };
+
 static const struct schema_key cell_keys[] = {
     { "name", KEY_NAME, true, AT(struct cell, name),
       .help = "Unique in all regions; stamped into the cluster." },
@@ -152,10 +323,33 @@ static const struct schema_key cell_keys[] = {
       .help = "What the gateway shows to PostgreSQL." },
     { "admin", KEY_GROUP, true, AT(struct cell, admin), .schema = &admin_files_schema,
       .help = "What an administrator shows to PostgreSQL." },
+    { "authority", KEY_GROUP, AT(struct cell, authority), .schema = &authority_schema,
+      .help = "What signs the certificates of the cell. Needed to provision it." },
+    { "superuser", KEY_GROUP, AT(struct cell, superuser), .schema = &superuser_files_schema,
+      .help =
+          "A certificate that lets somebody inspect the nodes as postgres over TLS. Without it nobody can." },
+    { "clients", KEY_WORDS, AT(struct cell, clients), .max = 64,
+      .help = "Networks that gateways, monitors and administrators connect from, as in 192.0.2.0/24." },
+    { "standby_networks", KEY_WORDS, AT(struct cell, standby_networks), .max = 64,
+      .help = "Networks that standbys connect from, beside the addresses of the cell's nodes." },
+    { "synchronous", KEY_BOOL, .preset = "true", AT(struct cell, synchronous),
+      .help = "Whether a write waits until a standby has it, where there is a standby." },
+    { "fit", KEY_GROUP, AT(struct cell, fit), .schema = &fit_schema,
+      .help = "What a host must be before anything is made on it." },
+    { "monitor", KEY_GROUP, AT(struct cell, monitor), .schema = &monitor_schema,
+      .help = "How the cell is watched over. Without it nobody does." },
+    { "on_standby_loss", KEY_WORD, .preset = "block", .choices = standby_loss_words,
+      AT(struct cell, on_standby_loss),
+      .help = "When no standby confirms writes: block lets them wait until one does; degrade, after "
+              "monitor.degrade_after_ms, lets them go on without, and says so." },
+    { "watch", KEY_GROUP, AT(struct cell, watch), .schema = &watch_schema,
+      .help = "What may be in the cluster beside domicile's own set-up: all else is a finding." },
     { "pool", KEY_GROUP, AT(struct cell, pool), .schema = &pool_schema,
       .help = "The gateway's connections." },
     { "nodes", LIST(struct cell, nodes, node_count, node_schema), .required = true, .min = 1, .max = 16,
       .help = "The PostgreSQL servers of the cell: a primary and its standbys." },
+    { "steps", LIST(struct cell, steps, step_count, step_schema), .max = 64,
+      .help = "The operator's own steps in runbooks of this cell; they obey the rules of all steps." },
 };
 static SCHEMA(cell_schema, "cell", sizeof(struct cell), cell_keys);
 
@@ -259,13 +453,31 @@ static const struct schema_key policies_keys[] = {
 SCHEMA(schema_policies, "policy", sizeof(struct config), policies_keys);
 
 /* ---- domicile.cfg ---- */
+static const struct schema_key vantage_keys[] = {
+    { "name", KEY_NAME, true, AT(struct vantage, name), .help = "What its measurements are stored under." },
+    { "country", KEY_COUNTRY, true, AT(struct vantage, country),
+      .help = "The country where it is, in two letters." },
+    { "latitude", KEY_DEGREES, true, AT(struct vantage, latitude), .max = 90,
+      .help = "Degrees north; south is negative." },
+    { "longitude", KEY_DEGREES, true, AT(struct vantage, longitude), .max = 180,
+      .help = "Degrees east; west is negative." },
+};
+static SCHEMA(vantage_schema, "vantage", sizeof(struct vantage), vantage_keys);
+
 static const char *const log_levels[] = { "debug", "info", "warning", "error", NULL };
 static const struct schema_key top_keys[] = {
     { "directory", KEY_PATH, .restart = true, .preset = "directory.sqlite", AT(struct config, directory_path),
       .help =
           "The SQLite file of the directory: where each customer lives. The gateways of one host share it." },
+    { "state_path", KEY_PATH, .restart = true, .preset = "state", AT(struct config, state_path),
+      .help = "The directory (mode 0700, made when it is needed) of what must survive a crash: journals of "
+              "runs." },
     { "log_level", KEY_WORD, .preset = "info", .choices = log_levels, AT(struct config, log_level),
       .help = "How much a gateway says: debug, info, warning or error." },
+    { "vantage", KEY_NAME, AT(struct config, vantage_name),
+      .help = "Which of the vantages this host is: node locate measures from here." },
+    { "vantages", LIST(struct config, vantages, vantage_count, vantage_schema), .max = CONFIG_VANTAGES_MAX,
+      .help = "The places that nodes are measured from. All hosts declare the same ones." },
 };
 SCHEMA(schema_top, "domicile", sizeof(struct config), top_keys);
 

@@ -88,6 +88,8 @@ struct key_file {
     const char *path, *what;
 };
 
+static const char authority_key[] = "authority's private key";
+
 static size_t add_key_files(const struct region *region, struct key_file *files)
 {
     size_t count = 0;
@@ -95,23 +97,71 @@ static size_t add_key_files(const struct region *region, struct key_file *files)
     files[count++] = (struct key_file){ region, region->token.private_key, "private token key" };
     files[count++] = (struct key_file){ region, region->token.public_key, "public token key" };
     files[count++] = (struct key_file){ region, region->tls.private_key, "private TLS key" };
+    for (size_t i = 0; i < region->cell_count; i++)
+        files[count++] =
+            (struct key_file){ region, region->cells[i].authority.files.private_key, authority_key };
     return count;
 }
-enum { KEY_FILES_OF_REGION = 4 };
+enum { KEY_FILES_OF_REGION = 4 }; /* and one a cell */
+
+/* Cells of one region may have one authority. */
+static bool same_file(const struct key_file *a, const struct key_file *b)
+{
+    if (a->path == NULL || b->path == NULL || strcmp(a->path, b->path) != 0)
+        return false;
+    return a->region != b->region || a->what != authority_key || b->what != authority_key;
+}
 
 static void check_key_files(struct loader *loader)
 {
-    struct key_file files[CONFIG_REGIONS_MAX * KEY_FILES_OF_REGION];
-    size_t count = 0;
-    for (size_t i = 0; i < loader->config->region_count; i++)
-        count += add_key_files(&loader->config->regions[i], &files[count]);
+    const struct config *config = loader->config;
+    size_t count = 0, most = 0;
+    for (size_t i = 0; i < config->region_count; i++)
+        most += KEY_FILES_OF_REGION + config->regions[i].cell_count;
+    struct key_file *files = arena_array(&loader->config->arena, struct key_file, most);
+    for (size_t i = 0; i < config->region_count; i++)
+        count += add_key_files(&config->regions[i], &files[count]);
     for (size_t i = 0; i < count; i++)
         for (size_t j = 0; j < i; j++)
-            if (files[i].path != NULL && files[j].path != NULL && strcmp(files[i].path, files[j].path) == 0)
+            if (same_file(&files[i], &files[j]))
                 config_complain(loader, files[i].region->source.file, files[i].region->source.line,
                                 "Every region has keys of its own, and each key a file of its own.",
                                 "the %s of region \"%s\" is also the %s of region \"%s\"", files[i].what,
                                 files[i].region->name.ptr, files[j].what, files[j].region->name.ptr);
+}
+
+/* ---- hosts ---- what domicile keeps on a host is of one node */
+static bool share_place(const struct node *a, const struct node *b)
+{
+    if (a->ssh.user == NULL || b->ssh.user == NULL || a->ssh.port != b->ssh.port ||
+        strcasecmp(a->ssh.address, b->ssh.address) != 0)
+        return false;
+    return strcmp(a->ssh.state, b->ssh.state) == 0 ||
+           (a->paths.data != NULL && b->paths.data != NULL && strcmp(a->paths.data, b->paths.data) == 0);
+}
+
+static void check_place(struct loader *loader, const struct node *node)
+{
+    const struct config *config = loader->config;
+    for (size_t r = 0; r < config->region_count; r++)
+        for (size_t c = 0; c < config->regions[r].cell_count; c++)
+            for (size_t i = 0; i < config->regions[r].cells[c].node_count; i++) {
+                const struct node *other = &config->regions[r].cells[c].nodes[i];
+                if (str_compare(other->name, node->name) < 0 && share_place(node, other))
+                    COMPLAIN_AT(loader, node,
+                                "Two nodes of one host have an ssh.state and a data of their own.",
+                                "the nodes \"%s\" and \"%s\" share the host and a directory there",
+                                node->name.ptr, other->name.ptr);
+            }
+}
+
+static void check_places(struct loader *loader)
+{
+    const struct config *config = loader->config;
+    for (size_t r = 0; r < config->region_count; r++)
+        for (size_t c = 0; c < config->regions[r].cell_count; c++)
+            for (size_t i = 0; i < config->regions[r].cells[c].node_count; i++)
+                check_place(loader, &config->regions[r].cells[c].nodes[i]);
 }
 
 static void check_endpoints(struct loader *loader)
@@ -140,5 +190,6 @@ void config_check_addresses(struct loader *loader)
         for (size_t j = 0; j < i; j++)
             check_claim(loader, &claims.items[i], &claims.items[j]);
     check_key_files(loader);
+    check_places(loader);
     check_endpoints(loader);
 }

@@ -180,6 +180,15 @@ static result check_schema(struct sqlite_directory *d, sqlite3 *db, bool *ret_em
     return OK;
 }
 
+/* Of one moment: another process may be making it. */
+static result check_schema_alone(struct sqlite_directory *d, sqlite3 *db, bool *ret_empty)
+{
+    TRY(execute(d, db, "BEGIN"));
+    result r = check_schema(d, db, ret_empty);
+    (void)sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL); /* nothing was written */
+    return r;
+}
+
 static result create_schema(struct sqlite_directory *d, sqlite3 *db)
 {
     TRY(execute(d, db, "BEGIN IMMEDIATE"));
@@ -231,7 +240,7 @@ static result connection_open(struct sqlite_directory *d, struct sqlite_connecti
     sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
     sqlite3_db_config(db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
     bool empty;
-    TRY(check_schema(d, db, &empty));
+    TRY(check_schema_alone(d, db, &empty));
     TRY(use_wal(d, db));
     TRY(execute(d, db, "PRAGMA synchronous = FULL; PRAGMA cell_size_check = ON"));
     if (empty)

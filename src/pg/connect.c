@@ -1,66 +1,27 @@
 #include "pg/connect.h"
 
+#include "loop/resolve.h"
 #include "pg/internal.h"
 
-#include <arpa/inet.h>
-#include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { CONNECT_WITHIN_MS = 5000, KEYWORDS_MAX = 24, ADDRESS_SIZE = INET6_ADDRSTRLEN };
-
-/* ---- names ---- */
-
-struct lookup {
-    const char *host;
-    char address[ADDRESS_SIZE];
-    int status;
-};
-
-static void look_up(void *arg)
-{
-    struct lookup *lookup = arg;
-    const struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM };
-    struct addrinfo *found;
-    lookup->status = getaddrinfo(lookup->host, NULL, &hints, &found);
-    if (lookup->status != 0)
-        return;
-    lookup->status = getnameinfo(found->ai_addr, found->ai_addrlen, lookup->address, ADDRESS_SIZE, NULL, 0,
-                                 NI_NUMERICHOST);
-    freeaddrinfo(found);
-}
-
-static bool is_numeric(const char *host)
-{
-    unsigned char address[sizeof(struct in6_addr)];
-    return inet_pton(AF_INET, host, address) == 1 || inet_pton(AF_INET6, host, address) == 1;
-}
-
-static result resolve(const struct pg_connect_options *options, char address[ADDRESS_SIZE])
-{
-    const char *numeric = options->address != NULL ? options->address : options->host;
-    if (is_numeric(numeric)) {
-        snprintf(address, ADDRESS_SIZE, "%s", numeric);
-        return OK;
-    }
-    if (options->address != NULL)
-        return FAIL(E_CONFIG, "Give an IPv4 or IPv6 address in digits, or leave it out.",
-                    "\"%s\" is not a numeric address", options->address);
-    struct lookup lookup = { .host = options->host };
-    TRY(fiber_offload(look_up, &lookup));
-    if (lookup.status != 0)
-        return FAIL(E_UNAVAILABLE, "Check the host's name and the resolver of this machine.",
-                    "the name of \"%s\" does not resolve: %s", options->host, gai_strerror(lookup.status));
-    snprintf(address, ADDRESS_SIZE, "%s", lookup.address);
-    return OK;
-}
+enum { CONNECT_WITHIN_MS = 5000, KEYWORDS_MAX = 24 };
 
 /* ---- options ---- */
+
+static result resolve(const struct pg_connect_options *options, char address[ADDRESS_TEXT_SIZE])
+{
+    if (options->address != NULL && !address_is_numeric(options->address))
+        return FAIL(E_CONFIG, "Give an IPv4 or IPv6 address in digits, or leave it out.",
+                    "\"%s\" is not a numeric address", options->address);
+    return address_resolve(options->address != NULL ? options->address : options->host, address);
+}
 
 struct keywords {
     const char *names[KEYWORDS_MAX], *values[KEYWORDS_MAX];
     size_t count;
-    char port[8], settings[160], address[ADDRESS_SIZE];
+    char port[8], settings[160], address[ADDRESS_TEXT_SIZE];
 };
 
 static void put(struct keywords *keywords, const char *name, const char *value)

@@ -1,6 +1,7 @@
 """The disk under PostgreSQL is full. The cell runs on a small file system of its own, at the sandbox's address."""
 import contextlib
 import os
+import re
 import shutil
 import subprocess
 
@@ -14,14 +15,28 @@ from until import until
 ROOM_BYTES = 40 * 1024 * 1024
 
 
+def without_standby(data):
+    """A copy that no standby follows must not wait for one."""
+    path = os.path.join(data, "domicile.conf")
+    with open(path, encoding="utf-8") as file:
+        text = file.read()
+    changed, count = re.subn(r"(?m)^synchronous_standby_names = .*$", "", text)
+    assert count == 1
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(changed)
+
+
 @pytest.fixture
 def small(sandbox, eu1, eu):
-    """EU1, copied to a tmpfs with little room and running from there in its place."""
+    """EU1, copied to a tmpfs with little room and running from there in its place, alone: its standby would follow the
+    copy away from the original."""
     if os.geteuid() != 0:
         pytest.fail("mounting a small file system needs root")
     mount = os.path.join(sandbox.home, "small")
     clone = Node(sandbox.home, "small", eu1.region, eu1.site, eu1.address)
-    with healthy_after(eu1, eu), contextlib.ExitStack() as undo:
+    eu2 = sandbox.nodes["eu2"]
+    with healthy_after(eu2), healthy_after(eu1, eu), contextlib.ExitStack() as undo:
+        eu2.stop()
         eu1.stop()
         size = int(subprocess.run(["du", "-sb", eu1.home], stdout=subprocess.PIPE, check=True).stdout.split()[0])
         os.makedirs(mount, exist_ok=True)
@@ -30,6 +45,7 @@ def small(sandbox, eu1, eu):
         undo.callback(subprocess.run, ["umount", mount], check=True)
         give(mount, 0o700)
         subprocess.run(["cp", "-a", f"{eu1.home}/.", mount], check=True)
+        without_standby(clone.data)
         undo.callback(clone.stop)
         clone.start()
         until(eu.ready, within_s=20, what="the gateway serves from the copy")

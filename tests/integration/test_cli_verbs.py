@@ -339,3 +339,122 @@ def test_the_life_of_a_client_of_a_customer(domicile, customer, eu):
     domicile("client", "remove", fields["client_id"], "--customer", customer.id, principal=customer.admin)
     assert principal.ask_token(eu).status == 401
     domicile("client", "remove", fields["client_id"], "--customer", customer.id, principal=customer.admin, status=4)
+
+
+# --- cells, hosts and runbooks: as the operator, who has the hosts' key ---
+
+
+@of("cell status")
+def _(shell):
+    status = shell("cell", "status", "eu-fr/eu-fr-1", operator=True)
+    assert [cell["state"] for cell in status["cells"]] == ["healthy"]
+    nodes = {node["node"]: node for node in status["cells"][0]["nodes"]}
+    assert {name: node["role"] for name, node in nodes.items()} == {"eu1": "primary", "eu2": "standby"}
+
+
+@of("cell watch")
+def _(shell):
+    assert shell("cell", "watch", "us/us-1", operator=True)["cells"] == [{"cell": "us/us-1", "findings": []}]
+    assert len(shell("cell", "watch", "--channels")["channels"]) > 50
+
+
+@of("cell provision")
+def _(shell):
+    planned = shell("cell", "provision", "eu-fr/eu-fr-1", "--plan", operator=True)
+    assert {step["answer"] for step in planned["steps"]} == {"yes"} and all(step["evidence"] for step in planned["steps"])
+    assert shell("cell", "provision", "eu-fr/eu-fr-1", operator=True)["already"] is True
+
+
+@of("cell adopt")
+def _(shell):
+    assert shell("cell", "adopt", "us/us-1", "--plan", operator=True)["runbook"] == "adopt"
+
+
+@of("cell add-standby")
+def _(shell):
+    planned = shell("cell", "add-standby", "us/us-1", "us2", "--plan", operator=True)
+    assert {step["answer"] for step in planned["steps"]} == {"yes"}
+
+
+@of("cell remove-standby")
+def _(shell):
+    planned = shell("cell", "remove-standby", "us/us-1", "us2", "--plan", operator=True)
+    assert "no" in {step["answer"] for step in planned["steps"]}
+
+
+@of("node check")
+def _(shell):
+    nodes = shell("node", "check", operator=True)["nodes"]
+    assert [node["node"] for node in nodes] == ["eu1", "eu2", "us1", "us2"]
+    assert all(node["good"] and node["negotiated"]["key_exchange"].startswith("curve25519") for node in nodes)
+
+
+@of("runbook list")
+def _(shell):
+    listed = {runbook["name"] for runbook in shell("runbook", "list")["runbooks"]}
+    assert {"provision", "adopt", "add-standby", "remove-standby"} <= listed
+
+
+@of("runbook show")
+def _(shell):
+    steps = shell("runbook", "show", "provision", "eu-fr/eu-fr-1")["steps"]
+    assert [step["number"] for step in steps] == list(range(1, len(steps) + 1)) and all(step["goal"] for step in steps)
+
+
+@of("runbook draw")
+def _(shell):
+    assert "reach" in shell("runbook", "draw", "provision")["drawing"]
+
+
+@of("runbook check")
+def _(shell):
+    assert shell("runbook", "check")["sound"] is True
+
+
+def a_run(shell):
+    runs = shell("runbook", "runs", operator=True)["runs"]
+    return next(run for run in runs if run["state"] == "done" and run["runbook"] == "provision")
+
+
+@of("runbook runs")
+def _(shell):
+    assert a_run(shell)["subject"] in ("eu-fr/eu-fr-1", "us/us-1")
+
+
+@of("runbook journal")
+def _(shell):
+    assert a_run(shell)["run"] in json.dumps(shell("runbook", "journal", a_run(shell)["run"], operator=True))
+
+
+@of("runbook abandon")
+def _(shell):
+    """A run whose process ended: the journal of one that is done, without its end."""
+    run = a_run(shell)["run"]
+    folder = shell.configuration_without_keys()
+    (shell.folder / "state/runs").mkdir(parents=True, mode=0o700)
+    lines = Path(shell.sandbox.config, f"state/runs/{run}.journal").read_bytes().splitlines(keepends=True)
+    cut = shell.folder / f"state/runs/{run}.journal"
+    cut.write_bytes(b"".join(lines[:-1]))
+    cut.chmod(0o600)
+    shell("runbook", "abandon", run, "--why", "a test", "--config", folder)
+    assert [found["state"] for found in shell("runbook", "runs", "--config", folder)["runs"]] == ["abandoned"]
+
+
+@of("node scan")
+def _(shell):
+    """As it is there; and on hosts that nobody can ask nothing is known, and nothing passes."""
+    done = shell.domicile("node", "scan", "eu1", "--json", operator=True, status=9)
+    scanned = json.loads(done.stdout)["nodes"]
+    verdicts = {line["id"]: line["verdict"] for line in scanned[0]["lines"]}
+    assert verdicts["pg-tls"] == verdicts["pg-checksums"] == verdicts["files-tls"] == "ok", verdicts
+    assert len(shell("node", "scan", "--checks")["checks"]) == len(verdicts)
+    done = shell.domicile("node", "scan", "eu1", "--json", "--config", shell.configuration_without_keys(), status=None)
+    blind = json.loads(done.stdout)["nodes"]
+    assert done.returncode != 0 and {line["verdict"] for line in blind[0]["lines"]} == {"unknown"}
+
+
+@of("node locate")
+def _(shell):
+    shell.customer.put("health", "located", b"x")
+    located = shell("node", "locate", "eu1", "--samples", "0", operator=True, status=None)
+    assert located["nodes"][0]["node"] == "eu1"

@@ -52,10 +52,11 @@ def test_p7_the_search_would_find_it(new_customer, eu, sql, sandbox, everywhere)
     write_by_all_ways(customer, "operational", text)
     sql(eu, "CHECKPOINT")
     found = files_with(text.encode(), *everywhere)
-    data = next(node.data for node in sandbox.nodes.values() if node.region == "eu-fr")
-    assert any(path.startswith(f"{data}/base/") for path in found)
-    assert any(path.startswith(f"{data}/pg_wal/") for path in found)
-    assert all(path.startswith(data) for path in found), "not in a log, not in the other region"
+    homes = tuple(node.data for node in sandbox.nodes.values() if node.region == "eu-fr")
+    assert len(homes) == 2
+    assert all(any(path.startswith(f"{data}/pg_wal/") for path in found) for data in homes), "primary and standby"
+    assert any(path.startswith(f"{homes[0]}/base/") for path in found)
+    assert all(path.startswith(homes) for path in found), "not in a log, not in the other region"
 
 
 def test_p7_an_error_does_not_write_a_record_into_a_log(new_customer, eu, database, everywhere):
@@ -65,7 +66,7 @@ def test_p7_an_error_does_not_write_a_record_into_a_log(new_customer, eu, databa
         for record_class in ("health", "operational"):
             assert customer.put(record_class, "refused", text.encode()).status >= 500
     logs = [path for path in everywhere if path.endswith(".log")]
-    assert len(logs) == 4
+    assert len(logs) == 6
     assert files_with(text.encode(), *logs) == []
     assert files_with(text.encode().hex().encode(), *logs) == []
 

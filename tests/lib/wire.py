@@ -66,18 +66,18 @@ class Wire:
     def __init__(self, address, port, ca, alpn=("http/1.1",), source=None, within_s=WITHIN_S, receive_bytes=None):
         self.host = f"{address}:{port}"
         self.within_s = within_s
-        plain = socket.socket()
-        if receive_bytes:
-            plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
-        plain.settimeout(within_s)
+        # Wrapped before it is connected: wrap_socket forgets to close what was reset meanwhile.
+        self.socket = context_of(ca, alpn).wrap_socket(socket.socket(), server_hostname=address)
         try:
+            if receive_bytes:
+                self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
+            self.socket.settimeout(within_s)
             if source:
-                plain.bind((source, 0))
-            plain.connect((address, port))
-            plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self.socket = context_of(ca, alpn).wrap_socket(plain, server_hostname=address)
+                self.socket.bind((source, 0))
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self.socket.connect((address, port))
         except BaseException:
-            plain.close()
+            self.socket.close()
             raise
         self.buffer = b""
 

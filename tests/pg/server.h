@@ -91,10 +91,10 @@ static inline int64_t server_number(const char *sql)
     return number;
 }
 
-static inline pid_t server_pid(void)
+static inline pid_t server_pid_in(const char *variable)
 {
     char line[32] = "";
-    FILE *file = fopen(getenv("PGT_PIDFILE"), "r");
+    FILE *file = fopen(getenv(variable), "r");
     if (file == NULL)
         return 0;
     if (fgets(line, sizeof line, file) == NULL)
@@ -103,14 +103,52 @@ static inline pid_t server_pid(void)
     return (pid_t)atoi(line);
 }
 
+static inline pid_t server_pid(void)
+{
+    return server_pid_in("PGT_PIDFILE");
+}
+
+/* All processes of a server: postmaster and children. */
+static inline void server_signal(pid_t postmaster, int number)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/task/%d/children", postmaster, postmaster);
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    kill(postmaster, number);
+    for (int child; fscanf(file, "%d", &child) == 1;)
+        kill(child, number);
+    fclose(file);
+}
+
+struct server_script {
+    const char *path;
+    int status;
+};
+
+static inline void server_script_work(void *arg)
+{
+    struct server_script *script = arg;
+    char *argv[] = { (char *)script->path, NULL };
+    pid_t pid;
+    if (posix_spawn(&pid, argv[0], NULL, NULL, argv, environ) == 0)
+        waitpid(pid, &script->status, 0);
+}
+
+/* Blocks the loop: nobody else goes on meanwhile. */
 static inline void server_restart(void)
 {
-    char *argv[] = { (char *)server_path("restart"), NULL };
-    pid_t pid;
-    int status;
-    assert_int_equal(posix_spawn(&pid, argv[0], NULL, NULL, argv, environ), 0);
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    assert_int_equal(status, 0);
+    struct server_script script = { server_path("restart"), -1 };
+    server_script_work(&script);
+    assert_int_equal(script.status, 0);
+}
+
+/* Waits; the other fibers go on. */
+static inline void server_run_script(const char *name)
+{
+    struct server_script script = { server_path(name), -1 };
+    check_ok(fiber_offload(server_script_work, &script));
+    assert_int_equal(script.status, 0);
 }
 
 static inline uint64_t now_ms(void)

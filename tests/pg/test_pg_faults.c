@@ -106,20 +106,6 @@ ON_LOOP(a_read_on_a_lost_connection_is_asked_once_more)
     pg_pool_free(pool);
 }
 
-/* All processes of the server: postmaster and children. */
-static void signal_server(int number)
-{
-    char path[64];
-    pid_t postmaster = server_pid();
-    snprintf(path, sizeof path, "/proc/%d/task/%d/children", postmaster, postmaster);
-    FILE *file = fopen(path, "r");
-    assert_non_null(file);
-    kill(postmaster, number);
-    for (int child; fscanf(file, "%d", &child) == 1;)
-        kill(child, number);
-    fclose(file);
-}
-
 /* ---- kill -9 under load ---- */
 
 struct writer {
@@ -155,7 +141,7 @@ ON_LOOP(p4_what_was_acknowledged_is_there_after_kill_9)
             check_ok(fiber_spawn(&scope, "writer", write_on, &writers[i]));
         }
         check_ok(fiber_sleep(150));
-        signal_server(SIGKILL);
+        server_signal(server_pid(), SIGKILL);
         check_ok(scope_join(&scope)); /* each ends with an error, in bounded time */
         check_ok(fiber_sleep(100));
         server_restart();
@@ -179,7 +165,7 @@ ON_LOOP(p4_what_was_acknowledged_is_there_after_kill_9)
 ON_LOOP(p8_a_server_that_stands_still_costs_bounded_time_and_no_pile_up)
 {
     struct pg_pool *pool = server_pool(options(2));
-    signal_server(SIGSTOP);
+    server_signal(server_pid(), SIGSTOP);
     uint64_t begin = now_ms();
     for (int round = 0; round < 3; round++) {
         struct caller callers[40];
@@ -198,7 +184,7 @@ ON_LOOP(p8_a_server_that_stands_still_costs_bounded_time_and_no_pile_up)
     assert_in_range(now_ms() - begin, 0, 3 * (WITHIN_MS + SLACK_MS));
     check_ok(fiber_sleep(WITHIN_MS / 2));
     assert_int_equal(pg_pool_stats(pool).connections_up, 0); /* overdue ones are given up */
-    signal_server(SIGCONT);
+    server_signal(server_pid(), SIGCONT);
     wait_until_up(pool);
     struct caller caller = { .pool = pool, .statement = SLEEP, .ms = 1 };
     call(&caller);
@@ -211,10 +197,10 @@ ON_LOOP(a_short_standstill_is_sat_out)
     struct pg_pool *pool = server_pool(options(2));
     struct caller caller = { .pool = pool, .statement = SLEEP, .ms = 1 };
     struct scope scope = SCOPE_INIT;
-    signal_server(SIGSTOP);
+    server_signal(server_pid(), SIGSTOP);
     check_ok(fiber_spawn(&scope, "caller", call, &caller));
     check_ok(fiber_sleep(200));
-    signal_server(SIGCONT);
+    server_signal(server_pid(), SIGCONT);
     check_ok(scope_join(&scope));
     check_ok(caller.r);
     assert_int_equal(pg_pool_stats(pool).losses, 0);

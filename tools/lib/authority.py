@@ -1,5 +1,6 @@
 """A certificate authority for each region, by the openssl command: P-256, with the uses spelt out in each certificate."""
 import os
+import shutil
 import tempfile
 
 from processes import give, run
@@ -20,6 +21,11 @@ class Authority:
              "-addext", "basicConstraints=critical,CA:TRUE,pathlen:0", "-addext", "keyUsage=critical,keyCertSign,cRLSign",
              "-keyout", self.key, "-out", self.certificate])
         os.chmod(self.key, 0o600)
+
+    def copy(self, target):
+        """The certificate, for everybody to read."""
+        shutil.copyfile(self.certificate, target)
+        os.chmod(target, 0o644)
 
     def issue(self, name, use, certificate, key, alternative=None, for_account=True):
         """A certificate for CN=name; `alternative` is its subjectAltName ("IP:127.0.0.1,DNS:..."). The key file is

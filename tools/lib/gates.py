@@ -116,7 +116,7 @@ def gate_size():
 
 def gate_shell():
     """shellcheck is content with the shell scripts."""
-    paths = scripts("bash") + files("tests", "tools", endings=(".sh",))
+    paths = scripts("bash") + files("src", "tests", "tools", endings=(".sh",))
     return output(["shellcheck", "-x", "-f", "gcc", *sorted(set(paths))]).splitlines()
 
 

@@ -6,9 +6,8 @@ import signal
 import ssl
 import time
 
-from authority import CLIENT, SERVER
-from postgres import copy
-from processes import Failure, give, read_pid, run, spawn, stop, write_pid
+from authority import SERVER
+from processes import Failure, follow, give, read_pid, run, spawn, stop, write_pid
 
 PORT = 8443
 READY_WITHIN_S = 30
@@ -37,15 +36,21 @@ class Gateway:
         """Runs the command line on the sandbox's configuration."""
         return run([f"{self.programs}/domicile", "--config", self.config, *arguments], as_account=as_account)
 
+    def provision(self, line, within_s):
+        """Makes the region's cell on its hosts; `line` is told what is done."""
+        follow([f"{self.programs}/domicile", "--config", self.config, "cell", "provision", f"{self.region}/{self.region}-1"],
+               line, as_account=True, within_s=within_s)
+
     def lay_files(self, authority):
-        """Certificates and keys, where regions/*.cfg expects them. The administrator's key is not the gateway's."""
+        """Certificates and keys, where regions/*.cfg expects them. Those of the cell domicile makes itself."""
         tls, keys, pg = (self._directory(part) for part in ("tls", "keys", "pg"))
-        copy(authority.certificate, f"{tls}/ca.crt")
-        copy(authority.certificate, f"{pg}/ca.crt")
+        authority.copy(f"{tls}/ca.crt")
+        authority.copy(f"{pg}/ca.crt")
+        shutil.copyfile(authority.key, f"{pg}/ca.key")
+        give(f"{pg}/ca.key", 0o600)
+        give(pg, 0o755)
         authority.issue(f"gateway.{self.region}", SERVER, f"{tls}/gateway.crt", f"{tls}/gateway.key",
                         alternative=f"IP:{self.address},DNS:gateway.{self.region}.sandbox.internal")
-        authority.issue("domicile_gateway", CLIENT, f"{pg}/gateway.crt", f"{pg}/gateway.key")
-        authority.issue("domicile_admin", CLIENT, f"{pg}/admin.crt", f"{pg}/admin.key", for_account=False)
         give(keys, 0o755)
         self.domicile("key", "init", self.region, as_account=True)
         self.domicile("key", "token-init", self.region, as_account=True)

@@ -1,69 +1,12 @@
-"""One PostgreSQL node of the sandbox: made, started, stopped, looked into."""
+"""One PostgreSQL node of the sandbox, which domicile has made on its host: started, stopped, looked into."""
 import os
 import signal
 
-from authority import CLIENT, SERVER
-from processes import Failure, command_line, give, run, stop
+from processes import Failure, command_line, run, stop
 
 BIN = "/usr/lib/postgresql/15/bin"
 PORT = 15432
 SUPERUSER = "postgres"
-
-CONFIGURATION = """\
-# Written by the sandbox. One address, TLS only, client certificates only, and nothing of a statement in the log.
-listen_addresses = '{address}'
-port = {port}
-unix_socket_directories = ''
-max_connections = 100
-ssl = on
-ssl_ca_file = '{tls}/ca.crt'
-ssl_cert_file = '{tls}/server.crt'
-ssl_key_file = '{tls}/server.key'
-ssl_min_protocol_version = 'TLSv1.2'
-ssl_ciphers = 'ECDHE+AESGCM:ECDHE+CHACHA20'
-password_encryption = 'scram-sha-256'
-
-shared_buffers = '128MB'
-wal_level = replica
-fsync = on
-synchronous_commit = on
-full_page_writes = on
-max_wal_size = '1GB'
-jit = off
-timezone = 'UTC'
-
-# A log line may name a customer's key or carry a value: statements, parameters and details stay out.
-log_timezone = 'UTC'
-log_line_prefix = '%m [%p] %q%u@%d from %h '
-log_connections = on
-log_replication_commands = on
-log_statement = none
-log_min_error_statement = panic
-log_parameter_max_length = 0
-log_parameter_max_length_on_error = 0
-log_error_verbosity = terse
-"""
-
-ADMISSION = """\
-# TYPE   DATABASE  USER              ADDRESS      METHOD
-# A client certificate of this region's authority whose CN is the role's name, over TLS; all else is refused.
-hostssl  domicile  domicile_gateway  127.0.0.0/8  cert
-hostssl  domicile  domicile_admin    127.0.0.0/8  cert
-hostssl  all       postgres          127.0.0.0/8  cert
-"""
-
-ROLES = """\
-CREATE ROLE domicile_owner NOLOGIN;
-CREATE ROLE domicile_gateway LOGIN;
-CREATE ROLE domicile_admin LOGIN;
-GRANT domicile_owner TO domicile_admin;
-CREATE DATABASE domicile OWNER domicile_owner;
-REVOKE ALL ON DATABASE domicile, postgres, template1 FROM PUBLIC;
-GRANT CONNECT ON DATABASE domicile TO domicile_gateway, domicile_admin;
-\\connect domicile
-REVOKE ALL ON SCHEMA public FROM PUBLIC;
-"""
-
 
 def conninfo(**parameters):
     """keyword=value pairs, quoted where libpq needs it."""
@@ -82,7 +25,7 @@ class Node:
         self.tls = os.path.join(self.home, "tls")
         self.log = os.path.join(self.home, "postgres.log")
         self.pid_file = os.path.join(self.data, "postmaster.pid")
-        self.inspector = os.path.join(sandbox, "inspect", region)
+        self.inspector = os.path.join(sandbox, "config", "pg", region)
 
     @property
     def listens(self):
@@ -92,31 +35,6 @@ class Node:
         return conninfo(host=self.address, port=PORT, dbname=dbname, user=SUPERUSER, sslmode="verify-full",
                         sslrootcert=f"{self.inspector}/ca.crt", sslcert=f"{self.inspector}/postgres.crt",
                         sslkey=f"{self.inspector}/postgres.key", connect_timeout=5)
-
-    def create(self, authority):
-        for directory in (self.home, self.tls):
-            os.makedirs(directory, exist_ok=True)
-            give(directory, 0o700)
-        os.makedirs(self.inspector, mode=0o755, exist_ok=True)
-        copy(authority.certificate, f"{self.tls}/ca.crt")
-        copy(authority.certificate, f"{self.inspector}/ca.crt")
-        authority.issue(self.name, SERVER, f"{self.tls}/server.crt", f"{self.tls}/server.key",
-                        alternative=f"IP:{self.address},DNS:{self.name}.{self.region}.sandbox.internal")
-        authority.issue(SUPERUSER, CLIENT, f"{self.inspector}/postgres.crt", f"{self.inspector}/postgres.key",
-                        for_account=False)
-        run([f"{BIN}/initdb", "-D", self.data, "-U", SUPERUSER, "--data-checksums", "--encoding=UTF8",
-             "--locale=C.UTF-8", "--auth=reject", "--no-instructions"], as_account=True)
-        self._write("postgresql.conf", CONFIGURATION.format(address=self.address, port=PORT, tls=self.tls))
-        self._write("pg_hba.conf", ADMISSION)
-
-    def _write(self, name, text):
-        path = os.path.join(self.data, name)
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(text)
-        give(path, 0o600)
-
-    def create_roles(self):
-        run(["psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", self.superuser("postgres"), "-f", "-"], input=ROLES)
 
     def start(self):
         if self.pid():
@@ -142,9 +60,3 @@ class Node:
 
     def state(self):
         return "running" if self.pid() else "stopped"
-
-
-def copy(source, target):
-    with open(source, "rb") as file, open(target, "wb") as out:
-        out.write(file.read())
-    os.chmod(target, 0o644)

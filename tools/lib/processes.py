@@ -8,9 +8,10 @@ import pwd
 import resource
 import signal
 import subprocess
+import threading
 import time
 
-USER = "domicile-sbx"
+USER = "domicile-sandbox"
 OPEN_FILES = 65536
 
 
@@ -23,14 +24,15 @@ class Failure(Exception):
 
 
 def account():
-    """The unprivileged account that the servers run as: our own, or domicile-sbx (made when absent) for root."""
+    """The unprivileged account that the servers run as, and that logs in to the hosts: our own, or domicile-sandbox (made
+    when absent) for root."""
     if os.geteuid() != 0:
         return pwd.getpwuid(os.geteuid())
     try:
         return pwd.getpwnam(USER)
     except KeyError:
-        run(["useradd", "--system", "--user-group", "--no-create-home", "--home-dir", "/nonexistent",
-             "--shell", "/usr/sbin/nologin", USER])
+        run(["useradd", "--system", "--user-group", "--create-home", "--home-dir", f"/var/lib/{USER}", "--shell", "/bin/sh",
+             USER])
         return pwd.getpwnam(USER)
 
 
@@ -72,6 +74,22 @@ def run(command, as_account=False, within_s=60, **kwargs):
         said = (done.stderr or done.stdout).strip()
         raise Failure(f'"{" ".join(command)}" ended with {done.returncode}:\n{said[-2000:]}')
     return done.stdout
+
+
+def follow(command, line, as_account=False, within_s=60):
+    """Runs a command to its end; `line` is told each line that it prints, as it comes."""
+    said = []
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                               cwd="/", **(_as_account({}) if as_account else {}))
+    alarm = threading.Timer(within_s, process.kill)
+    alarm.start()
+    with process:
+        for text in process.stdout:
+            said.append(text)
+            line(text.rstrip("\n"))
+    alarm.cancel()
+    if process.returncode != 0:
+        raise Failure(f'"{" ".join(command)}" ended with {process.returncode}:\n{"".join(said)[-2000:]}')
 
 
 def spawn(command, log):

@@ -16,20 +16,25 @@ from concurrent.futures import ThreadPoolExecutor
 
 from authority import Authority
 from gateway import Gateway, install_programs
+from host import Host
 from postgres import Node
-from processes import Failure, account, give
+from processes import Failure, account, give, run
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 DEFAULT = os.path.join(ROOT, "build", "sandbox")
 REGIONS = ("eu-fr", "us")
 CLIENTS = {"OPS": "sysadmin", "COMPLIANCE": "compliance", "SECURITY": "security", "ONBOARD": "onboarding"}
-ABSENT = ("EU2", "US2")  # the standbys' variables are there, and empty, until there are standbys
+SHIPPED_HOME = "/var/lib/domicile"  # where the shipped region files say that hosts keep what domicile lays there
+PROVISION_WITHIN_S = 120
 
 DESCRIPTION = f"""\
-The sandbox makes two regions of one machine: PostgreSQL 15 with TLS and client certificates, and a gateway, in each.
+The sandbox makes two regions of one machine. Each has two hosts with an OpenSSH server, on which domicile provisions a
+primary and a standby over SSH, and a gateway.
 
-  eu-fr   gateway https://127.10.0.1:8443   PostgreSQL eu1 127.10.1.1:15432
-  us      gateway https://127.20.0.1:8443   PostgreSQL us1 127.20.1.1:15432
+  eu-fr   gateway https://127.10.0.1:8443   hosts eu1 127.10.1.1, eu2 127.10.2.1
+  us      gateway https://127.20.0.1:8443   hosts us1 127.20.1.1, us2 127.20.2.1
+
+SSH is on port 10022, PostgreSQL on 15432.
 
 DIR/env is a shell file with all that a client, a test or a curious person needs. The default DIR is
 {os.path.relpath(DEFAULT, ROOT)}.
@@ -44,8 +49,11 @@ class Sandbox:
         self.config = os.path.join(self.home, "config")
         self.nodes = {
             "eu1": Node(self.home, "eu1", "eu-fr", "par1", "127.10.1.1"),
+            "eu2": Node(self.home, "eu2", "eu-fr", "par2", "127.10.2.1"),
             "us1": Node(self.home, "us1", "us", "iad1", "127.20.1.1"),
+            "us2": Node(self.home, "us2", "us", "cbf1", "127.20.2.1"),
         }
+        self.hosts = {f"ssh-{name}": Host(self.home, name, node.address) for name, node in self.nodes.items()}
         self.gateways = {
             "eu": Gateway(self.home, "eu", "eu-fr", "127.10.0.1"),
             "us": Gateway(self.home, "us", "us", "127.20.0.1"),
@@ -53,7 +61,7 @@ class Sandbox:
 
     @property
     def parts(self):
-        return {**self.nodes, **self.gateways}
+        return {**self.hosts, **self.nodes, **self.gateways}
 
     def running(self):
         return [name for name, part in self.parts.items() if part.pid()]
@@ -92,30 +100,64 @@ class Sandbox:
         authorities = {region: Authority(os.path.join(self.home, "ca", region), region) for region in REGIONS}
         for authority in authorities.values():
             authority.create()
+        say(f"sandbox: hosts {', '.join(self.nodes)}, and the configuration that names them")
         self._lay_configuration(authorities)
-        say("sandbox: PostgreSQL eu1 and us1")
-        with ThreadPoolExecutor() as pool:
-            list(pool.map(lambda node: self._make_node(node, authorities[node.region]), self.nodes.values()))
-        say("sandbox: schema and OAuth clients")
-        for region in REGIONS:
-            self.gateways["eu"].domicile("cell", "migrate", f"{region}/{region}-1")
+        self._provision(say)
+        say("sandbox: OAuth clients")
         secrets = self._add_clients()
         say("sandbox: gateways eu-fr and us")
         self._start_gateways()
         self._write_env(secrets)
 
-    @staticmethod
-    def _make_node(node, authority):
-        node.create(authority)
-        node.start()
-        node.create_roles()
+    def _make_hosts(self):
+        for region in REGIONS:
+            folder = os.path.join(self.config, "ssh", region)
+            os.makedirs(folder)
+            key = os.path.join(folder, "operator")
+            run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", f"operator of {region}", "-f", key])
+            give(key, 0o600)
+            with open(f"{key}.pub", encoding="utf-8") as file:
+                public = file.read().strip()
+            for name, node in self.nodes.items():
+                if node.region == region:
+                    self.hosts[f"ssh-{name}"].create(public)
+        for host in self.hosts.values():
+            host.start()
+
+    def _pin_hosts(self, region):
+        """The region's file with this sandbox's hosts in it: their keys, their account, and where things are there."""
+        path = os.path.join(self.config, "regions", f"{region}.cfg")
+        with open(path, encoding="utf-8") as file:
+            text = file.read()
+        text = text.replace(f'"{SHIPPED_HOME}/', f'"{self.home}/')
+        text = re.sub(r'user = "[^"]*"', f'user = "{account().pw_name}"', text)
+        text = re.sub(r'(log = "[^"]*";)', r'\1 shared_host = true;', text)  # all four hosts are one machine
+        for name, node in self.nodes.items():
+            if node.region == region:
+                host = self.hosts[f"ssh-{name}"]
+                text, pinned = re.subn(rf'host_key = "[^"]* {name}";',
+                                       f'host_key = "{host.pin}"; config = "{host.home}/ssh/sshd_config";', text)
+                if pinned != 1:
+                    raise Failure(f'{path} pins the host key of "{name}" {pinned} times')
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+
+    def _provision(self, say):
+        """Both cells side by side, each with its own progress."""
+        def provision(gateway):
+            gateway.provision(lambda text: say(f"  {gateway.region:6}{text[:110]}"), PROVISION_WITHIN_S)
+        say(f"sandbox: domicile cell provision, {' and '.join(f'{region}/{region}-1' for region in REGIONS)}")
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(provision, self.gateways.values()))
 
     def _lay_configuration(self, authorities):
         os.makedirs(self.config)
         give(self.config, 0o755)  # the gateways make directory.sqlite in it
         for part in ("regions", "policies"):
             shutil.copytree(os.path.join(ROOT, part), os.path.join(self.config, part))
+        self._make_hosts()
         for gateway in self.gateways.values():
+            self._pin_hosts(gateway.region)
             gateway.lay_files(authorities[gateway.region])
         bundle = os.path.join(self.config, "ca-bundle.crt")
         with open(bundle, "wb") as out:
@@ -143,8 +185,8 @@ class Sandbox:
             gateway.wait_ready()
 
     def _start_all(self):
-        for node in self.nodes.values():
-            node.start()
+        for part in (*self.hosts.values(), *self.nodes.values()):
+            part.start()
         self._start_gateways()
         self._refresh_pids()
 
@@ -165,7 +207,7 @@ class Sandbox:
         with open(os.path.join(self.asked, ".sandbox"), "w", encoding="utf-8") as mark:
             mark.write("Made by tools/sandbox, which empties this directory when it starts anew.\n")
         self.__init__(self.asked)
-        for part in ("bin", "run", "log", "ca", "inspect"):
+        for part in ("bin", "run", "log", "ca"):
             os.makedirs(os.path.join(self.home, part))
         os.chmod(os.path.join(self.home, "ca"), 0o700)
 
@@ -200,8 +242,6 @@ class Sandbox:
             prefix = name.upper()
             values.update({f"{prefix}_PG": node.superuser(), f"{prefix}_DATA": node.data, f"{prefix}_LOG": node.log,
                            f"{prefix}_PIDFILE": node.pid_file})
-        for prefix in ABSENT:
-            values.update({f"{prefix}_{part}": "" for part in ("PG", "DATA", "LOG", "PIDFILE")})
         for name, (client, secret) in secrets.items():
             values.update({f"{name}_CLIENT": client, f"{name}_SECRET": secret})
         for name, gateway in self.gateways.items():
@@ -242,13 +282,13 @@ class Sandbox:
 
     def down(self, say=print):
         running = self.running()
-        for name in (*self.gateways, *self.nodes):
+        for name in (*self.gateways, *self.nodes, *self.hosts):
             self.parts[name].stop()
         say(f"sandbox: stopped {', '.join(running)}" if running else f"sandbox: nothing runs in {self.asked}")
 
     def status(self, say=print):
         for name, part in self.parts.items():
-            say("{:4} {:>16} pid {:8} {}".format(name, "{}:{}".format(*part.listens), part.pid() or "-", part.state()))
+            say("{:8} {:>16} pid {:8} {}".format(name, "{}:{}".format(*part.listens), part.pid() or "-", part.state()))
         return 0 if all(part.state() in ("running", "ready") for part in self.parts.values()) else 3
 
 
@@ -312,7 +352,8 @@ def parse(arguments):
     start = verbs.add_parser("start", help="start one part again")
     stop = verbs.add_parser("stop", help="stop one part")
     for verb in (start, stop):
-        verb.add_argument("part", choices=("eu1", "us1", "eu", "us"), help="eu1, us1: PostgreSQL; eu, us: gateway")
+        verb.add_argument("part", choices=tuple(Sandbox(DEFAULT).parts), metavar="PART",
+                          help="eu1, eu2, us1, us2: PostgreSQL; ssh-eu1 and so on: the host's SSH server; eu, us: gateway")
     for verb in (up, down, status, start, stop):
         verb.add_argument("directory", nargs="?", default=DEFAULT, metavar="DIR")
     return parser.parse_args(arguments)

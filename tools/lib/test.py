@@ -17,7 +17,7 @@ from sandbox import DEFAULT, Sandbox
 ROOT = gates.ROOT
 LOGS = os.path.join(ROOT, "build", "test-logs")
 SANDBOX = os.path.join(ROOT, "build", "test-sandbox")
-FUZZ_S = 5
+FUZZ_S = 4
 SANITIZER = re.compile(r"ERROR: \w+Sanitizer|SUMMARY: \w+Sanitizer|runtime error:")
 
 
@@ -70,7 +70,7 @@ def ctest(preset, *options):
     report = os.path.join(LOGS, f"unit-{preset}.xml")
     with contextlib.suppress(FileNotFoundError):
         os.unlink(report)
-    run(["ctest", "--test-dir", f"build/{preset}", "-j", str(os.cpu_count()), "--output-on-failure", "--no-tests=error",
+    run(["ctest", "--test-dir", f"build/{preset}", "-j", str(os.cpu_count() + 1), "--output-on-failure", "--no-tests=error",
          "--output-junit", report, "--test-output-size-passed", "1000000", "--test-output-size-failed", "1000000",
          *options],
         f"unit-{preset}.log", 900)

@@ -23,7 +23,7 @@ static void every_code_is_whole(void **state)
             fail_msg("%s has the slug \"%s\"", name, error_slug(code));
         if (error_http_status(code) < 400 || error_http_status(code) > 599)
             fail_msg("%s has the status %d", name, error_http_status(code));
-        if (error_exit_status(code) < 2 || error_exit_status(code) > 8)
+        if (error_exit_status(code) < 2 || error_exit_status(code) > 9)
             fail_msg("%s has the exit status %d", name, error_exit_status(code));
         if (!isupper((unsigned char)title[0]) || title[strlen(title) - 1] == '.' || strlen(title) > 100)
             fail_msg("%s has the title \"%s\"", name, title);

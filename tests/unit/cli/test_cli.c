@@ -281,6 +281,26 @@ static void the_table_of_errors_is_up_to_date(void **state)
     assert_string_equal(out, read_whole(SOURCE_DIR "/docs/errors.md"));
 }
 
+static void the_page_of_channels_is_up_to_date(void **state)
+{
+    assert_int_equal(domicile("cell watch --channels --markdown"), 0);
+    assert_string_equal(out, read_whole(SOURCE_DIR "/docs/watch.md"));
+    assert_int_equal(domicile("cell watch --channels"), 0);
+    has(out, "replication-abroad");
+    assert_int_equal(domicile("cell watch --channels --json"), 0);
+    has(out, "\"what_to_do\"");
+}
+
+static void the_table_of_checks_is_up_to_date(void **state)
+{
+    assert_int_equal(domicile("node scan --checks --markdown"), 0);
+    assert_string_equal(out, read_whole(SOURCE_DIR "/docs/posture.md"));
+    assert_int_equal(domicile("node scan --checks"), 0);
+    has(out, "disk-encryption");
+    assert_int_equal(domicile("node scan --checks --json"), 0);
+    has(out, "\"what_to_do\"");
+}
+
 /* ---- configuration and policy ---- */
 
 static void the_shipped_configuration(void **state)
@@ -471,6 +491,8 @@ int main(void)
         cmocka_unit_test(completions),
         cmocka_unit_test(the_manual_names_each_command_and_option),
         cmocka_unit_test(the_table_of_errors_is_up_to_date),
+        cmocka_unit_test(the_page_of_channels_is_up_to_date),
+        cmocka_unit_test(the_table_of_checks_is_up_to_date),
         cmocka_unit_test(the_shipped_configuration),
         cmocka_unit_test(a_wrong_configuration),
         cmocka_unit_test_setup_teardown(keys_are_made_once, make_folder, remove_folder),

@@ -68,6 +68,18 @@ static inline int shipped_change(struct shipped *shipped, const char *name, cons
     return line;
 }
 
+/* Replaces all from `from` to the end. */
+static inline void shipped_end_with(struct shipped *shipped, const char *name, const char *from,
+                                    const char *to)
+{
+    struct config_text *file = shipped_file(shipped, name);
+    const char *at = strstr(file->text.ptr, from);
+    if (at == NULL)
+        fail_msg("%s does not say: %s", name, from);
+    file->text =
+        str_from(arena_printf(&shipped->arena, "%.*s%s", (int)(at - file->text.ptr), file->text.ptr, to));
+}
+
 static inline result shipped_load(const struct shipped *shipped, struct config **ret,
                                   struct config_errors *errors)
 {

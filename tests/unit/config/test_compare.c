@@ -124,8 +124,8 @@ static void a_listen_address_changed_and_needs_a_restart(void **state)
 static void a_node_is_new(void **state)
 {
     shipped_change(&((struct both *)*state)->shipped, "regions/us.cfg", "nodes = (",
-                   "nodes = ( { name = \"us2\"; site = \"cbf1\"; address = \"127.20.2.1\"; },");
-    check_one_change(*state, "region \"us\": cell \"us-1\": node \"us2\" is new", true);
+                   "nodes = ( { name = \"us3\"; site = \"cbf1\"; address = \"127.20.3.1\"; },");
+    check_one_change(*state, "region \"us\": cell \"us-1\": node \"us3\" is new", true);
 }
 
 static void a_rule_changed(void **state)

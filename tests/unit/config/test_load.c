@@ -50,6 +50,29 @@ static void the_shipped_configuration_is_the_sandbox_s(void **state)
     config_free(config);
 }
 
+static void a_node_has_ssh_or_it_has_not(void **state)
+{
+    struct shipped shipped;
+    struct config *config = NULL;
+    shipped_init(&shipped);
+    shipped_change(&shipped, "regions/us.cfg", "port = 10022;", "");
+    shipped_change(&shipped, "regions/us.cfg", "state = \"/var/lib/domicile/us1/state\";", "");
+    shipped_change(&shipped, "regions/us.cfg", "nodes = (",
+                   "nodes = ( { name = \"us9\"; site = \"cbf1\"; address = \"127.20.9.1\"; },");
+    check_ok(shipped_load(&shipped, &config, NULL));
+    const struct node_ssh *ssh = &config_find_node(config, STR("us1"))->ssh;
+    assert_string_equal(ssh->user, "domicile-sandbox");
+    assert_string_equal(ssh->address, "127.20.1.1"); /* the node's */
+    assert_int_equal(ssh->port, 22);
+    assert_string_equal(ssh->private_key, "/etc/domicile/ssh/us/operator");
+    assert_string_equal(ssh->state, "/var/lib/domicile");
+    assert_int_equal(config_find_node(config, STR("us2"))->ssh.port, 10022);
+    assert_null(config_find_node(config, STR("us9"))->ssh.user);
+    assert_null(config_find_node(config, STR("us8")));
+    config_free(config);
+    shipped_done(&shipped);
+}
+
 static void what_is_left_out_has_its_preset(void **state)
 {
     struct config *config = NULL;
@@ -190,7 +213,8 @@ static void errors_may_be_left_out(void **state)
 /* ---- files that the snapshot names ---- */
 static const char *const needed[] = { "tls/us/gateway.crt", "tls/us/gateway.key", "keys/us/token.key",
                                       "keys/us/root.key",   "pg/us/ca.crt",       "pg/us/gateway.crt",
-                                      "pg/us/gateway.key",  "keys/us/token.pub",  "keys/eu-fr/token.pub" };
+                                      "pg/us/gateway.key",  "keys/us/token.pub",  "keys/eu-fr/token.pub",
+                                      "pg/us/monitor.crt",  "pg/us/monitor.key" };
 enum { NEEDED = sizeof needed / sizeof needed[0] };
 static const char *const folders[] = { "tls", "keys", "pg", "tls/us", "keys/us", "keys/eu-fr", "pg/us" };
 enum { FOLDERS = sizeof folders / sizeof folders[0] };
@@ -264,10 +288,15 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(the_shipped_configuration_is_the_sandbox_s), TEST(what_is_left_out_has_its_preset),
-        TEST(the_data_register_has_four_classes),         TEST(a_top_file_sets_the_directory),
-        TEST(the_digest_names_the_files_contents),        TEST(a_directory_that_is_not_there_is_said_so),
-        TEST(an_empty_directory_has_no_region),           TEST(errors_may_be_left_out),
+        TEST(the_shipped_configuration_is_the_sandbox_s),
+        TEST(a_node_has_ssh_or_it_has_not),
+        TEST(what_is_left_out_has_its_preset),
+        TEST(the_data_register_has_four_classes),
+        TEST(a_top_file_sets_the_directory),
+        TEST(the_digest_names_the_files_contents),
+        TEST(a_directory_that_is_not_there_is_said_so),
+        TEST(an_empty_directory_has_no_region),
+        TEST(errors_may_be_left_out),
         TEST(files_are_there_and_private_ones_closed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -38,6 +38,7 @@ static const char *kind_text(enum key_kind kind)
         [KEY_URL] = "URL",
         [KEY_INT] = "number",
         [KEY_BOOL] = "true or false",
+        [KEY_DEGREES] = "degrees",
         [KEY_WORDS] = "list of strings",
         [KEY_PATHS] = "list of paths",
         [KEY_GROUP] = "group",
@@ -59,6 +60,8 @@ static void say_limits(const struct schema_key *key)
 {
     if (key->kind == KEY_INT)
         say(" from %u to %u", key->min, key->max);
+    else if (key->kind == KEY_DEGREES)
+        say(" from -%u to %u", key->max, key->max);
     else if (key->kind == KEY_TEXT)
         say(" of at most %u bytes", key->max);
     else if (key->max != 0 && key->min == 0)
@@ -145,8 +148,8 @@ static void check_key(const struct schema *schema, const struct schema_key *key)
         fail_msg("\"%s\" of a %s is declared twice", key->name, schema->what);
     if ((key->kind == KEY_GROUP || key->kind == KEY_GROUPS) != (key->schema != NULL))
         fail_msg("\"%s\" of a %s has a schema and is no group, or the reverse", key->name, schema->what);
-    bool limited = key->kind == KEY_INT || key->kind == KEY_TEXT || key->kind == KEY_WORDS ||
-                   key->kind == KEY_PATHS || key->kind == KEY_GROUPS;
+    bool limited = key->kind == KEY_INT || key->kind == KEY_DEGREES || key->kind == KEY_TEXT ||
+                   key->kind == KEY_WORDS || key->kind == KEY_PATHS || key->kind == KEY_GROUPS;
     if (limited != (key->max != 0) || key->min > key->max)
         fail_msg("the limits of \"%s\" of a %s make no sense", key->name, schema->what);
     if (key->kind == KEY_INT && key->preset != NULL &&

@@ -9,6 +9,17 @@
 #define REGISTER "policies/register.cfg"
 #define SERVICES "policies/services.cfg"
 
+#define STEP_US "{ name = \"dns\"; runbook = \"failover\"; after = \"route\"; on = \"us1\";"
+#define STEP_RUN " run = [ \"/bin/a\", \"b\" ]; check = [ \"/bin/c\" ];"
+
+#define NODE_US "\"127.20.1.1\"; port = 15432;"
+#define PIN "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f"
+#define NODE_US9(state, data)                                                                                \
+    "nodes = ( { name = \"us9\"; site = \"cbf1\"; port = 15433; address = \"127.20.1.1\"; ssh = { port = "   \
+    "10022; user = "                                                                                         \
+    "\"pg\"; private_key = \"k\"; host_key = \"" PIN "\"; state = \"" state "\"; }; data = \"" data          \
+    "\"; tls = \"/srv/tls\"; log = \"/srv/log\"; },"
+
 struct mistake {
     const char *file, *from, *to; /* the first `from` in the file becomes `to` */
     const char *complaint;        /* a part of what is said */
@@ -29,6 +40,13 @@ static const struct mistake mistakes[] = {
     { US, "title", "\xff\ntitle", "UTF-8", ANY_LINE },
     { US, "title = \"United", "title \"United", "syntax error", 0 },
     { US, "title", "name = \"us\";\ntitle", "duplicate", ANY_LINE },
+    /* networks */
+    { US, "country = \"US\"; },", "country = \"US\"; networks = [ \"127.20.0.1/16\" ]; },", "is no network",
+      0 },
+    { US, "country = \"US\"; },", "country = \"US\"; networks = [ \"us.example\" ]; },", "is no network", 0 },
+    { US, "pool = {", "watch = { clients = [ \"127.20.0.0/33\" ]; };\npool = {", "is no network", 0 },
+    { US, "pool = {", "watch = { client = [ ]; };\npool = {", "has no key \"client\"", 0 },
+    { US, "private_key = \"pg/us/monitor.key\";", "", "lacks \"private_key\"", ANY_LINE },
     /* the schema */
     { US, "title", "titel", "has no key \"titel\"", 0 },
     { US, "max_head_bytes", "max_head_byte", "has no key \"max_head_byte\"", 0 },
@@ -52,6 +70,27 @@ static const struct mistake mistakes[] = {
     { RULES, "classes = [ \"health\" ]", "classes = \"health\"", "list of strings", 0 },
     { RULES, "classes = [ \"health\" ]", "classes = [ 1 ]", "list of strings", 0 },
     { RULES, "classes = [ \"health\" ]", "classes = [ ]", "0 entries", 0 },
+    /* hosts */
+    { US, "state = \"/var", "state = \"var", "\"ssh.state\" of the node", ANY_LINE },
+    { US, "data = \"/var/lib/domicile/us1/data\"", "data = \"/srv/../etc\"", "\"data\" of the node",
+      ANY_LINE },
+    { US, "data = \"/var/lib/domicile/us1/data\"", "data = \"/\"", "\"data\" of the node", ANY_LINE },
+    { US, "data = \"/var/lib/domicile/us1/data\"", "data = \"/srv/a b\"", "\"data\" of the node", ANY_LINE },
+    { US, "us1/data\"", "us1/data/\"", "\"data\" of the node", ANY_LINE },
+    { US, NODE_US, NODE_US " commands = { start = [ \"bin/start\" ]; };", "\"commands.start\" of the node",
+      0 },
+    { US, NODE_US, NODE_US " commands = { stop = [ \"-x\" ]; };", "\"commands.stop\" of the node", 0 },
+    { US, NODE_US, NODE_US " commands = { stop = [ ]; };", "0 entries", 0 },
+    { US, "clients = [ \"127.0.0.0/8\" ]", "clients = [ \"192.0.2.1/24\" ]", "is no network", 0 },
+    { US, "private_key = \"pg/us/ca.key\";", "private_key = \"pg/us/ca.key\"; days = 30;",
+      "renews certificates after", ANY_LINE },
+    { US, "private_key = \"pg/us/ca.key\";", "private_key = \"keys/us/root.key\";", "authority's private key",
+      ANY_LINE },
+    { US, "standby_networks = [ \"127.0.0.0/8\" ]", "standby_networks = [ \"us.example\" ]", "is no network",
+      0 },
+    { US, "pg/us/ca.key", "pg/eu-fr/ca.key", "authority's private key", ANY_LINE },
+    { US, "nodes = (", NODE_US9("/srv/state", "/var/lib/domicile/us1/data"), "share the host and a directory",
+      ANY_LINE },
     /* names and forms */
     { US, "name = \"us\"", "name = \"US\"", "not a name", 0 },
     { US, "name = \"us\"", "name = \"u\"", "not a name", 0 },
@@ -100,7 +139,7 @@ static const struct mistake mistakes[] = {
       "is also the", ANY_LINE },
     /* cells */
     { US, "127.20.1.1\"; port", "127.10.1.1\"; port", "also the node of region \"eu-fr\"", 0 },
-    { US, "primary = \"us1\"", "primary = \"us2\"", "has no primary", ANY_LINE },
+    { US, "primary = \"us1\"", "primary = \"us3\"", "has no primary", ANY_LINE },
     { US, "site = \"iad1\"", "site = \"par1\"", "which region \"us\" does not have", 0 },
     { US, "site = \"iad1\"", "site = \"nowhere\"", "which region \"us\" does not have", 0 },
     { US, "name = \"us-1\"", "name = \"eu-fr-1\"", "the cell \"eu-fr-1\" is declared twice", ANY_LINE },
@@ -108,6 +147,26 @@ static const struct mistake mistakes[] = {
     { US, "name = \"iad1\"", "name = \"par1\"", "the site \"par1\" is declared twice", ANY_LINE },
     { US, "nodes = (", "nodes = ( { name = \"us1\"; site = \"iad1\"; address = \"127.20.3.1\"; },",
       "the node \"us1\" is declared twice", ANY_LINE },
+    /* the operator's own steps */
+    { US, "nodes = (", "steps = ( " STEP_US " run = [ \"/bin/a\" ]; } ); nodes = (", "a step lacks \"check\"",
+      0 },
+    { US, "nodes = (", "steps = ( " STEP_US " check = [ \"/bin/a\" ]; } ); nodes = (", "a step lacks \"run\"",
+      0 },
+    { US, "nodes = (", "steps = ( " STEP_US STEP_RUN " tries = 0; } ); nodes = (", "\"tries\"", 0 },
+    { US, "nodes = (", "steps = ( " STEP_US STEP_RUN " within_ms = 86400001; } ); nodes = (", "\"within_ms\"",
+      0 },
+    { US, "nodes = (", "steps = ( " STEP_US STEP_RUN " undo = [ \"a\" ]; } ); nodes = (",
+      "\"undo\" of the step \"dns\" begins with \"a\", which is not an absolute path", 0 },
+    { US, "nodes = (", "steps = ( " STEP_US " run = [ \"sh\" ]; check = [ \"/bin/a\" ]; } ); nodes = (",
+      "\"run\" of the step \"dns\" begins with \"sh\"", 0 },
+    { US, "nodes = (", "steps = ( " STEP_US " run = [ \"/sh\" ]; check = [ \"a\" ]; } ); nodes = (",
+      "\"check\" of the step \"dns\" begins with \"a\"", 0 },
+    { US, "nodes = (", "steps = ( " STEP_US STEP_RUN " }, " STEP_US STEP_RUN " } ); nodes = (",
+      "the step \"dns\" of the runbook \"failover\" is declared twice", 0 },
+    { US, "nodes = (",
+      "steps = ( { name = \"dns\"; runbook = \"failover\"; after = \"route\"; on = \"eu1\"; " STEP_RUN
+      " } ); nodes = (",
+      "is on \"eu1\", which is no node of the cell \"us-1\"", 0 },
     /* keys */
     { US, "root_key = { file = \"keys/us/root.key\"; }", "root_key = { }", "or from neither", ANY_LINE },
     { US, "root_key = { file", "root_key = { command = [ \"/bin/cat\" ]; file", "both a file and a command",
@@ -140,6 +199,15 @@ static const struct mistake mistakes[] = {
     { RULES, "deny = [ \"any\" ];", "deny = [ \"any\" ]; allow = [ \"read\" ];",
       "both deny and allow, or neither", ANY_LINE },
     { RULES, "deny = [ \"any\" ];", "deny = [ \"onboard\" ];", "\"onboard\" is not about a class", 0 },
+    /* ssh */
+    { US, "user = \"domicile-sandbox\";", "", "a ssh lacks \"user\"", ANY_LINE },
+    { US, "host_key = \"ssh", "# \"ssh", "a ssh lacks \"host_key\"", ANY_LINE },
+    { US, "\"ssh-ed25519 AAAA", "\"ssh-rsa AAAA", "host_key of the node \"us1\" is not an Ed25519 public key",
+      ANY_LINE },
+    { US, "state = \"/var/lib/domicile/us1/state\"", "state = \"domicile\"",
+      "state of the node \"us1\" is not an absolute path", ANY_LINE },
+    { US, "port = 10022", "port = 0", "must be from 1 to 65535", 0 },
+    { US, "user = \"domicile-sandbox\";", "user = \"u\"; password = \"x\";", "has no key \"password\"", 0 },
     /* services */
     { SERVICES, "services_version = 1;", "", "\"services_version\" is not set", ANY_LINE },
     { SERVICES, "services_version = 1;", "services_version = 0;", "must be from 1", 0 },
@@ -224,7 +292,7 @@ static void changes_that_are_no_mistakes_pass(void **state)
         { .file = US, .from = "address = \"127.20.1.1\"", .to = "address = \"us1.example.internal\"" },
         { .file = US,
           .from = "nodes = (",
-          .to = "nodes = ( { name = \"us2\"; site = \"cbf1\"; address = \"127.20.2.1\"; port = 15432; }," },
+          .to = "nodes = ( { name = \"us3\"; site = \"cbf1\"; address = \"127.20.3.1\"; port = 15432; }," },
         { .file = US,
           .from = "root_key = { file = \"keys/us/root.key\"; }",
           .to = "root_key = { command = [ \"/usr/bin/token\", \"--slot\", \"1\" ]; }" },

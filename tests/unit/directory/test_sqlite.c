@@ -503,6 +503,40 @@ static void p8_a_killed_writer_loses_nothing(void **state)
     assert_true(acknowledged > 15);
 }
 
+/* ---- many at once ---- */
+
+static void open_and_go(void *arg)
+{
+    struct directory *directory = NULL;
+    result r = directory_open_sqlite(path, &directory);
+    if (failed(r)) {
+        fprintf(stderr, "%s\n", r.error.what);
+        _exit(1);
+    }
+    directory_free(directory);
+}
+
+static void whoever_makes_it_first_all_may_open_it(void **state)
+{
+    enum { ROUNDS = 30, OPENERS = 6 };
+    for (int round = 0; round < ROUNDS; round++) {
+        pid_t pids[OPENERS];
+        snprintf(path, sizeof path, "%s/many-%d.sqlite", folder, round);
+        for (int i = 0; i < OPENERS; i++) {
+            pids[i] = fork();
+            assert_true(pids[i] >= 0);
+            if (pids[i] == 0)
+                _exit(failed(loop_run(open_and_go, NULL)));
+        }
+        int status, failures = 0;
+        for (int i = 0; i < OPENERS; i++) {
+            assert_int_equal(waitpid(pids[i], &status, 0), pids[i]);
+            failures += status != 0;
+        }
+        assert_int_equal(failures, 0);
+    }
+}
+
 #define test(name) cmocka_unit_test_setup_teardown(name, make_folder, remove_folder)
 int main(void)
 {
@@ -518,6 +552,7 @@ int main(void)
         test(p1_a_replaced_file_answers_nothing),
         test(a_locked_file_is_an_error_in_bounded_time),
         test(p8_a_corrupt_file_is_an_error),
+        test(whoever_makes_it_first_all_may_open_it),
         test(p8_a_killed_writer_loses_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

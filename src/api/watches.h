@@ -1,0 +1,29 @@
+#pragma once
+/* Beside a cell's monitor, and only while that has the cell's lease: who takes records out of the cell, and what its hosts
+ * say over SSH. For the files of api alone. */
+#include "cell/host_reader.h"
+#include "cell/monitor.h"
+#include "cell/watch.h"
+
+struct gateway_watch {
+    const struct config *config;
+    const struct cell *cell;
+    const struct cell_monitor *monitor;
+    struct host_reader *reader;
+    struct cell_watch *watch; /* NULL: the lease is another's */
+    uint64_t rounds;
+};
+
+/* Does not wait. config and cell outlive it. */
+result gateway_watch_new(const struct config *config, const struct cell *cell, struct gateway_watch **ret)
+    MUST_USE;
+void gateway_watch_free(struct gateway_watch *watch); /* its fiber has ended; takes NULL */
+
+/* A fiber's body: a round every cell.watch.interval_ms, until it is cancelled. */
+void gateway_watch_run(void *watch);
+
+/* For cell_monitor_options.host_facts, with the watch as context. */
+void gateway_watch_facts(void *watch, const struct node *node, struct health_host *ret);
+
+size_t gateway_watch_count(const struct gateway_watch *watch,
+                           enum watch_severity severity); /* open findings */

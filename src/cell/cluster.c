@@ -1,0 +1,154 @@
+/* Data directories. They are made beside their place, and renamed when they are whole: what stands in its place is never
+ * a part, and what is left of an act that was killed is known by its name. */
+#include "cell/provision_internal.h"
+
+enum { INITDB_WITHIN_MS = 300000, MOVE_WITHIN_MS = 600000, COPY_WITHIN_MS = 12 * 3600 * 1000 };
+
+static const char *beside(const struct cell_call *call, const struct node *node)
+{
+    return arena_printf(call->arena, "%s.domicile-new", node->paths.data);
+}
+
+/* ---- before ---- */
+
+static result run_all(const struct provisioning *p, const struct cell_call *call, const struct node *node,
+                      const struct host_command *commands, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        TRY(host_run(p->hosts, node, call, &commands[i], NULL));
+    return OK;
+}
+#define RUN_ALL(p, call, node, commands)                                                                     \
+    run_all(p, call, node, commands, sizeof(commands) / sizeof((commands)[0]))
+
+/* The place must be free: not there, or an empty directory. */
+static result refuse_what_is_there(const struct provisioning *p, const struct cell_call *call,
+                                   const struct node *node)
+{
+    static const char hint[] =
+        "Look at it. Move it away if it is of no use, or adopt the cell if it is the one.";
+    struct ssh_output output;
+    bool there;
+    TRY(host_has(p->hosts, node, call, node->paths.data, &there));
+    if (!there)
+        return OK;
+    TRY(host_look(p->hosts, node, call, HOST_ARGV("ls", "-A", "--", node->paths.data), STR(""), &output));
+    if (output.exit_status != 0)
+        return FAIL(E_CONFLICT, hint, "\"%s\": \"%.120s\" cannot be looked into", node->name.ptr,
+                    node->paths.data);
+    if (last_line(output.out).len > 0)
+        return FAIL(E_CONFLICT, hint, "\"%s\": \"%.120s\" is not empty, and not what should be there",
+                    node->name.ptr, node->paths.data);
+    return OK;
+}
+
+/* What an act left that was killed is ours by its name; a server that runs on it is somebody's. */
+static result clear_beside(const struct provisioning *p, const struct cell_call *call,
+                           const struct node *node)
+{
+    const char *path = beside(call, node);
+    char *parent = arena_cstr(call->arena, str_from(node->paths.data));
+    bool running;
+    *strrchr(parent, '/') = '\0';
+    TRY(refuse_what_is_there(p, call, node));
+    TRY(host_is_running(p, call, node, path, &running));
+    if (running)
+        return FAIL(E_CONFLICT, "Look at that server, and stop it.",
+                    "\"%s\": a PostgreSQL server runs on \"%.120s\"", node->name.ptr, path);
+    const struct host_command commands[] = {
+        { .argv = HOST_ARGV("mkdir", "-p", "--", parent[0] == '\0' ? "/" : parent),
+          .within_ms = MOVE_WITHIN_MS },
+        { .argv = HOST_ARGV("rm", "-rf", "--", path), .within_ms = MOVE_WITHIN_MS },
+    };
+    return RUN_ALL(p, call, node, commands);
+}
+
+static result move_into_place(const struct provisioning *p, const struct cell_call *call,
+                              const struct node *node)
+{
+    char *parent = arena_cstr(call->arena, str_from(node->paths.data));
+    *strrchr(parent, '/') = '\0';
+    const struct host_command commands[] = {
+        { .argv = HOST_ARGV("mv", "-T", "--", beside(call, node), node->paths.data),
+          .within_ms = MOVE_WITHIN_MS },
+        { .argv = HOST_ARGV("sync", parent[0] == '\0' ? "/" : parent), .within_ms = MOVE_WITHIN_MS },
+    };
+    return RUN_ALL(p, call, node, commands);
+}
+
+/* ---- the primary ---- */
+
+result primary_is_made(const struct provisioning *p, const struct cell_call *call, struct cell_seen *ret)
+{
+    const struct node *primary = p->cell->primary;
+    struct control control;
+    TRY(host_control(p, call, primary, primary->paths.data, &control));
+    bool made = control.system[0] != '\0' && control.checksums;
+    if (control.system[0] == '\0')
+        cell_saw(ret, false, "%s: there is no cluster in \"%s\"", primary->name.ptr, primary->paths.data);
+    else
+        cell_saw(ret, made, "%s: system %s, %s checksums", primary->name.ptr, control.system,
+                 made ? "with" : "without");
+    return OK;
+}
+
+result make_primary(const struct provisioning *p, const struct cell_call *call)
+{
+    const struct node *primary = p->cell->primary;
+    const char *path = beside(call, primary);
+    TRY(clear_beside(p, call, primary));
+    const struct host_command init = {
+        .argv = host_program(call->arena, primary, &primary->commands.initdb, "initdb", "-D", path, "-U",
+                             CONF_SUPERUSER, "--data-checksums", "--encoding=UTF8", "--locale=C.UTF-8",
+                             "--auth=reject", "--no-instructions", (char *)NULL),
+        .within_ms = INITDB_WITHIN_MS,
+    };
+    TRY(host_run(p->hosts, primary, call, &init, NULL));
+    TRY(configuration_put(p, call, primary, path, false));
+    return move_into_place(p, call, primary);
+}
+
+/* ---- standbys ---- */
+
+static result is_copied(const struct provisioning *p, const struct cell_call *call, const struct node *node,
+                        struct cell_seen *ret)
+{
+    const struct node *primary = p->cell->primary;
+    struct control control, wanted;
+    TRY(host_control(p, call, primary, primary->paths.data, &wanted));
+    TRY(host_control(p, call, node, node->paths.data, &control));
+    if (control.system[0] == '\0')
+        cell_saw(ret, false, "%s: there is no copy in \"%s\"", node->name.ptr, node->paths.data);
+    else if (strcmp(control.system, wanted.system) != 0)
+        cell_saw(ret, false, "%s: system %s, and the primary's is %s", node->name.ptr, control.system,
+                 wanted.system[0] != '\0' ? wanted.system : "not there yet");
+    else
+        cell_saw(ret, true, "%s: system %s", node->name.ptr, control.system);
+    return OK;
+}
+
+result standbys_are_copied(const struct provisioning *p, const struct cell_call *call, struct cell_seen *ret)
+{
+    return nodes_look(p, call, MEANT_STANDBYS, is_copied, ret);
+}
+
+/* It is a standby before it is in its place: whoever starts it there does not get a second primary. */
+static result copy(const struct provisioning *p, const struct cell_call *call, const struct node *node)
+{
+    const char *path = beside(call, node);
+    TRY(clear_beside(p, call, node));
+    const struct host_command backup = {
+        .argv = host_program(call->arena, node, &node->commands.base_backup, "pg_basebackup", "-D", path,
+                             "-d", conf_upstream(call->arena, node, p->cell->primary), "-S",
+                             conf_slot(call->arena, node), "-X", "stream", "-c", "fast", "-w", (char *)NULL),
+        .within_ms = COPY_WITHIN_MS,
+    };
+    TRY(host_run(p->hosts, node, call, &backup, NULL));
+    TRY(configuration_put(p, call, node, path, false));
+    return move_into_place(p, call, node);
+}
+
+result copy_to_standbys(const struct provisioning *p, const struct cell_call *call)
+{
+    return nodes_act(p, call, MEANT_STANDBYS, is_copied, copy);
+}

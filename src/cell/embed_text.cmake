@@ -1,0 +1,10 @@
+# cmake -D FILES=a.sql;b.json -D OUTPUT=x.c -P embed_text.cmake: each file becomes a C string, watch_text_a.
+set(texts "")
+foreach(file ${FILES})
+    get_filename_component(name ${file} NAME_WE)
+    string(REPLACE "-" "_" name ${name})
+    file(READ ${file} bytes HEX)
+    string(REGEX REPLACE "(..)" "0x\\1," bytes "${bytes}")
+    string(APPEND texts "const char watch_text_${name}[] = { ${bytes}0 };\n")
+endforeach()
+file(WRITE ${OUTPUT} "#include \"cell/watch_internal.h\"\n\n${texts}")

@@ -1,0 +1,200 @@
+#include "cell/host_reader.h"
+
+#include "base/clock.h"
+#include "cell/hosts.h"
+#include "cell/watch_internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { NODE_WITHIN_MS = 10000, PIECES_A_ROUND = 16 };
+
+struct host_reader {
+    const struct cell *cell;
+    struct cell_hosts *hosts;
+    struct health_host *facts; /* of cell->nodes */
+};
+
+result host_reader_new(const struct cell *cell, struct host_reader **ret)
+{
+    struct host_reader *reader = calloc(1, sizeof *reader);
+    must(reader != NULL);
+    reader->cell = cell;
+    reader->facts = calloc(cell->node_count, sizeof *reader->facts);
+    must(reader->facts != NULL);
+    result r = cell_hosts_new(cell, NULL, &reader->hosts);
+    if (failed(r)) {
+        host_reader_free(reader);
+        return r;
+    }
+    *ret = reader;
+    return OK;
+}
+
+void host_reader_free(struct host_reader *reader)
+{
+    if (reader == NULL)
+        return;
+    cell_hosts_free(reader->hosts);
+    free(reader->facts);
+    free(reader);
+}
+
+/* ---- a command that looks ---- */
+
+struct looking {
+    struct host_reader *reader;
+    const struct node *node;
+    struct arena arena;
+};
+
+static result look(struct looking *looking, const char *const *argv, struct str *ret)
+{
+    const struct cell_call call = { .arena = &looking->arena };
+    struct ssh_output output;
+    TRY(host_look(looking->reader->hosts, looking->node, &call, argv, (struct str){ 0 }, &output));
+    if (output.signal != NULL || output.exit_status != 0 || output.out_cut)
+        return FAIL(E_HOST, "See whether the path in the region's file is that host's, and readable there.",
+                    "\"%s\" on \"%s\" failed: %.*s", argv[0], looking->node->name.ptr,
+                    STR_ARG(last_line(output.err)));
+    *ret = output.out;
+    return OK;
+}
+
+static result malformed(const struct looking *looking, const char *command)
+{
+    return FAIL(E_FORMAT, "See what that program is on that host.", "\"%s\" on \"%s\" said something else",
+                command, looking->node->name.ptr);
+}
+
+/* ---- the log ---- */
+
+struct log_file {
+    struct str token; /* "DEVICE:INODE" */
+    uint64_t bytes;
+};
+
+static result find_log(struct looking *looking, struct log_file *ret)
+{
+    struct str said, token;
+    TRY(look(looking, HOST_ARGV("stat", "-c", "%d:%i %s", "--", looking->node->paths.log), &said));
+    said = str_trim((struct str){ said.ptr, said.len - (said.len > 0 && said.ptr[said.len - 1] == '\n') });
+    if (!str_cut(&said, ' ', &token) || token.len == 0 || token.len > 63 ||
+        !str_to_u64(said, INT64_MAX, &ret->bytes))
+        return malformed(looking, "stat");
+    ret->token = token;
+    return OK;
+}
+
+static result read_piece(struct looking *looking, const struct log_file *file, uint64_t offset,
+                         struct str *ret)
+{
+    struct arena *arena = &looking->arena;
+    uint64_t left = file->bytes - offset;
+    return look(
+        looking,
+        HOST_ARGV("dd", arena_printf(arena, "if=%s", looking->node->paths.log),
+                  arena_printf(arena, "skip=%llu", (unsigned long long)offset),
+                  arena_printf(
+                      arena, "count=%llu",
+                      (unsigned long long)(left < HOST_READER_PIECE_BYTES ? left : HOST_READER_PIECE_BYTES)),
+                  "iflag=skip_bytes,count_bytes", "bs=65536", "status=none"),
+        ret);
+}
+
+static uint64_t begin_at(const struct cell_watch *watch, const struct node *node, const struct log_file *file)
+{
+    struct str known = { 0 };
+    uint64_t offset = 0;
+    watch_log_position(watch, node, &known, &offset);
+    if (str_eq(known, file->token) && offset <= file->bytes)
+        return offset;
+    bool first = known.len == 0;
+    return first && file->bytes > HOST_READER_FIRST_BYTES ? file->bytes - HOST_READER_FIRST_BYTES : 0;
+}
+
+static result read_log(struct looking *looking, struct cell_watch *watch)
+{
+    struct log_file file;
+    TRY(find_log(looking, &file));
+    uint64_t offset = begin_at(watch, looking->node, &file);
+    for (int i = 0; i < PIECES_A_ROUND && offset < file.bytes; i++) {
+        struct watch_log_piece piece = { .file = file.token, .offset = offset };
+        TRY(read_piece(looking, &file, offset, &piece.text));
+        if (piece.text.len == 0)
+            break; /* it was cut meanwhile: the next round sees that */
+        watch_log_feed(watch, looking->node, &piece);
+        offset += piece.text.len;
+    }
+    return OK;
+}
+
+/* ---- the disk ---- */
+
+static result read_disk(struct looking *looking, struct health_host *ret)
+{
+    struct str said, head, line, total;
+    uint64_t total_bytes, free_bytes;
+    TRY(look(looking, HOST_ARGV("df", "--output=size,avail", "-B1", "--", looking->node->paths.data), &said));
+    if (!str_cut(&said, '\n', &head) || !str_cut(&said, '\n', &line))
+        return malformed(looking, "df");
+    line = str_trim(line);
+    if (!str_cut(&line, ' ', &total) || !str_to_u64(total, INT64_MAX, &total_bytes) ||
+        !str_to_u64(str_trim(line), INT64_MAX, &free_bytes))
+        return malformed(looking, "df");
+    *ret = (struct health_host){ .disk_total_bytes = { true, (int64_t)total_bytes },
+                                 .disk_free_bytes = { true, (int64_t)free_bytes },
+                                 .asked_at_ms = clock_wall_ms() };
+    return OK;
+}
+
+/* ---- a round ---- */
+
+static result read_node(struct looking *looking, struct cell_watch *watch)
+{
+    struct deadline deadline;
+    deadline_begin(&deadline, NODE_WITHIN_MS);
+    struct health_host *facts = &looking->reader->facts[looking->node - looking->reader->cell->nodes];
+    result r = read_disk(looking, facts);
+    if (!failed(r))
+        r = read_log(looking, watch);
+    else
+        *facts = (struct health_host){ 0 };
+    deadline_end(&deadline);
+    return r;
+}
+
+void host_reader_round(struct host_reader *reader, struct cell_watch *watch)
+{
+    for (size_t i = 0; i < reader->cell->node_count && !failed(fiber_check()); i++) {
+        struct looking looking = { .reader = reader, .node = &reader->cell->nodes[i] };
+        if (looking.node->ssh.user == NULL || looking.node->paths.log == NULL)
+            continue;
+        arena_init(&looking.arena);
+        result r = read_node(&looking, watch);
+        if (failed(r) && !failed(fiber_check()))
+            watch_note(watch, watch_channel_named(STR("log-unread")), looking.node->name.ptr,
+                       str_from(looking.node->paths.log), str_from(r.error.what), clock_wall_ms());
+        arena_done(&looking.arena);
+    }
+}
+
+void host_reader_disks(struct host_reader *reader)
+{
+    for (size_t i = 0; i < reader->cell->node_count && !failed(fiber_check()); i++) {
+        struct looking looking = { .reader = reader, .node = &reader->cell->nodes[i] };
+        struct deadline deadline;
+        arena_init(&looking.arena);
+        deadline_begin(&deadline, NODE_WITHIN_MS);
+        if (looking.node->ssh.user == NULL || looking.node->paths.data == NULL ||
+            failed(read_disk(&looking, &reader->facts[i])))
+            reader->facts[i] = (struct health_host){ 0 }; /* not asked */
+        deadline_end(&deadline);
+        arena_done(&looking.arena);
+    }
+}
+
+void host_reader_facts(const struct host_reader *reader, const struct node *node, struct health_host *ret)
+{
+    *ret = reader->facts[node - reader->cell->nodes];
+}

@@ -1,0 +1,22 @@
+#pragma once
+/* What only a host tells, over SSH: what its server has logged, for the watch, and how full the disk is below the data
+ * directory, for the monitor. It only looks. One session a node, kept between rounds, and made anew when it was lost. */
+#include "cell/health.h"
+#include "cell/watch.h"
+
+struct host_reader;
+/* The cell outlives it. Does not wait. */
+result host_reader_new(const struct cell *cell, struct host_reader **ret) MUST_USE;
+void host_reader_free(struct host_reader *reader); /* takes NULL; closes the sessions */
+
+/* Feeds the watch with what each server has logged since the last round; after a watch_round. The first time it begins
+ * HOST_READER_FIRST_BYTES before the log's end. A host that has ssh and does not answer, or whose log cannot be read, is a
+ * finding (log-unread) until it can. Waits, for some seconds a node at most. */
+enum { HOST_READER_FIRST_BYTES = 1024 * 1024, HOST_READER_PIECE_BYTES = 256 * 1024 };
+void host_reader_round(struct host_reader *reader, struct cell_watch *watch);
+
+/* The disks alone. Waits, likewise. */
+void host_reader_disks(struct host_reader *reader);
+
+/* As of the last round; unknown numbers where nobody could ask. Does not wait. */
+void host_reader_facts(const struct host_reader *reader, const struct node *node, struct health_host *ret);

@@ -1,0 +1,258 @@
+#include "cell/hosts.h"
+
+#include "cell/host_log.h"
+#include "ssh/node.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+
+enum { LOOK_WITHIN_MS = 20000, PUT_WITHIN_MS = 30000, OVER_WITHIN_MS = 30000, WORDS_MAX = 64 };
+
+struct cell_host {
+    const struct node *node;
+    struct ssh *ssh;
+    struct ssh_token over; /* what was ended there before this */
+};
+
+struct cell_hosts {
+    const struct cell *cell;
+    struct host_log *log;
+    struct cell_host *items;
+};
+
+result cell_hosts_new(const struct cell *cell, const char *state_path, struct cell_hosts **ret)
+{
+    struct cell_hosts *hosts = calloc(1, sizeof *hosts);
+    must(hosts != NULL);
+    hosts->cell = cell;
+    hosts->items = calloc(cell->node_count, sizeof *hosts->items);
+    must(hosts->items != NULL);
+    for (size_t i = 0; i < cell->node_count; i++)
+        hosts->items[i].node = &cell->nodes[i];
+    hosts->log = state_path == NULL ? NULL : host_log_new(state_path);
+    *ret = hosts;
+    return OK;
+}
+
+void cell_hosts_free(struct cell_hosts *hosts)
+{
+    if (hosts == NULL)
+        return;
+    for (size_t i = 0; i < hosts->cell->node_count; i++)
+        ssh_close(hosts->items[i].ssh);
+    host_log_free(hosts->log);
+    free(hosts->items);
+    free(hosts);
+}
+
+/* ---- sessions ---- */
+
+static struct cell_host *host_of(struct cell_hosts *hosts, const struct node *node)
+{
+    for (size_t i = 0; i < hosts->cell->node_count; i++)
+        if (hosts->items[i].node == node)
+            return &hosts->items[i];
+    must_failed("a node of the cell", __FILE__, __LINE__);
+}
+
+/* A plan leaves nothing behind, here neither. */
+static void record(void *context, const struct ssh_trace *trace)
+{
+    if (trace->run != NULL && strcmp(trace->run, "plan") != 0)
+        host_log_add(context, trace);
+}
+
+result host_session(struct cell_hosts *hosts, const struct node *node, struct ssh **ret)
+{
+    struct cell_host *host = host_of(hosts, node);
+    TRY(host_log_failure(hosts->log));
+    if (host->ssh != NULL && !ssh_serves(host->ssh)) {
+        ssh_close(host->ssh);
+        host->ssh = NULL;
+    }
+    if (host->ssh == NULL) {
+        struct ssh_options options;
+        TRY(ssh_node_options(node, &options));
+        options.record = hosts->log == NULL ? NULL : record;
+        options.record_context = hosts->log;
+        TRY(ssh_connect(&options, &host->ssh));
+    }
+    *ret = host->ssh;
+    return OK;
+}
+
+/* ---- commands ---- */
+
+/* A session may have been lost since it was last used; what only looks is then asked once more. */
+result host_look(struct cell_hosts *hosts, const struct node *node, const struct cell_call *call,
+                 const char *const *argv, struct str input, struct ssh_output *ret)
+{
+    const struct ssh_command command = {
+        .argv = argv, .input = input, .within_ms = LOOK_WITHIN_MS, .run = call->run, .step = call->step
+    };
+    struct ssh *ssh;
+    bool fresh = host_of(hosts, node)->ssh == NULL;
+    TRY(host_session(hosts, node, &ssh));
+    result r = ssh_exec(ssh, call->arena, &command, ret);
+    if (failed(r) && r.error.code == E_UNAVAILABLE && !fresh) {
+        TRY(host_session(hosts, node, &ssh));
+        r = ssh_exec(ssh, call->arena, &command, ret);
+    }
+    return r;
+}
+
+static bool token_equal(const struct ssh_token *a, const struct ssh_token *b)
+{
+    return a->fence == b->fence && a->step == b->step && a->attempt == b->attempt;
+}
+
+/* Before the first command of an act, nothing of an older one goes on there. */
+static result begin_change(struct cell_hosts *hosts, const struct node *node, const struct cell_call *call,
+                           struct ssh **ret_ssh, struct ssh_guard *ret_guard)
+{
+    struct cell_host *host = host_of(hosts, node);
+    const struct ssh_guard guard = { node->ssh.state,
+                                     { call->fence, (uint32_t)call->serial, call->attempt } };
+    must(call->serial <= UINT32_MAX);
+    TRY(host_session(hosts, node, ret_ssh));
+    if (!token_equal(&host->over, &guard.token))
+        TRY(ssh_guard_over(*ret_ssh, &guard, OVER_WITHIN_MS));
+    host->over = guard.token;
+    *ret_guard = guard;
+    return OK;
+}
+
+struct str last_line(struct str text)
+{
+    struct str rest = text, line, last = { 0 };
+    while (str_cut(&rest, '\n', &line))
+        if (str_trim(line).len > 0)
+            last = str_trim(line);
+    return last;
+}
+
+static const char *program_of(const char *const *argv)
+{
+    return strcmp(argv[0], "env") == 0 ? argv[2] : argv[0];
+}
+
+static result check_end(const struct node *node, const char *const *argv, const struct ssh_output *output)
+{
+    static const char hint[] = "Look at the host, and give the command again.";
+    struct str words = last_line(output->err);
+    if (words.len == 0)
+        words = last_line(output->out);
+    if (words.len > 150)
+        words.len = 150;
+    if (output->signal != NULL)
+        return FAIL(E_HOST, hint, "\"%s\": \"%.40s\" was ended by SIG%s: %.*s", node->name.ptr,
+                    program_of(argv), output->signal, STR_ARG(words));
+    if (output->exit_status != 0)
+        return FAIL(E_HOST, hint, "\"%s\": \"%.40s\" ended with %d: %.*s", node->name.ptr, program_of(argv),
+                    output->exit_status, STR_ARG(words));
+    return OK;
+}
+
+result host_run(struct cell_hosts *hosts, const struct node *node, const struct cell_call *call,
+                const struct host_command *command, struct ssh_output *ret)
+{
+    struct ssh *ssh;
+    struct ssh_guard guard;
+    struct ssh_output output;
+    TRY(begin_change(hosts, node, call, &ssh, &guard));
+    const struct ssh_command guarded = { .argv = command->argv,
+                                         .input = command->input,
+                                         .within_ms = command->within_ms,
+                                         .guard = &guard,
+                                         .run = call->run,
+                                         .step = call->step };
+    TRY(ssh_exec(ssh, call->arena, &guarded, &output));
+    TRY(check_end(node, command->argv, &output));
+    if (ret != NULL)
+        *ret = output;
+    return OK;
+}
+
+result host_put(struct cell_hosts *hosts, const struct node *node, const struct cell_call *call,
+                const char *path, struct str bytes, uint32_t mode)
+{
+    struct ssh *ssh;
+    struct ssh_guard guard;
+    TRY(begin_change(hosts, node, call, &ssh, &guard));
+    const struct ssh_file file = { .path = path,
+                                   .bytes = bytes,
+                                   .mode = mode,
+                                   .within_ms = PUT_WITHIN_MS,
+                                   .guard = &guard,
+                                   .run = call->run,
+                                   .step = call->step };
+    return ssh_put(ssh, call->arena, &file);
+}
+
+/* ---- files ---- */
+
+result host_has(struct cell_hosts *hosts, const struct node *node, const struct cell_call *call,
+                const char *path, bool *ret)
+{
+    struct ssh_output output;
+    TRY(host_look(hosts, node, call, HOST_ARGV("test", "-e", path), STR(""), &output));
+    if (output.exit_status != 0 && output.exit_status != 1)
+        return check_end(node, HOST_ARGV("test"), &output);
+    *ret = output.exit_status == 0;
+    return OK;
+}
+
+result host_read(struct cell_hosts *hosts, const struct node *node, const struct cell_call *call,
+                 const char *path, struct str *ret)
+{
+    struct ssh_output output;
+    bool there = false;
+    TRY(host_look(hosts, node, call, HOST_ARGV("cat", "--", path), STR(""), &output));
+    if (output.exit_status != 0) {
+        TRY(host_has(hosts, node, call, path, &there));
+        if (there)
+            return check_end(node, HOST_ARGV("cat"), &output);
+        *ret = (struct str){ 0 };
+        return OK;
+    }
+    if (output.out_cut)
+        return FAIL(E_LIMIT, "See what it is; nothing of domicile's is so large.",
+                    "\"%s\": the file \"%.120s\" is too large", node->name.ptr, path);
+    *ret = output.out.ptr == NULL ? STR("") : output.out;
+    return OK;
+}
+
+/* ---- argv ---- */
+
+const char *const *host_program(struct arena *arena, const struct node *node,
+                                const struct config_words *instead, const char *program, ...)
+{
+    const char **argv = arena_array(arena, const char *, WORDS_MAX);
+    size_t count = 0;
+    va_list words;
+    argv[count++] = "env";
+    argv[count++] = "LC_ALL=C"; /* its words are read here */
+    for (size_t i = 0; i < instead->count; i++)
+        argv[count++] = instead->items[i].text.ptr;
+    if (instead->count == 0)
+        argv[count++] = strcmp(program, "openssl") == 0
+                            ? program
+                            : arena_printf(arena, "%s/%s", node->paths.bin, program);
+    va_start(words, program);
+    for (const char *word; (word = va_arg(words, const char *)) != NULL; count++) {
+        must(count + 1 < WORDS_MAX);
+        argv[count] = word;
+    }
+    va_end(words);
+    return argv;
+}
+
+const char *const *host_words(struct arena *arena, const struct config_words *words)
+{
+    if (words->count == 0)
+        return NULL;
+    const char **argv = arena_array(arena, const char *, words->count + 1);
+    for (size_t i = 0; i < words->count; i++)
+        argv[i] = words->items[i].text.ptr;
+    return argv;
+}

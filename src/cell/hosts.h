@@ -1,0 +1,56 @@
+#pragma once
+/* The hosts of a cell while something is done on them: one SSH session a node, opened when it is needed, and anew when it
+ * was lost; every command recorded. Everything here but new and free waits. */
+#include "config/config.h"
+#include "ssh/ssh.h"
+
+/* Who asks or acts: for the guard on the host, and for the record. */
+struct cell_call {
+    struct arena *arena; /* of this call alone */
+    const char *run, *step;
+    uint64_t fence, serial; /* of the act; the host refuses smaller ones afterwards */
+    uint32_t attempt;
+};
+
+struct cell_hosts;
+/* `state_path`: each command becomes a line of STATE_PATH/commands/RUN.jsonl (0600); NULL: none does. */
+result cell_hosts_new(const struct cell *cell, const char *state_path, struct cell_hosts **ret) MUST_USE;
+void cell_hosts_free(struct cell_hosts *hosts); /* takes NULL; closes the sessions */
+
+/* The node's session. E_CONFIG: the node has no ssh; else as ssh_connect. */
+result host_session(struct cell_hosts *hosts, const struct node *node, struct ssh **ret) MUST_USE;
+
+/* A command that only looks, without the guard. OK also if it fails: look at the status. argv ends with NULL. */
+result host_look(struct cell_hosts *hosts, const struct node *node, const struct cell_call *call,
+                 const char *const *argv, struct str input, struct ssh_output *ret) MUST_USE;
+
+/* A command that changes something: guarded, and whatever an older act still does there is ended before. E_HOST: it did
+ * not end with 0; says its last words. `ret` may be NULL. */
+struct host_command {
+    const char *const *argv;
+    struct str input;
+    uint64_t within_ms;
+};
+result host_run(struct cell_hosts *hosts, const struct node *node, const struct cell_call *call,
+                const struct host_command *command, struct ssh_output *ret) MUST_USE;
+/* The same of a file. */
+result host_put(struct cell_hosts *hosts, const struct node *node, const struct cell_call *call,
+                const char *path, struct str bytes, uint32_t mode) MUST_USE;
+
+/* What a file holds; ptr NULL: there is none. E_LIMIT beyond SSH_OUTPUT_BYTES. */
+result host_read(struct cell_hosts *hosts, const struct node *node, const struct cell_call *call,
+                 const char *path, struct str *ret) MUST_USE;
+result host_has(struct cell_hosts *hosts, const struct node *node, const struct cell_call *call,
+                const char *path, bool *ret) MUST_USE;
+
+/* ---- argv ---- in the arena. One of PostgreSQL's programs of that node, or the command that the region file has
+ * instead; then the words, NULL ends them. */
+const char *const *host_program(struct arena *arena, const struct node *node,
+                                const struct config_words *instead, const char *program, ...)
+    __attribute__((sentinel));
+/* A whole command of the region file; NULL: there is none. */
+const char *const *host_words(struct arena *arena, const struct config_words *words);
+#define HOST_ARGV(...) ((const char *const[]){ __VA_ARGS__, NULL })
+
+/* The last line that is not empty, without the host's own noise. */
+struct str last_line(struct str text);

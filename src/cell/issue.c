@@ -1,0 +1,358 @@
+/* The certificates of the cell. Private keys of a host are made there and stay there: what comes here is a request, and
+ * what goes there is a certificate. */
+#include "cell/certificate_file.h"
+#include "cell/provision_internal.h"
+
+#include <openssl/evp.h>
+
+enum { ISSUE_WITHIN_MS = 30000, CERTIFICATE_MODE = 0644 };
+
+/* ---- the authority ---- */
+
+static result open_authority(const struct provisioning *p, struct authority *ret)
+{
+    return authority_open(&p->cell->authority.files, ret);
+}
+
+/* *ret_pem: what verifies the nodes, if it is the authority's. */
+static result bundle_fits(const struct provisioning *p, const struct cell_call *call, bool *ret,
+                          struct str *ret_pem)
+{
+    struct str bundle;
+    TRY(certificate_file_read(p->cell->authority.files.certificate, call->arena, ret_pem));
+    TRY(certificate_file_read(p->cell->ca, call->arena, &bundle));
+    *ret = bundle.ptr != NULL && ret_pem->len > 0 &&
+           memmem(bundle.ptr, bundle.len, ret_pem->ptr, ret_pem->len) != NULL;
+    return OK;
+}
+
+result authority_is_there(const struct provisioning *p, const struct cell_call *call, struct cell_seen *ret)
+{
+    struct authority authority;
+    struct str pem;
+    bool verifies;
+    result r = open_authority(p, &authority);
+    if (failed(r) && r.error.code != E_NOT_FOUND && r.error.code != E_CERTIFICATE)
+        return r;
+    if (failed(r)) {
+        cell_saw(ret, false, "%s", r.error.what);
+        return OK;
+    }
+    authority_done(&authority);
+    TRY(bundle_fits(p, call, &verifies, &pem));
+    cell_saw(ret, verifies, verifies ? "\"%s\" is an authority" : "\"%s\" does not hold the authority",
+             verifies ? p->cell->authority.files.certificate : p->cell->ca);
+    return OK;
+}
+
+result make_authority(const struct provisioning *p, const struct cell_call *call)
+{
+    struct authority authority;
+    struct str pem;
+    bool verifies;
+    TRY(authority_make(&p->cell->authority.files,
+                       arena_printf(call->arena, "domicile %.50s", p->cell->region->name.ptr)));
+    TRY(open_authority(p, &authority));
+    authority_done(&authority);
+    TRY(bundle_fits(p, call, &verifies, &pem));
+    return verifies ? OK : certificate_file_write(p->cell->ca, pem);
+}
+
+/* ---- on hosts ---- */
+
+struct host_files {
+    const char *name; /* "server": server.key and server.crt in the node's tls directory */
+    struct certificate_purpose purpose;
+};
+
+static struct host_files server_files(const struct node *node)
+{
+    return (struct host_files){ "server", { node->name.ptr, node->address } };
+}
+
+static struct host_files replication_files(const struct node *node)
+{
+    (void)node;
+    return (struct host_files){ "replication", { CONF_REPLICATION, NULL } };
+}
+
+static const char *tls_path(const struct cell_call *call, const struct node *node, const char *name,
+                            const char *kind)
+{
+    return arena_printf(call->arena, "%s/%s.%s", node->paths.tls, name, kind);
+}
+
+/* *ret NULL: there is no such key there. */
+static result read_public_key(const struct provisioning *p, const struct cell_call *call,
+                              const struct node *node, const struct host_files *files, EVP_PKEY **ret)
+{
+    struct ssh_output output;
+    bool there;
+    const char *key = tls_path(call, node, files->name, "key");
+    *ret = NULL;
+    TRY(host_has(p->hosts, node, call, key, &there));
+    if (!there)
+        return OK;
+    TRY(host_look(p->hosts, node, call,
+                  host_program(call->arena, node, &node->commands.openssl, "openssl", "pkey", "-in", key,
+                               "-pubout", (char *)NULL),
+                  STR(""), &output));
+    if (output.exit_status != 0)
+        return FAIL(E_HOST, "Look at the file; move it away if it is no key.",
+                    "\"%s\": \"%.100s\" is no private key", node->name.ptr, key);
+    return pem_public_key(output.out, key, ret);
+}
+
+static result closed_to_others(const struct provisioning *p, const struct cell_call *call,
+                               const struct node *node, const char *path, bool *ret)
+{
+    struct ssh_output output;
+    TRY(host_look(p->hosts, node, call, HOST_ARGV("stat", "-c", "%a", "--", path), STR(""), &output));
+    *ret = output.exit_status == 0 && str_is(last_line(output.out), "600");
+    return OK;
+}
+
+static result judge_host(const struct provisioning *p, const struct cell_call *call, const struct node *node,
+                         const struct host_files *files, const struct authority *authority,
+                         struct cell_seen *ret)
+{
+    struct str pem, verifier, wanted;
+    EVP_PKEY *key = NULL;
+    bool closed, fits;
+    const char *ends = "";
+    TRY(bundle_fits(p, call, &fits, &wanted));
+    TRY(host_read(p->hosts, node, call, tls_path(call, node, "ca", "crt"), &verifier));
+    TRY(host_read(p->hosts, node, call, tls_path(call, node, files->name, "crt"), &pem));
+    TRY(closed_to_others(p, call, node, tls_path(call, node, files->name, "key"), &closed));
+    TRY(read_public_key(p, call, node, files, &key));
+    const char *why = pem.ptr == NULL || key == NULL ? "it is not there"
+                      : !closed                      ? "its key is open to others"
+                      : !str_eq(verifier, wanted)
+                          ? "the authority is not there"
+                          : certificate_misfit(authority, pem, &files->purpose, key,
+                                               p->cell->authority.renew_days, call->arena, &ends);
+    EVP_PKEY_free(key);
+    if (why == NULL)
+        cell_saw(ret, true, "%s: %s.crt until %s", node->name.ptr, files->name, ends);
+    else
+        cell_saw(ret, false, "%s: %s.crt: %s", node->name.ptr, files->name, why);
+    return OK;
+}
+
+static result look_at_host(const struct provisioning *p, const struct cell_call *call,
+                           const struct node *node, const struct host_files *files, struct cell_seen *ret)
+{
+    struct authority authority;
+    result r = open_authority(p, &authority);
+    if (failed(r) && (r.error.code == E_NOT_FOUND || r.error.code == E_CERTIFICATE)) {
+        cell_saw(ret, false, "%s", r.error.what);
+        return OK;
+    }
+    TRY(r);
+    r = judge_host(p, call, node, files, &authority, ret);
+    authority_done(&authority);
+    return r;
+}
+
+static result make_directory(const struct provisioning *p, const struct cell_call *call,
+                             const struct node *node)
+{
+    const struct host_command command = { .argv =
+                                              HOST_ARGV("mkdir", "-p", "-m", "0700", "--", node->paths.tls),
+                                          .within_ms = ISSUE_WITHIN_MS };
+    return host_run(p->hosts, node, call, &command, NULL);
+}
+
+/* A new key under another name, closed and on disk before it has its own. */
+static result make_key(const struct provisioning *p, const struct cell_call *call, const struct node *node,
+                       const struct host_files *files)
+{
+    const char *key = tls_path(call, node, files->name, "key"),
+               *beside = tls_path(call, node, files->name, "key.new");
+    const char *const *const commands[] = {
+        HOST_ARGV("rm", "-f", "--", beside),
+        host_program(call->arena, node, &node->commands.openssl, "openssl", "genpkey", "-algorithm", "EC",
+                     "-pkeyopt", "ec_paramgen_curve:P-256", "-out", beside, (char *)NULL),
+        HOST_ARGV("chmod", "0600", "--", beside),
+        HOST_ARGV("sync", beside),
+        HOST_ARGV("mv", "-n", "-T", "--", beside, key),
+    };
+    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
+        const struct host_command command = { .argv = commands[i], .within_ms = ISSUE_WITHIN_MS };
+        TRY(host_run(p->hosts, node, call, &command, NULL));
+    }
+    return OK;
+}
+
+static result request_and_sign(const struct provisioning *p, const struct cell_call *call,
+                               const struct node *node, const struct host_files *files, struct str *ret)
+{
+    struct ssh_output output;
+    struct authority authority;
+    const struct host_command request = {
+        .argv = host_program(call->arena, node, &node->commands.openssl, "openssl", "req", "-new", "-sha256",
+                             "-key", tls_path(call, node, files->name, "key"), "-subj",
+                             arena_printf(call->arena, "/CN=%s", files->purpose.common_name), (char *)NULL),
+        .within_ms = ISSUE_WITHIN_MS,
+    };
+    TRY(host_run(p->hosts, node, call, &request, &output));
+    TRY(open_authority(p, &authority));
+    result r =
+        authority_sign(&authority, output.out, &files->purpose, p->cell->authority.days, call->arena, ret);
+    authority_done(&authority);
+    return r;
+}
+
+static result certify_host(const struct provisioning *p, const struct cell_call *call,
+                           const struct node *node, const struct host_files *files)
+{
+    struct str pem, verifier;
+    EVP_PKEY *key = NULL;
+    bool closed, fits;
+    TRY(make_directory(p, call, node));
+    TRY(read_public_key(p, call, node, files, &key));
+    if (key == NULL)
+        TRY(make_key(p, call, node, files));
+    EVP_PKEY_free(key);
+    TRY(closed_to_others(p, call, node, tls_path(call, node, files->name, "key"), &closed));
+    const struct host_command close = { .argv = HOST_ARGV("chmod", "0600", "--",
+                                                          tls_path(call, node, files->name, "key")),
+                                        .within_ms = ISSUE_WITHIN_MS };
+    if (!closed)
+        TRY(host_run(p->hosts, node, call, &close, NULL));
+    TRY(bundle_fits(p, call, &fits, &verifier));
+    TRY(host_put(p->hosts, node, call, tls_path(call, node, "ca", "crt"), verifier, CERTIFICATE_MODE));
+    TRY(request_and_sign(p, call, node, files, &pem));
+    return host_put(p->hosts, node, call, tls_path(call, node, files->name, "crt"), pem, CERTIFICATE_MODE);
+}
+
+static result server_fits(const struct provisioning *p, const struct cell_call *call, const struct node *node,
+                          struct cell_seen *ret)
+{
+    const struct host_files files = server_files(node);
+    return look_at_host(p, call, node, &files, ret);
+}
+
+static result certify_server(const struct provisioning *p, const struct cell_call *call,
+                             const struct node *node)
+{
+    const struct host_files files = server_files(node);
+    return certify_host(p, call, node, &files);
+}
+
+static result replication_fits(const struct provisioning *p, const struct cell_call *call,
+                               const struct node *node, struct cell_seen *ret)
+{
+    const struct host_files files = replication_files(node);
+    return look_at_host(p, call, node, &files, ret);
+}
+
+static result certify_replica(const struct provisioning *p, const struct cell_call *call,
+                              const struct node *node)
+{
+    const struct host_files files = replication_files(node);
+    return certify_host(p, call, node, &files);
+}
+
+result servers_are_certified(const struct provisioning *p, const struct cell_call *call,
+                             struct cell_seen *ret)
+{
+    return nodes_look(p, call, MEANT_ALL, server_fits, ret);
+}
+
+result certify_servers(const struct provisioning *p, const struct cell_call *call)
+{
+    return nodes_act(p, call, MEANT_ALL, server_fits, certify_server);
+}
+
+result replication_is_certified(const struct provisioning *p, const struct cell_call *call,
+                                struct cell_seen *ret)
+{
+    return nodes_look(p, call, MEANT_ALL, replication_fits, ret);
+}
+
+result certify_replication(const struct provisioning *p, const struct cell_call *call)
+{
+    return nodes_act(p, call, MEANT_ALL, replication_fits, certify_replica);
+}
+
+/* ---- here ---- */
+
+struct client {
+    const char *role;
+    const struct tls_files *files;
+};
+enum { CLIENTS_MAX = 4 };
+
+static size_t clients_of(const struct cell *cell, struct client clients[CLIENTS_MAX])
+{
+    const struct client all[CLIENTS_MAX] = { { "domicile_gateway", &cell->gateway },
+                                             { "domicile_admin", &cell->admin },
+                                             { "domicile_monitor", &cell->monitor.files },
+                                             { CONF_SUPERUSER, &cell->superuser } };
+    size_t count = 0;
+    for (size_t i = 0; i < CLIENTS_MAX; i++)
+        if (all[i].files->certificate != NULL)
+            clients[count++] = all[i];
+    return count;
+}
+
+static result judge_clients(const struct provisioning *p, const struct cell_call *call,
+                            const struct authority *authority, struct cell_seen *ret)
+{
+    struct client clients[CLIENTS_MAX];
+    size_t count = clients_of(p->cell, clients);
+    const char *why = NULL, *ends = "", *text = "";
+    for (size_t i = 0; i < count; i++) {
+        const struct certificate_purpose purpose = { clients[i].role, NULL };
+        TRY(client_look(authority, clients[i].files, &purpose, p->cell->authority.renew_days, call->arena,
+                        &why, &ends));
+        if (why != NULL) {
+            cell_saw(ret, false, "\"%s\" of %s: %s", clients[i].files->certificate, clients[i].role, why);
+            return OK;
+        }
+        text = arena_printf(call->arena, "%s%s%s until %s", text, i > 0 ? "; " : "", clients[i].role, ends);
+    }
+    cell_saw(ret, true, "%s", text);
+    return OK;
+}
+
+result clients_are_certified(const struct provisioning *p, const struct cell_call *call,
+                             struct cell_seen *ret)
+{
+    struct authority authority;
+    result r = open_authority(p, &authority);
+    if (failed(r) && (r.error.code == E_NOT_FOUND || r.error.code == E_CERTIFICATE)) {
+        cell_saw(ret, false, "%s", r.error.what);
+        return OK;
+    }
+    TRY(r);
+    r = judge_clients(p, call, &authority, ret);
+    authority_done(&authority);
+    return r;
+}
+
+static result make_misfits(const struct provisioning *p, const struct cell_call *call,
+                           const struct authority *authority)
+{
+    struct client clients[CLIENTS_MAX];
+    size_t count = clients_of(p->cell, clients);
+    const char *why = NULL, *ends = "";
+    for (size_t i = 0; i < count; i++) {
+        const struct certificate_purpose purpose = { clients[i].role, NULL };
+        TRY(client_look(authority, clients[i].files, &purpose, p->cell->authority.renew_days, call->arena,
+                        &why, &ends));
+        if (why != NULL)
+            TRY(client_make(authority, clients[i].files, &purpose, p->cell->authority.days, call->arena));
+    }
+    return OK;
+}
+
+result certify_clients(const struct provisioning *p, const struct cell_call *call)
+{
+    struct authority authority;
+    TRY(open_authority(p, &authority));
+    result r = make_misfits(p, call, &authority);
+    authority_done(&authority);
+    return r;
+}

@@ -1,0 +1,48 @@
+#pragma once
+/* The posture of a host: what an auditor would ask, answered over SSH and SQL by commands and queries that change nothing
+ * there. The table of questions is posture.def. A question that could not be asked, or whose answer was not understood, is
+ * unknown, and says why: it is never a pass. */
+#include "base/arena.h"
+#include "config/config.h"
+
+enum posture_id {
+#define X(id, name, question, asked, advice) id,
+#include "cell/posture.def"
+#undef X
+    POSTURE_COUNT,
+    POSTURE_SQL_FIRST = POSTURE_PG_VERSION /* from here on PostgreSQL is asked */
+};
+
+struct posture_check {
+    const char *name, *question, *asked, *advice;
+};
+extern const struct posture_check posture_checks[POSTURE_COUNT];
+
+enum posture_verdict { POSTURE_UNKNOWN, POSTURE_OK, POSTURE_FINDING };
+enum posture_grade {
+    POSTURE_NOBODY,   /* nobody told: the verdict is unknown */
+    POSTURE_OBSERVED, /* a command or a query told */
+    POSTURE_DECLARED, /* only the region's file says so */
+};
+const char *posture_verdict_word(enum posture_verdict verdict);
+const char *posture_grade_word(enum posture_grade grade);
+
+struct posture_line {
+    enum posture_verdict verdict;
+    enum posture_grade grade;
+    const char *answer;
+    const char *
+        told_by; /* the command, the query, or the key of the region's file; of an unknown one what was tried */
+};
+
+struct posture_asker {
+    const struct cell *cell;
+    const struct node *node;
+    const char *sql_user;              /* domicile_monitor or postgres */
+    const struct tls_files *sql_files; /* NULL: nobody may ask PostgreSQL */
+};
+
+/* Waits, some seconds. Every line is there, whatever fails: what could not be asked says so. OK also for a node without
+ * ssh, or without a certificate. As ssh_connect and pg_connect: the host, or PostgreSQL, could not be reached. */
+result posture_scan(const struct posture_asker *asker, struct arena *arena,
+                    struct posture_line ret_lines[POSTURE_COUNT]) MUST_USE;

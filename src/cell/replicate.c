@@ -1,0 +1,218 @@
+/* Synchronous replication, and the proof that the whole holds. */
+#include "cell/provision_internal.h"
+
+#include "loop/fiber.h"
+
+#include <libpq-fe.h>
+#include <stdio.h>
+
+enum { VERIFY_WITHIN_MS = 20000, ASK_AGAIN_MS = 200 };
+
+/* ---- waiting for standbys ---- */
+
+/* what it waits for | who streams, in which state */
+static const char waits_sql[] =
+    "SELECT current_setting('synchronous_standby_names'), coalesce(string_agg(format('%s %s/%s', "
+    "application_name,\n"
+    "  state, sync_state), ', ' ORDER BY application_name), 'nobody'),\n"
+    "  count(*) FILTER (WHERE state = 'streaming' AND sync_state IN ('sync', 'quorum'))\n"
+    " FROM pg_stat_replication WHERE application_name = ANY (string_to_array(:'standbys', ','));\n";
+
+static size_t awaited(const struct provisioning *p, const struct node *standbys[CELL_NODES_MAX])
+{
+    size_t count = 0;
+    for (size_t i = 0; i < p->cell->node_count; i++)
+        if (&p->cell->nodes[i] != p->cell->primary && &p->cell->nodes[i] != p->leaving)
+            standbys[count++] = &p->cell->nodes[i];
+    return count;
+}
+
+static result ask_waits(const struct provisioning *p, const struct cell_call *call, struct str *ret_names,
+                        struct str *ret_who, bool *ret_confirmed)
+{
+    const struct node *standbys[CELL_NODES_MAX];
+    size_t count = awaited(p, standbys);
+    const char *names = "";
+    struct str row;
+    for (size_t i = 0; i < count; i++)
+        names = arena_printf(call->arena, "%s%s%s", names, i > 0 ? "," : "", standbys[i]->name.ptr);
+    const struct host_sql sql = { .text = waits_sql,
+                                  .variables = { arena_printf(call->arena, "standbys=%s", names) } };
+    TRY(host_sql_look(p, call, p->cell->primary, &sql, &row));
+    *ret_names = *ret_who = (struct str){ 0 };
+    str_cut(&row, '|', ret_names);
+    str_cut(&row, '|', ret_who);
+    *ret_confirmed = !str_is(row, "0");
+    return OK;
+}
+
+/* What the primary's file says that it waits for. */
+static result file_waits(const struct provisioning *p, const struct cell_call *call, bool *ret)
+{
+    struct str there, wanted;
+    TRY(host_read(p->hosts, p->cell->primary, call,
+                  arena_printf(call->arena, "%s/" CONF_FILE, p->cell->primary->paths.data), &there));
+    TRY(configuration_text(p, call, p->cell->primary, true, &wanted));
+    *ret = str_eq(there, wanted);
+    return OK;
+}
+
+result primary_waits(const struct provisioning *p, const struct cell_call *call, struct cell_seen *ret)
+{
+    const struct node *standbys[CELL_NODES_MAX];
+    size_t count = awaited(p, standbys);
+    struct str names, who;
+    bool confirmed, written;
+    const char *wanted = p->cell->synchronous ? conf_names(call->arena, standbys, count) : "";
+    TRY(file_waits(p, call, &written));
+    TRY(ask_waits(p, call, &names, &who, &confirmed));
+    bool holds = written && str_is(names, wanted) && (wanted[0] == '\0' || confirmed);
+    if (!holds && written && names.len == 0 && wanted[0] != '\0')
+        cell_saw(ret, false, "it is degraded: ALTER SYSTEM lets it wait for nobody; %.*s", STR_ARG(who));
+    else
+        cell_saw(ret, holds, "%s waits for %.*s; %.*s", p->cell->primary->name.ptr,
+                 (int)(names.len > 0 ? names.len : 6), names.len > 0 ? names.ptr : "nobody", STR_ARG(who));
+    return OK;
+}
+
+result let_primary_wait(const struct provisioning *p, const struct cell_call *call)
+{
+    TRY(configuration_put(p, call, p->cell->primary, p->cell->primary->paths.data, true));
+    return configuration_load(p, call, p->cell->primary);
+}
+
+/* ---- one that leaves ---- it is out of the configuration of the primary, of its rules too */
+
+result standby_is_out(const struct provisioning *p, const struct cell_call *call, struct cell_seen *ret)
+{
+    const struct node *standbys[CELL_NODES_MAX];
+    struct str names, who;
+    bool confirmed, written;
+    const char *wanted = p->cell->synchronous ? conf_names(call->arena, standbys, awaited(p, standbys)) : "";
+    TRY(file_waits(p, call, &written));
+    TRY(ask_waits(p, call, &names, &who, &confirmed));
+    cell_saw(ret, written && (names.len == 0 || str_is(names, wanted)), "%s waits for %.*s",
+             p->cell->primary->name.ptr, (int)(names.len > 0 ? names.len : 6),
+             names.len > 0 ? names.ptr : "nobody");
+    return OK;
+}
+
+result take_standby_out(const struct provisioning *p, const struct cell_call *call)
+{
+    return let_primary_wait(p, call);
+}
+
+/* ---- verification ---- */
+
+static const char lsn_sql[] = "SELECT pg_current_wal_flush_lsn();\n";
+static const char replayed_sql[] = "SELECT pg_last_wal_replay_lsn() >= :'lsn'::pg_lsn,\n"
+                                   "  (SELECT name FROM domicile.cell);\n";
+static const char rules_sql[] = "SELECT count(*), count(*) FILTER (WHERE error IS NOT NULL OR NOT (\n"
+                                "  type = 'local' AND auth_method = 'peer' OR type = 'hostssl' AND "
+                                "auth_method = 'cert')) FROM pg_hba_file_rules;\n";
+
+/* The standby has all that the primary had when it was asked, the cell's stamp for one. */
+static result has_what_primary_has(const struct provisioning *p, const struct cell_call *call,
+                                   const struct node *node, struct cell_seen *ret)
+{
+    struct str lsn, row, replayed = { 0 };
+    const struct host_sql ask = { .text = lsn_sql };
+    TRY(host_sql_look(p, call, p->cell->primary, &ask, &lsn));
+    const struct host_sql sql = { .database = p->cell->database,
+                                  .text = replayed_sql,
+                                  .variables = { arena_printf(call->arena, "lsn=%.*s", STR_ARG(lsn)) } };
+    struct deadline deadline;
+    deadline_begin(&deadline, VERIFY_WITHIN_MS);
+    result r;
+    do {
+        r = host_sql_look(p, call, node, &sql, &row);
+        if (!failed(r) && str_cut(&row, '|', &replayed) && !str_is(replayed, "t"))
+            r = fiber_sleep(ASK_AGAIN_MS);
+    } while (!failed(r) && !str_is(replayed, "t"));
+    deadline_end(&deadline);
+    if (failed(r) && r.error.code == E_DEADLINE && !failed(fiber_check())) {
+        cell_saw(ret, false, "%s: it has not replayed %.*s", node->name.ptr, STR_ARG(lsn));
+        return OK;
+    }
+    TRY(r);
+    cell_saw(ret, str_is(row, p->cell->name.ptr), "%s: replayed %.*s, stamp \"%.*s\"", node->name.ptr,
+             STR_ARG(lsn), STR_ARG(row));
+    return OK;
+}
+
+/* A stranger at the door, as libpq has it. Blocks: on another thread. */
+struct knock {
+    const struct cell *cell;
+    const struct node *node;
+    const char *sslmode;
+    char port[8];
+    bool refused;
+    char words[160];
+};
+
+static void knock(void *arg)
+{
+    struct knock *at = arg;
+    static const char *const names[] = { "host",    "port",   "dbname",   "user",       "sslmode",
+                                         "sslcert", "sslkey", "passfile", "gssencmode", "connect_timeout",
+                                         NULL };
+    const char *values[] = { at->node->address,
+                             at->port,
+                             at->cell->database,
+                             "domicile_gateway",
+                             at->sslmode,
+                             "/dev/null/none",
+                             "/dev/null/none",
+                             "/dev/null/none",
+                             "disable",
+                             "5",
+                             NULL };
+    PGconn *conn = PQconnectdbParams(names, values, 0);
+    const char *words = conn == NULL ? "no memory" : PQerrorMessage(conn);
+    at->refused = conn != NULL && PQstatus(conn) == CONNECTION_BAD && strstr(words, "FATAL:") != NULL;
+    snprintf(at->words, sizeof at->words, "%.*s", (int)strcspn(words, "\n"), words);
+    PQfinish(conn);
+}
+
+static result refuses(const struct provisioning *p, const struct node *node, const char *sslmode,
+                      const char *who, struct cell_seen *ret)
+{
+    struct knock at = { .cell = p->cell, .node = node, .sslmode = sslmode };
+    snprintf(at.port, sizeof at.port, "%u", node->port);
+    TRY(fiber_offload(knock, &at));
+    if (!at.refused)
+        cell_saw(ret, false, "%s: a client without %s is not refused: %s", node->name.ptr, who, at.words);
+    return OK;
+}
+
+static result has_closed_door(const struct provisioning *p, const struct cell_call *call,
+                              const struct node *node, struct cell_seen *ret)
+{
+    const struct host_sql sql = { .text = rules_sql };
+    struct str row, count = { 0 };
+    TRY(host_sql_look(p, call, node, &sql, &row));
+    str_cut(&row, '|', &count);
+    const char *wanted = arena_printf(call->arena, "%zu", conf_hba_rules(p->cell, p->leaving));
+    cell_saw(ret, true, "%s: %.*s rules, all with certificates over TLS", node->name.ptr, STR_ARG(count));
+    if (!str_is(count, wanted) || !str_is(row, "0"))
+        cell_saw(ret, false, "%s: %.*s rules, %.*s of them wrong, and %s are right", node->name.ptr,
+                 STR_ARG(count), STR_ARG(row), wanted);
+    if (ret->holds)
+        TRY(refuses(p, node, "disable", "TLS", ret));
+    if (ret->holds)
+        TRY(refuses(p, node, "require", "a certificate", ret));
+    return OK;
+}
+
+result cell_is_verified(const struct provisioning *p, const struct cell_call *call, struct cell_seen *ret)
+{
+    struct cell_seen doors = { 0 }, copies = { 0 };
+    TRY(nodes_look(p, call, MEANT_ALL, has_closed_door, &doors));
+    if (!doors.holds) {
+        *ret = doors;
+        return OK;
+    }
+    TRY(nodes_look(p, call, MEANT_STANDBYS, has_what_primary_has, &copies));
+    cell_saw(ret, copies.holds, "%.190s; %.190s", copies.text, doors.text);
+    return OK;
+}

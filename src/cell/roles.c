@@ -1,0 +1,223 @@
+/* Roles, schema and slots of the primary. */
+#include "cell/migrate.h"
+#include "cell/provision_internal.h"
+
+#define MONITORED(p) ((p)->cell->monitor.files.certificate != NULL ? "monitored=t" : "monitored=f")
+
+/* ---- roles ---- what each may, once: name, may log in, may replicate. The owner of the schema drops a slot that would
+ * fill the disk, on behalf of the monitor; it logs in nowhere. */
+#define WANTED_ROLES                                                                                         \
+    "  (VALUES ('domicile_owner', false, :'monitored'::boolean), ('domicile_gateway', true, false),\n"       \
+    "          ('domicile_admin', true, false), ('domicile_monitor', true, false),\n"                        \
+    "          ('" CONF_REPLICATION "', true, true)) AS w(name, login, replication)"
+#define WANTED_MEMBERS                                                                                       \
+    "  (VALUES ('domicile_owner', 'domicile_admin'), ('pg_monitor', 'domicile_monitor'),\n"                  \
+    "          ('pg_signal_backend', 'domicile_monitor'), ('pg_signal_backend', 'domicile_owner')) AS "      \
+    "m(role, member)"
+
+static const char look_sql[] =
+    "SELECT coalesce(string_agg(what, ', ' ORDER BY what), '') FROM (\n"
+    " SELECT format('no role %s', w.name) AS what FROM\n" WANTED_ROLES
+    "\n  WHERE NOT EXISTS (SELECT FROM pg_roles r WHERE r.rolname = w.name)\n"
+    " UNION ALL SELECT format('role %s may more or less', w.name) FROM\n" WANTED_ROLES
+    "\n  JOIN pg_authid r ON r.rolname = w.name\n"
+    "  WHERE r.rolcanlogin <> w.login OR r.rolreplication <> w.replication OR r.rolsuper OR r.rolcreatedb OR "
+    "r.rolcreaterole\n"
+    "     OR r.rolbypassrls OR r.rolpassword IS NOT NULL\n"
+    " UNION ALL SELECT format('%s is not in %s', m.member, m.role) FROM\n" WANTED_MEMBERS
+    "\n  WHERE EXISTS (SELECT FROM pg_roles r WHERE r.rolname = m.member) AND NOT EXISTS (\n"
+    "   SELECT FROM pg_auth_members x JOIN pg_roles r ON r.oid = x.roleid JOIN pg_roles b ON b.oid = "
+    "x.member\n"
+    "    WHERE r.rolname = m.role AND b.rolname = m.member)\n"
+    " UNION ALL SELECT format('no database %s', :'database')\n"
+    "  WHERE NOT EXISTS (SELECT FROM pg_database d WHERE d.datname = :'database')\n"
+    " UNION ALL SELECT format('%s owns the database', pg_get_userbyid(d.datdba)) FROM pg_database d\n"
+    "  WHERE d.datname = :'database' AND pg_get_userbyid(d.datdba) <> 'domicile_owner'\n"
+    " UNION ALL SELECT format('everybody may use the database %s', d.datname) FROM pg_database d, "
+    "aclexplode(\n"
+    "   coalesce(d.datacl, acldefault('d', d.datdba))) a\n"
+    "  WHERE d.datname IN (:'database', 'postgres', 'template1') AND a.grantee = 0\n"
+    " UNION ALL SELECT format('%s may not connect', r.rolname) FROM pg_roles r, pg_database d\n"
+    "  WHERE r.rolname IN ('domicile_gateway', 'domicile_admin', 'domicile_monitor') AND d.datname = "
+    ":'database'\n"
+    "    AND NOT has_database_privilege(r.oid, d.oid, 'CONNECT')\n"
+    ") AS misfits;\n";
+
+/* In the cell's own database. */
+static const char look_inside_sql[] =
+    "SELECT coalesce(string_agg(what, ', ' ORDER BY what), '') FROM (\n"
+    " SELECT 'everybody may use the schema public' AS what FROM pg_namespace n,\n"
+    "   aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) a WHERE n.nspname = 'public' AND "
+    "a.grantee = 0\n"
+    " UNION ALL SELECT format('domicile_monitor may not call %s', f) FROM unnest(ARRAY['pg_reload_conf()',\n"
+    "   'pg_hba_file_rules()', 'pg_show_all_file_settings()']) AS f WHERE NOT "
+    "has_function_privilege('domicile_monitor',\n"
+    "   f, 'EXECUTE')\n"
+    " UNION ALL SELECT format('domicile_monitor may not read %s', v) FROM unnest(ARRAY['pg_hba_file_rules',\n"
+    "   'pg_file_settings']) AS v WHERE NOT has_table_privilege('domicile_monitor', v, 'SELECT')\n"
+    " UNION ALL SELECT 'domicile_monitor may not set synchronous_standby_names'\n"
+    "  WHERE NOT has_parameter_privilege('domicile_monitor', 'synchronous_standby_names', 'ALTER SYSTEM')\n"
+    ") AS misfits;\n";
+
+static const char make_sql[] =
+    "SELECT format('CREATE ROLE %I', w.name) FROM\n" WANTED_ROLES
+    "\n WHERE NOT EXISTS (SELECT FROM pg_roles r WHERE r.rolname = w.name)\n\\gexec\n"
+    "SELECT format('ALTER ROLE %I %s %s NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS INHERIT PASSWORD "
+    "NULL', w.name,\n"
+    "  CASE WHEN w.login THEN 'LOGIN' ELSE 'NOLOGIN' END,\n"
+    "  CASE WHEN w.replication THEN 'REPLICATION' ELSE 'NOREPLICATION' END) FROM\n" WANTED_ROLES "\n\\gexec\n"
+    "SELECT format('GRANT %I TO %I', m.role, m.member) FROM\n" WANTED_MEMBERS "\n\\gexec\n"
+    "SELECT format('CREATE DATABASE %I OWNER domicile_owner', :'database')\n"
+    " WHERE NOT EXISTS (SELECT FROM pg_database d WHERE d.datname = :'database')\n\\gexec\n"
+    "ALTER DATABASE :\"database\" OWNER TO domicile_owner;\n"
+    "REVOKE ALL ON DATABASE :\"database\", postgres, template1 FROM PUBLIC;\n"
+    "GRANT CONNECT ON DATABASE :\"database\" TO domicile_gateway, domicile_admin, domicile_monitor;\n"
+    "GRANT ALTER SYSTEM ON PARAMETER synchronous_standby_names TO domicile_monitor;\n"
+    "\\connect :\"database\"\n"
+    "REVOKE ALL ON SCHEMA public FROM PUBLIC;\n"
+    "GRANT EXECUTE ON FUNCTION pg_catalog.pg_reload_conf(), pg_catalog.pg_hba_file_rules(),\n"
+    "  pg_catalog.pg_show_all_file_settings() TO domicile_monitor;\n"
+    "GRANT SELECT ON pg_catalog.pg_hba_file_rules, pg_catalog.pg_file_settings TO domicile_monitor;\n";
+
+static struct host_sql with_database(const struct provisioning *p, const struct cell_call *call,
+                                     const char *text)
+{
+    return (struct host_sql){ .text = text,
+                              .variables = { arena_printf(call->arena, "database=%s", p->cell->database),
+                                             MONITORED(p) } };
+}
+
+result roles_are_there(const struct provisioning *p, const struct cell_call *call, struct cell_seen *ret)
+{
+    struct host_sql sql = with_database(p, call, look_sql),
+                    inside = { p->cell->database, look_inside_sql, { NULL } };
+    struct str misfits;
+    TRY(host_sql_look(p, call, p->cell->primary, &sql, &misfits));
+    if (misfits.len == 0)
+        TRY(host_sql_look(p, call, p->cell->primary, &inside, &misfits));
+    if (misfits.len > 0)
+        cell_saw(ret, false, "%s: %.*s", p->cell->primary->name.ptr,
+                 (int)(misfits.len > 300 ? 300 : misfits.len), misfits.ptr);
+    else
+        cell_saw(ret, true, "%s: five roles, each with its own rights", p->cell->primary->name.ptr);
+    return OK;
+}
+
+result make_roles(const struct provisioning *p, const struct cell_call *call)
+{
+    const struct host_sql sql = with_database(p, call, make_sql);
+    return host_sql_run(p, call, p->cell->primary, &sql);
+}
+
+/* ---- schema ---- over TLS, as the administrator: the first who comes in by the front door */
+
+static result connect_as_admin(const struct provisioning *p, struct pg_conn **ret)
+{
+    const struct cell *cell = p->cell;
+    const struct pg_connect_options options = { .host = cell->primary->address,
+                                                .port = (uint16_t)cell->primary->port,
+                                                .database = cell->database,
+                                                .user = "domicile_admin",
+                                                .certificate = cell->admin.certificate,
+                                                .private_key = cell->admin.private_key,
+                                                .ca = cell->ca,
+                                                .application_name = "domicile provision",
+                                                .connect_within_ms = cell->pool.connect_within_ms };
+    return pg_connect(&options, ret);
+}
+
+result schema_is_there(const struct provisioning *p, const struct cell_call *call, struct cell_seen *ret)
+{
+    const char *region = p->cell->region->name.ptr, *name = p->cell->name.ptr;
+    (void)call;
+    struct pg_conn *conn = NULL;
+    int64_t epoch = 0;
+    TRY(connect_as_admin(p, &conn));
+    result r = pg_run(conn, "SET ROLE domicile_owner");
+    if (!failed(r))
+        r = cell_check(conn, region, name, &epoch);
+    pg_close(conn);
+    if (failed(r) && (r.error.code == E_SCHEMA || r.error.code == E_REGION_STAMP)) {
+        cell_saw(ret, false, "%s", r.error.what);
+        return OK;
+    }
+    TRY(r);
+    cell_saw(ret, true, "schema %zu, stamped \"%s/%s\", epoch %lld", cell_migration_count, region, name,
+             (long long)epoch);
+    return OK;
+}
+
+result migrate_schema(const struct provisioning *p, const struct cell_call *call)
+{
+    const struct cell_stamp stamp = { p->cell->region->name.ptr, p->cell->name.ptr, 1 };
+    struct pg_conn *conn = NULL;
+    (void)call;
+    TRY(connect_as_admin(p, &conn));
+    result r = cell_migrate(conn, &stamp, NULL, NULL);
+    pg_close(conn);
+    return r;
+}
+
+/* ---- slots ---- */
+
+static const char slot_sql[] = "SELECT coalesce((SELECT wal_status FROM pg_replication_slots\n"
+                               "  WHERE slot_name = :'slot' AND slot_type = 'physical'), 'none');\n";
+/* One that lost its WAL is of no use to anybody. */
+static const char make_slot_sql[] =
+    "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots\n"
+    "  WHERE slot_name = :'slot' AND slot_type = 'physical' AND wal_status = 'lost';\n"
+    "SELECT pg_create_physical_replication_slot(:'slot', true)\n"
+    "  WHERE NOT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = :'slot');\n";
+static const char drop_slot_sql[] = "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots\n"
+                                    "  WHERE slot_name = :'slot' AND slot_type = 'physical';\n";
+
+static struct host_sql of_slot(const struct cell_call *call, const struct node *node, const char *text)
+{
+    return (struct host_sql){
+        .text = text, .variables = { arena_printf(call->arena, "slot=%s", conf_slot(call->arena, node)) }
+    };
+}
+
+static result has_slot(const struct provisioning *p, const struct cell_call *call, const struct node *node,
+                       struct cell_seen *ret)
+{
+    const struct host_sql sql = of_slot(call, node, slot_sql);
+    struct str status;
+    TRY(host_sql_look(p, call, p->cell->primary, &sql, &status));
+    bool there = !str_is(status, "none") && !str_is(status, "lost");
+    cell_saw(ret, there, there ? "slot \"%s\": %.*s" : "there is no slot \"%s\" that is of use: %.*s",
+             conf_slot(call->arena, node), STR_ARG(status));
+    return OK;
+}
+
+static result make_slot(const struct provisioning *p, const struct cell_call *call, const struct node *node)
+{
+    const struct host_sql sql = of_slot(call, node, make_slot_sql);
+    return host_sql_run(p, call, p->cell->primary, &sql);
+}
+
+result slots_are_there(const struct provisioning *p, const struct cell_call *call, struct cell_seen *ret)
+{
+    return nodes_look(p, call, MEANT_STANDBYS, has_slot, ret);
+}
+
+result make_slots(const struct provisioning *p, const struct cell_call *call)
+{
+    return nodes_act(p, call, MEANT_STANDBYS, has_slot, make_slot);
+}
+
+result slot_is_gone(const struct provisioning *p, const struct cell_call *call, struct cell_seen *ret)
+{
+    const struct host_sql sql = of_slot(call, p->leaving, slot_sql);
+    struct str status;
+    TRY(host_sql_look(p, call, p->cell->primary, &sql, &status));
+    cell_saw(ret, str_is(status, "none"), "slot \"%s\": %.*s", conf_slot(call->arena, p->leaving),
+             STR_ARG(status));
+    return OK;
+}
+
+result drop_slot(const struct provisioning *p, const struct cell_call *call)
+{
+    const struct host_sql sql = of_slot(call, p->leaving, drop_slot_sql);
+    return host_sql_run(p, call, p->cell->primary, &sql);
+}

@@ -1,0 +1,12 @@
+-- What the role domicile_monitor needs, for a superuser to run in the cell's database once the role is there, before or
+-- after the schema. Running it again changes nothing.
+GRANT pg_monitor, pg_signal_backend TO domicile_monitor;
+GRANT EXECUTE ON FUNCTION pg_catalog.pg_hba_file_rules(), pg_catalog.pg_show_all_file_settings() TO domicile_monitor;
+GRANT SELECT ON pg_catalog.pg_hba_file_rules, pg_catalog.pg_file_settings TO domicile_monitor;
+DO $$
+BEGIN
+    EXECUTE format('GRANT CONNECT ON DATABASE %I TO domicile_monitor', current_database());
+    IF to_regprocedure('domicile.watch_rights()') IS NOT NULL THEN
+        PERFORM domicile.watch_rights();
+    END IF;
+END $$;

@@ -1,0 +1,72 @@
+-- The walls of the shipped schema ($2): are they there, as they were made, and enabled?
+WITH d AS (SELECT $1::text::jsonb AS j, $2::text::jsonb AS shipped),
+home AS (SELECT n.oid, n.nspowner, n.nspacl FROM pg_namespace n WHERE n.nspname = 'domicile'),
+relation AS (
+    SELECT c.oid, 'domicile.' || c.relname AS name, c.relowner, c.relacl, c.relrowsecurity, c.relkind
+      FROM pg_class c JOIN home h ON h.oid = c.relnamespace WHERE c.relkind IN ('r', 'p', 'S', 'v', 'm', 'f')),
+code AS (
+    SELECT p.oid::regprocedure::text AS name, p.proowner, p.proacl, p.prokind,
+           CASE WHEN p.prokind <> 'a'
+                THEN encode(sha256(convert_to(pg_get_functiondef(p.oid), 'UTF8')), 'hex') END AS digest
+      FROM pg_proc p JOIN home h ON h.oid = p.pronamespace),
+guard AS (
+    SELECT r.name || ' ' || t.tgname AS name, t.tgenabled, t.tgisinternal,
+           encode(sha256(convert_to(pg_get_triggerdef(t.oid), 'UTF8')), 'hex') AS digest
+      FROM d, pg_trigger t JOIN relation r ON r.oid = t.tgrelid WHERE d.shipped->'tables' ? r.name),
+held AS (
+    SELECT r.name || ' ' || k.conname AS name, k.convalidated,
+           encode(sha256(convert_to(pg_get_constraintdef(k.oid), 'UTF8')), 'hex') AS digest
+      FROM pg_constraint k JOIN relation r ON r.oid = k.conrelid),
+granted AS (
+    SELECT r.name AS object, r.relowner AS owner, a.grantee, a.privilege_type FROM relation r, aclexplode(r.relacl) a
+    UNION ALL
+    SELECT r.name || '.' || t.attname, r.relowner, a.grantee, a.privilege_type
+      FROM relation r JOIN pg_attribute t ON t.attrelid = r.oid, aclexplode(t.attacl) a
+    UNION ALL
+    SELECT c.name, c.proowner, a.grantee, a.privilege_type FROM code c, aclexplode(coalesce(c.proacl, acldefault('f', c.proowner))) a
+     WHERE c.proacl IS NOT NULL
+    UNION ALL
+    SELECT 'schema domicile', h.nspowner, a.grantee, a.privilege_type FROM home h, aclexplode(h.nspacl) a),
+grantee AS (
+    SELECT g.object, CASE g.grantee WHEN 0 THEN 'PUBLIC' ELSE pg_get_userbyid(g.grantee) END AS name, g.privilege_type
+      FROM granted g WHERE g.grantee <> g.owner)
+SELECT 'guard-trigger', coalesce(g.name, s.key),
+       CASE WHEN g.name IS NULL THEN 'gone' WHEN g.tgenabled <> 'O' THEN 'disabled, or for replicas only'
+            WHEN s.key IS NULL THEN 'a trigger that is not shipped' ELSE 'not as it was made' END
+  FROM (SELECT * FROM guard WHERE NOT tgisinternal OR tgenabled <> 'O') g
+  FULL JOIN (SELECT e.key, e.value FROM d, jsonb_each_text(d.shipped->'triggers') e) s ON s.key = g.name
+ WHERE g.name IS NULL OR s.key IS NULL OR g.tgenabled <> 'O' OR g.digest <> s.value
+UNION ALL
+SELECT 'guard-trigger', r.name || ' ' || w.rulename, 'a rule that is not shipped'
+  FROM d, pg_rewrite w JOIN relation r ON r.oid = w.ev_class WHERE d.shipped->'tables' ? r.name
+UNION ALL
+SELECT 'guard-constraint', s.key, CASE WHEN h.name IS NULL THEN 'gone' WHEN NOT h.convalidated THEN 'not validated'
+                                       ELSE 'not as it was made' END
+  FROM d, jsonb_each_text(d.shipped->'constraints') s LEFT JOIN held h ON h.name = s.key
+ WHERE h.name IS NULL OR NOT h.convalidated OR h.digest <> s.value
+UNION ALL
+SELECT 'guard-function', s.key, CASE WHEN c.name IS NULL THEN 'gone' ELSE 'not as it was made' END
+  FROM d, jsonb_each_text(d.shipped->'functions') s LEFT JOIN code c ON c.name = s.key
+ WHERE c.name IS NULL OR c.digest IS DISTINCT FROM s.value
+UNION ALL
+SELECT 'guard-owner', o.name, 'owner ' || pg_get_userbyid(o.owner)
+  FROM (SELECT name, relowner AS owner FROM relation UNION ALL SELECT name, proowner FROM code
+        UNION ALL SELECT 'schema domicile', nspowner FROM home
+        UNION ALL SELECT 'database ' || datname, datdba FROM pg_database WHERE datname = current_database()) o
+ WHERE pg_get_userbyid(o.owner) <> 'domicile_owner'
+UNION ALL
+SELECT 'guard-owner', r.name, 'row-level security shows some of the rows only' FROM relation r WHERE r.relrowsecurity
+UNION ALL
+SELECT 'grant', format('%s on %s', g.name, g.object), string_agg(g.privilege_type, ', ' ORDER BY g.privilege_type)
+  FROM d, grantee g
+ WHERE NOT (g.name IN ('domicile_gateway', 'domicile_monitor') AND (g.privilege_type = 'EXECUTE'
+            OR (g.object = 'schema domicile' AND g.privilege_type = 'USAGE')))
+   AND NOT (d.j->'declared_roles' ? g.name)
+ GROUP BY g.name, g.object
+UNION ALL
+SELECT 'event-trigger', e.evtname, CASE WHEN d.j->'event_triggers' ? e.evtname THEN 'declared, and disabled'
+                                        ELSE 'not declared: it runs with every ' || e.evtevent END
+  FROM d, pg_event_trigger e WHERE NOT (d.j->'event_triggers' ? e.evtname AND e.evtenabled IN ('O', 'A'))
+UNION ALL
+SELECT 'event-trigger', n, 'declared, and gone' FROM d, jsonb_array_elements_text(d.j->'event_triggers') n
+ WHERE NOT EXISTS (SELECT FROM pg_event_trigger e WHERE e.evtname = n)

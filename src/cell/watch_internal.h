@@ -1,0 +1,129 @@
+#pragma once
+/* Within the watch: what its files share. */
+#include "base/buf.h"
+#include "cell/watch.h"
+
+enum watch_where { WATCH_EACH, WATCH_ONCE };
+
+enum watch_query_id {
+#define QUERY(name, where) WATCH_QUERY_##name,
+#define CHANNEL(id, severity, query, title, advice, blinds)
+#include "cell/watch.def"
+#undef QUERY
+#undef CHANNEL
+    WATCH_QUERY_COUNT
+};
+
+struct watch_query {
+    const char *name, *sql;
+    enum watch_where where;
+};
+extern const struct watch_query watch_queries[WATCH_QUERY_COUNT];
+enum watch_query_id watch_channel_query(const struct watch_channel *channel);
+
+/* The files of watch/, made into strings. */
+extern const char watch_text_begin[], watch_text_facts[], watch_text_sever[], watch_text_shipped[],
+    watch_text_grants[], watch_text_describe[];
+#define QUERY(name, where) extern const char watch_text_##name[];
+#define CHANNEL(id, severity, query, title, advice, blinds)
+#include "cell/watch.def"
+#undef QUERY
+#undef CHANNEL
+
+/* ---- watch_declared.c: what is known ---- */
+enum { WATCH_NETWORKS_MAX = 1024 };
+struct watch_known {
+    const struct config *config;
+    const struct cell *cell;
+    struct arena arena;
+    char *json; /* $1 of the questions */
+    struct config_network *home;
+    size_t home_count;
+    struct config_network *abroad; /* of other regions: these are never home */
+    size_t abroad_count;
+    const char **unresolved; /* hosts whose names have no address */
+    size_t unresolved_count;
+    uint64_t resolved_ns; /* 0: not yet */
+};
+void watch_known_init(struct watch_known *known, const struct config *config, const struct cell *cell);
+void watch_known_done(struct watch_known *known);
+result watch_known_refresh(struct watch_known *known) MUST_USE; /* waits: names are resolved, once a minute */
+bool watch_known_role(const struct watch_known *known, struct str role, bool local);
+bool watch_known_replication(const struct watch_known *known, struct str role);
+bool watch_known_standby(const struct watch_known *known, struct str name);
+bool watch_known_home(const struct watch_known *known, struct str address);
+
+/* ---- watch_findings.c: the store ---- */
+struct held_finding {
+    struct watch_finding finding; /* its strings are the holder's own */
+    uint64_t seen_at;             /* of the watch's clock */
+};
+struct watch_findings {
+    struct held_finding *items;
+    size_t count;
+    struct watch_event *events;
+    size_t event_count, events_dropped;
+    bool overflow;
+    void (*told)(void *context, const struct watch_event *event); /* may be NULL */
+    void *told_context;
+};
+void watch_findings_done(struct watch_findings *findings);
+/* It is there: begins, or goes on. */
+struct held_finding *watch_see(struct watch_findings *findings, const struct watch_channel *channel,
+                               struct str node, struct str subject, struct str evidence, int64_t at_ms);
+/* A finding that began in an earlier life: no event. */
+void watch_remember(struct watch_findings *findings, const struct watch_finding *finding);
+void watch_gone(struct watch_findings *findings, struct held_finding *held, int64_t at_ms);
+void watch_note_severed(struct watch_findings *findings, const struct watch_finding *finding, bool done,
+                        int64_t at_ms);
+
+/* ---- watch_log.c ---- */
+struct watch_log {
+    char file[64];
+    uint64_t offset; /* of what comes next: `rest` is before it */
+    struct buf rest; /* the line that is not complete */
+    bool skipping;   /* what is left of a line that is too long, or was not read from its begin */
+};
+void watch_log_init(struct watch_log *log);
+void watch_log_done(struct watch_log *log);
+bool watch_log_channel(const struct watch_channel *channel);
+
+/* ---- a node, as the watch remembers it ---- */
+struct watch_node {
+    const struct node *node;
+    bool answered, writable; /* in this round */
+    char system_identifier[24];
+    uint64_t previous_run;         /* of the watch's clock */
+    bool asked[WATCH_QUERY_COUNT]; /* and answered, in this round */
+    struct watch_log log;
+};
+
+/* ---- watch_sealed.c ---- */
+enum { WATCH_UNSEALED_MAX = 100 };
+struct watch_unsealed {
+    char *subject, *evidence;
+    uint64_t pass;
+};
+struct watch_sealed {
+    int64_t next_page;
+    uint64_t pass;
+    struct watch_unsealed found[WATCH_UNSEALED_MAX];
+    size_t count;
+};
+void watch_sealed_done(struct watch_sealed *sealed);
+
+struct cell_watch {
+    struct watch_known known;
+    struct watch_findings findings;
+    struct watch_sealed sealed;
+    struct watch_node *nodes;
+    size_t node_count;
+    bool recalled;
+    uint64_t clock; /* one more with each run, to tell what was seen in it */
+};
+struct watch_node *watch_node_of(struct cell_watch *watch, const struct node *node);
+/* label: the node's name, or the cell's. */
+void watch_note(struct cell_watch *watch, const struct watch_channel *channel, const char *label,
+                struct str subject, struct str evidence, int64_t at_ms);
+void watch_blind(struct cell_watch *watch, const char *label, const char *subject, const char *evidence);
+result watch_sealed_look(struct cell_watch *watch, struct watch_node *node, struct pg_conn *conn) MUST_USE;

@@ -1,0 +1,26 @@
+#pragma once
+/* PostgreSQL's log lines, as log_line_prefix '%m [%p] %q%u@%d from %h ' and log_error_verbosity terse make them. Pure.
+ *
+ * A user's name comes from the client as it is and is in the prefix of his own lines: he may write what he likes there,
+ * and make up lines. A role whose name would hide its own lines gives forged ones, which are findings. */
+#include "base/str.h"
+
+enum watch_log_kind {
+    WATCH_LOG_OTHER,
+    WATCH_LOG_CONNECTION,
+    WATCH_LOG_REPLICATION,
+    WATCH_LOG_COMMAND,
+    WATCH_LOG_FORGED, /* a line within a line: a name that was chosen to be read so */
+};
+
+struct watch_log_line {
+    enum watch_log_kind kind;
+    int64_t at_ms; /* 0: the line's time is not UTC, or no time */
+    struct str user, host;
+    struct str application; /* of connections */
+    struct str command;     /* BASE_BACKUP, START_REPLICATION, CREATE_REPLICATION_SLOT, ... */
+    bool tls;               /* of connections */
+};
+
+/* Views into `line`, which has no newline. */
+struct watch_log_line watch_log_parse(struct str line);

@@ -1,0 +1,77 @@
+/* A round over all nodes of a cell, on connections of its own. */
+#include "cell/watch_internal.h"
+
+#include "loop/fiber.h"
+
+enum { STATEMENT_WITHIN_MS = 20000, NODE_WITHIN_MS = 60000 };
+
+static result connect_to(const struct cell *cell, const struct node *node, struct pg_conn **ret)
+{
+    bool monitor = cell->monitor.files.certificate != NULL;
+    const struct pg_connect_options options = {
+        .host = node->address,
+        .port = (uint16_t)node->port,
+        .database = cell->database,
+        .user = monitor ? "domicile_monitor" : "domicile_admin",
+        .certificate = monitor ? cell->monitor.files.certificate : cell->admin.certificate,
+        .private_key = monitor ? cell->monitor.files.private_key : cell->admin.private_key,
+        .ca = cell->ca,
+        .application_name = "domicile watch",
+        .connect_within_ms = cell->pool.connect_within_ms,
+        .statement_within_ms = STATEMENT_WITHIN_MS,
+    };
+    return pg_connect(&options, ret);
+}
+
+/* A cell that has no memory of findings (yet) is looked at all the same. */
+static result recall_once(struct cell_watch *watch, struct pg_conn *conn)
+{
+    if (watch->recalled)
+        return OK;
+    result r = watch_recall(watch, conn);
+    if (failed(r) && r.error.code != E_SQL)
+        return r;
+    watch->recalled = true;
+    return OK;
+}
+
+/* The node has answered, even if the cell cannot keep what was found. */
+static result record(struct cell_watch *watch, const struct watch_node *node, struct pg_conn *conn)
+{
+    result r = watch_record(watch, conn);
+    if (!failed(r) || (r.error.code != E_SQL && r.error.code != E_REGION_STAMP))
+        return r;
+    watch_blind(watch, node->node->name.ptr, "recording", r.error.what);
+    return OK;
+}
+
+static result ask_node(struct cell_watch *watch, struct watch_node *node, enum watch_mode mode)
+{
+    struct pg_conn *conn = NULL;
+    TRY(connect_to(watch->known.cell, node->node, &conn));
+    result r = recall_once(watch, conn);
+    if (!failed(r))
+        r = watch_run(watch, node->node, conn);
+    if (!failed(r) && mode == WATCH_ACT)
+        r = watch_sever(watch, node->node, conn);
+    if (!failed(r) && mode == WATCH_ACT && node->writable)
+        r = record(watch, node, conn);
+    pg_close(conn);
+    return r;
+}
+
+result watch_round(struct cell_watch *watch, enum watch_mode mode)
+{
+    for (size_t i = 0; i < watch->node_count; i++) {
+        struct watch_node *node = &watch->nodes[i];
+        struct deadline deadline;
+        deadline_begin(&deadline, NODE_WITHIN_MS);
+        result r = ask_node(watch, node, mode);
+        deadline_end(&deadline);
+        TRY(fiber_check());
+        if (failed(r))
+            watch_miss(watch, node->node, &r.error);
+    }
+    watch_round_end(watch);
+    return OK;
+}

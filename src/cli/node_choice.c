@@ -1,0 +1,48 @@
+#include "cli/node_choice.h"
+
+#include <unistd.h>
+
+result node_choose(struct cli *cli, struct chosen_nodes *ret)
+{
+    TRY(cli_load_config(cli));
+    ret->count = 0;
+    if (cli->argument_count > 0) {
+        struct chosen_node *chosen = &ret->items[ret->count++];
+        chosen->node = config_find_node(cli->config, str_from(cli->arguments[0]));
+        chosen->cell = config_cell_of(cli->config, chosen->node);
+        return chosen->node != NULL
+                   ? OK
+                   : FAIL(E_NOT_FOUND, "domicile cell show names the cells, and their files the nodes.",
+                          "there is no node \"%.63s\"", cli->arguments[0]);
+    }
+    for (size_t r = 0; r < cli->config->region_count; r++)
+        for (size_t c = 0; c < cli->config->regions[r].cell_count; c++) {
+            const struct cell *cell = &cli->config->regions[r].cells[c];
+            for (size_t i = 0; i < cell->node_count; i++) {
+                if (ret->count == NODES_MAX)
+                    return FAIL(E_LIMIT, "Name the node that is meant.", "there are more than %d nodes",
+                                NODES_MAX);
+                ret->items[ret->count++] = (struct chosen_node){ cell, &cell->nodes[i] };
+            }
+        }
+    return OK;
+}
+
+static bool is_there(const struct tls_files *files)
+{
+    return files->certificate != NULL && access(files->certificate, R_OK) == 0 &&
+           access(files->private_key, R_OK) == 0;
+}
+
+const struct tls_files *node_sql_files(const struct cell *cell, const char **ret_user)
+{
+    if (is_there(&cell->monitor.files)) {
+        *ret_user = "domicile_monitor";
+        return &cell->monitor.files;
+    }
+    if (is_there(&cell->superuser)) {
+        *ret_user = "postgres";
+        return &cell->superuser;
+    }
+    return NULL;
+}

@@ -1,0 +1,21 @@
+#pragma once
+/* Nodes as commands name them, and as whom they are asked. */
+#include "cli/cli.h"
+
+enum { NODES_MAX = 256 };
+
+struct chosen_node {
+    const struct cell *cell;
+    const struct node *node;
+};
+
+struct chosen_nodes {
+    struct chosen_node items[NODES_MAX];
+    size_t count;
+};
+
+/* The one that the first argument names, or all of them. Loads the configuration. E_NOT_FOUND. */
+result node_choose(struct cli *cli, struct chosen_nodes *ret) MUST_USE;
+
+/* As domicile_monitor where its certificate is declared and can be read, else as postgres; NULL: neither. */
+const struct tls_files *node_sql_files(const struct cell *cell, const char **ret_user);

@@ -1,0 +1,160 @@
+#pragma once
+/* A runbook: a table of steps, each a goal (a question), an act that makes the goal true, and what takes the act back.
+ *
+ *   static const struct runbook_goal old_refuses = { "does the old primary refuse writes?", ask_old_refuses };
+ *   static const struct runbook_step failover_steps[] = {
+ *       { "fence", "Block writes on the old primary", &old_refuses, close_old, .undo = open_old,
+ *         .within_ms = SEC(20), .tries = 3 },
+ *       { "promote", "Promote the standby", &new_writable, promote, .no_return = true,
+ *         .within_ms = SEC(60), .tries = 2 },
+ *   };
+ *
+ * The table says what; run.h is the one engine that says when: limits, tries, cancel, walk-back and the journal are its
+ * own, and no step function has any of them. docs/runbooks.md tells it to people. What a table promises:
+ *
+ *   - A goal only looks, and may be asked at any time and any number of times. Once its step is done it stays true while
+ *     later steps act: a run that is resumed asks all goals from the first on, and so does a run of what is done already.
+ *   - An act may have been done before, in whole or in part, by this process or by one that was killed: it is
+ *     idempotent. So is an undo; it is called when an act was begun or about to, also if that act failed.
+ *   - After an undo, the goal's answer is NO. (After an undo that left the goal true, the walk-back is not over.)
+ *
+ * Everything here but runbook_plan is pure. Tables are static and const; they own nothing. */
+#include "base/arena.h"
+#include "base/clock.h"
+
+#include <jansson.h>
+
+struct config_words; /* config/config.h */
+struct cell_step;
+
+enum {
+    RUNBOOK_STEPS_MAX = 64,
+    RUNBOOK_TRIES_MAX = 100,
+    RUNBOOK_EVIDENCE_MAX = 400, /* bytes of evidence, NUL included; longer is cut */
+    RUNBOOK_SUBJECT_MAX = 128,  /* bytes of what a run is about, without NUL */
+    RUNBOOK_NAME_MAX = 40,      /* the same of a runbook's name */
+    RUNBOOK_RUN_ID_MAX = 63,    /* and of a run's id */
+    RUNBOOK_PAUSE_MS = 1000,    /* between tries, and between asking again, where a step does not say */
+    RUNBOOK_WITHIN_MS_MAX = 24 * 3600 * 1000,
+};
+
+enum answer { ANSWER_NO, ANSWER_YES, ANSWER_UNKNOWN };
+const char *answer_word(enum answer answer); /* "no", "yes", "unknown" */
+
+/* What a step function is told, and where it leaves evidence. */
+struct runbook_call {
+    const char *run; /* the run's id; "plan" when a plan asks */
+    uint64_t fence;  /* grows with each resume: the newest driver's is the highest */
+    uint64_t
+        serial; /* grows with every act and undo of the run, over resumes as well. (run, fence, serial) is what a
+                       * remote host remembers, to refuse a straggler of a step that is over. Of a goal: that of the
+                       * last act or undo, 0 before the first. */
+    const char *step;       /* the step's id */
+    uint32_t number, count; /* step `number` (from 1) of `count` */
+    uint32_t
+        attempt; /* of this act or undo in this process, from 1; of a goal: how often it was asked in a row */
+    const struct cell_step *own; /* the operator's row that this step was made of; NULL for a built-in one */
+    struct arena *arena;         /* of this call alone */
+    char evidence[RUNBOOK_EVIDENCE_MAX]; /* set with runbook_evidence */
+};
+
+/* What was seen, in words: "pg_is_in_recovery() on \"eu2\" is false". It goes into the journal and onto the screen, so no
+ * secret and no record is ever in it. The last one counts. Control characters and bytes that are no UTF-8 become "?". */
+void runbook_evidence(struct runbook_call *call, const char *format, ...) PRINTF(2, 3);
+
+/* Step functions run on a fiber, under the deadline of their step; all their waits return E_DEADLINE once it has passed,
+ * and E_CANCELLED if the run was cancelled: clean up and return. They hold nothing when they return. What they change in
+ * `context` is not there any more when another process resumes the run: what must be known later is asked anew. */
+typedef result runbook_act(void *context, struct runbook_call *call);
+/* Sets *ret to any answer and returns OK; what fails (a host that does not answer) is UNKNOWN, and the error is the
+ * evidence. So a goal may TRY whatever it asks with. */
+typedef result runbook_ask(void *context, struct runbook_call *call, enum answer *ret);
+
+struct runbook_goal {
+    const char *question; /* ends with "?": "is the new primary writable?" */
+    runbook_ask *ask;
+    uint64_t within_ms; /* for asking until the answer is YES or NO; 0: the step's within_ms */
+};
+
+struct runbook_step {
+    const char *id;    /* "fence": kebab-case, unique in the runbook; the journal knows the step by it */
+    const char *title; /* "Block writes on the old primary": an order, without a period */
+    const struct runbook_goal *goal;
+    runbook_act
+        *act; /* NULL: a check. It has no act: NO is asked again `tries` times, and then the step failed */
+    runbook_act *undo;  /* NULL: what was done stays when the run walks back */
+    uint64_t within_ms; /* limit of one act, and of one undo */
+    uint32_t tries;     /* acts, while the goal's answer is NO; the same for undo */
+    bool no_return;     /* once this act begins, or its goal is found true, nothing is ever undone */
+    uint64_t pause_ms;  /* before trying again, and before asking again; 0: RUNBOOK_PAUSE_MS */
+    const struct cell_step *own;
+};
+
+struct runbook {
+    const char *name;  /* "failover": kebab-case */
+    const char *title; /* "Make a standby the primary when the primary is lost" */
+    const struct runbook_step *steps;
+    size_t step_count;
+};
+
+/* ---- those that there are ---- runbooks.def */
+extern const struct runbook *const runbook_all[];    /* ends with NULL */
+const struct runbook *runbook_find(struct str name); /* NULL: there is none */
+
+/* ---- self-check ---- every table is held to it by a test and by `domicile runbook check` */
+struct runbook_faults {
+    const char *items[32]; /* "step \"fence\" has no goal" */
+    size_t count;          /* found; may be more than there are items */
+};
+void runbook_look_over(const struct runbook *runbook, struct arena *arena, struct runbook_faults *ret);
+result runbook_check(const struct runbook *runbook)
+    MUST_USE; /* E_RUNBOOK says the first fault, and how many more */
+
+/* The longest that a step, or the runbook without a walk-back, can take by its limits. */
+uint64_t runbook_step_limit_ms(const struct runbook_step *step);
+uint64_t runbook_limit_ms(const struct runbook *runbook);
+uint64_t runbook_ask_within_ms(const struct runbook_step *step);
+uint64_t runbook_pause_ms(const struct runbook_step *step);
+
+/* ---- the operator's own steps ---- rows of a cell's `steps`, inserted behind the step that `after` names.
+ * How such a row is done is the caller's: the three functions find it in call->own. */
+struct runbook_own {
+    runbook_ask *ask;  /* call->own->check: ended with 0: YES; with another status: NO */
+    runbook_act *act;  /* call->own->run */
+    runbook_act *undo; /* call->own->undo, where the row has one */
+};
+/* Takes the rows for this runbook (row->runbook is its name), in their order. *ret and what it points to live in the
+ * arena, and point into the rows. E_CONFIG with file and line: `after` names no step, an id that there is already, an
+ * undo behind the point of no return, more than RUNBOOK_STEPS_MAX steps. Without a row for it *ret equals `base`. */
+result runbook_extend(const struct runbook *base, const struct cell_step *rows, size_t row_count,
+                      const struct runbook_own *own, struct arena *arena, struct runbook *ret) MUST_USE;
+
+/* Rows by themselves: all name a runbook that there is, and fit it. E_CONFIG. */
+result runbook_check_rows(const struct cell_step *rows, size_t row_count) MUST_USE;
+extern const struct runbook_own runbook_own_shown; /* for a table that is looked at and never run */
+
+/* ---- printing ---- into the arena */
+const char *runbook_draw_text(const struct runbook *runbook, struct arena *arena);
+const char *runbook_draw_dot(const struct runbook *runbook, struct arena *arena); /* Graphviz */
+/* Cells of a table for cli_print_table: rows * RUNBOOK_SHOW_COLUMNS of them, the head first. */
+enum { RUNBOOK_SHOW_COLUMNS = 8 };
+struct runbook_table {
+    const char **cells;
+    size_t rows;
+};
+struct runbook_table runbook_show(const struct runbook *runbook, struct arena *arena);
+json_t *runbook_json(const struct runbook *runbook);         /* the caller owns it */
+const char *duration_text(uint64_t ms, struct arena *arena); /* "250 ms", "20 s", "1 min 30 s", "2 h" */
+
+/* ---- a plan ---- asks all goals and changes nothing. Waits: on a fiber. */
+struct runbook_planned {
+    const struct runbook_step *step;
+    enum answer answer;
+    const char *evidence; /* "" if there is none */
+    uint64_t took_ms;
+};
+/* One answer a step (runbook->step_count of them, in the arena); a goal that only an earlier step makes askable is
+ * UNKNOWN. Fails only when the fiber was cancelled or its deadline has passed. */
+result runbook_plan(const struct runbook *runbook, void *context, struct arena *arena,
+                    const struct runbook_planned **ret) MUST_USE;
+json_t *runbook_plan_json(const struct runbook *runbook, const struct runbook_planned *planned);

@@ -1,0 +1,6 @@
+#pragma once
+/* guard.sh, as embed.cmake makes it: its statuses are its own. */
+
+extern const char guard_text[];
+
+enum { GUARD_OVER = 75, GUARD_BROKEN = 76, GUARD_STILL_RUNS = 77, GUARD_TIMED_OUT = 124 };

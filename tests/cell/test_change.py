@@ -1,0 +1,141 @@
+"""Standbys come and go, and a pair that was made otherwise is taken over."""
+import os
+import subprocess
+
+import pytest
+from bare import BIN, Pair, end, text, until
+
+
+def test_a_further_standby(made):
+    third = made.third()
+    unknown = made.run("cell", "add-standby", "eu-fr/eu-fr-1", "eu3", check=False)
+    assert unknown.returncode == 4 and 'has no node "eu3"' in unknown.stderr
+    made.declare(made.eu1, made.eu2, third)
+    done = made.run("cell", "add-standby", "eu-fr/eu-fr-1", "eu3")
+    assert "[16/16] done" in done.stdout
+    assert made.eu1.sql("SHOW synchronous_standby_names") == 'ANY 1 ("eu2", "eu3")'
+    assert made.eu1.sql("SELECT string_agg(application_name, ',' ORDER BY application_name) FROM pg_stat_replication") == "eu2,eu3"
+    again = made.run("cell", "add-standby", "eu-fr/eu-fr-1", "eu3")
+    assert "already done, nothing was changed" in again.stdout
+    made.provision()  # the rules of the other standby
+    assert {answer for answer, _ in made.planned().values()} == {"yes"}
+
+
+def test_a_standby_leaves(made):
+    done = made.run("cell", "remove-standby", "eu-fr/eu-fr-1", "eu3")
+    assert done.stdout.rstrip().endswith("done")
+    assert made.eu3.pid() is None and os.path.exists(made.eu3.data)
+    assert made.eu1.sql("SELECT string_agg(slot_name, ',') FROM pg_replication_slots") == "eu2"
+    assert made.eu1.sql("SHOW synchronous_standby_names") == 'ANY 1 ("eu2")'
+    assert made.eu3.address not in text(f"{made.eu1.data}/pg_hba.conf")
+    made.declare()
+    made.provision()
+
+
+def test_the_last_standby_leaves_only_when_told_twice(made):
+    done = made.run("cell", "remove-standby", "eu-fr/eu-fr-1", "eu2", check=False)
+    assert done.returncode == 6 and "is the only standby of the synchronous cell" in done.stderr
+    assert made.eu2.pid()
+    primary = made.run("cell", "remove-standby", "eu-fr/eu-fr-1", "eu1", "--yes", check=False)
+    assert primary.returncode == 2 and "is the primary" in primary.stderr
+    made.run("cell", "remove-standby", "eu-fr/eu-fr-1", "eu2", "--yes")
+    assert made.eu2.pid() is None and made.eu1.sql("SHOW synchronous_standby_names") == ""
+    made.eu1.sql("SELECT pg_logical_emit_message(true, 'test', 'a write')")
+    made.provision()  # the region's file still has it
+    assert made.eu1.sql("SELECT sync_state FROM pg_stat_replication") == "quorum"
+
+
+def copies(path):
+    return subprocess.run(["pgrep", "-f", f"^[^ ]*pg_basebackup .*{path}"], stdout=subprocess.DEVNULL,
+                          check=False).returncode == 0
+
+
+def test_a_copy_that_is_killed_is_made_again(made):
+    made.run("cell", "remove-standby", "eu-fr/eu-fr-1", "eu2", "--yes")
+    made.eu2.run("rm", "-rf", made.eu2.data)
+    made.eu2.commands = f'base_backup = [ "{BIN}/pg_basebackup", "--max-rate=1024k" ];'
+    made.declare()
+    half = f"{made.eu2.data}.domicile-new"
+    with subprocess.Popen(made.command("cell", "provision", "eu-fr/eu-fr-1"), stdout=subprocess.DEVNULL) as driver:
+        until(lambda: os.path.exists(f"{half}/backup_label"), 60, "a part of the copy")
+        assert copies(half)
+        end(driver)
+    assert os.path.exists(half) and not os.path.exists(made.eu2.data)
+    until(lambda: not copies(half), 8, "the end of the copy, which would take half a minute,")
+    made.eu2.commands = ""
+    made.declare()
+    done = made.provision()
+    assert "going on with the run" in done.stdout
+    assert not os.path.exists(half) and made.eu1.sql("SELECT sync_state FROM pg_stat_replication") == "quorum"
+
+
+def test_commands_of_the_host(made):
+    """As on a host with systemd: start, stop and reload are the host's own."""
+    words = {"start": f"{BIN}/pg_ctl start -w -s -D {made.eu2.data} -l {made.eu2.log}",
+             "stop": f"{BIN}/pg_ctl stop -w -s -m fast -D {made.eu2.data}",
+             "reload": f"{BIN}/pg_ctl reload -s -D {made.eu2.data}"}
+    for verb, command in words.items():
+        made.eu2.script(f"unit-{verb}", f"echo {verb} >>{made.eu2.home}/units; exec {command}")
+    made.eu2.commands = "".join(f'{verb} = [ "unit-{verb}" ];' for verb in words)
+    made.declare(authority='{ certificate = "pg/ca.crt"; private_key = "pg/ca.key"; days = 800; renew_days = 500; }')
+    made.provision()
+    made.eu2.stop()
+    made.provision()
+    made.run("cell", "remove-standby", "eu-fr/eu-fr-1", "eu2", "--yes")
+    assert text(f"{made.eu2.home}/units").split() == ["reload", "start", "stop"]
+
+
+def test_steps_of_the_operator(made):
+    made.extra = (f'steps = ( {{ name = "tell-dns"; runbook = "provision"; after = "synchronous"; on = "eu1"; '
+                  f'run = [ "/usr/bin/touch", "{made.eu1.home}/told" ]; check = [ "/usr/bin/test", "-e", '
+                  f'"{made.eu1.home}/told" ]; }} );')
+    made.declare()
+    made.provision()
+    assert os.path.exists(f"{made.eu1.home}/told")
+    assert made.planned()["tell-dns"] == ("yes", "eu1: status 0")
+
+
+@pytest.fixture(scope="module")
+def otherwise():
+    """A pair that somebody made by hand: open rules, other settings, a standby by pg_basebackup -R."""
+    pair = Pair()
+    eu1, eu2 = pair.eu1, pair.eu2
+    eu1.run(f"{BIN}/initdb", "-D", eu1.data, "-U", "postgres", "-A", "trust", "-k", "--locale=C.UTF-8", "-E", "UTF8")
+    with open(f"{eu1.data}/postgresql.conf", "a", encoding="utf-8") as file:
+        file.write(f"listen_addresses = '{eu1.address}'\nport = {eu1.port}\nunix_socket_directories = '{eu1.home}'\n"
+                   "work_mem = '7MB'\nmax_wal_senders = 4\n")
+    eu1.run("mkdir", "-p", os.path.dirname(eu1.log), os.path.dirname(eu2.log))
+    eu2.run("mkdir", "-p", os.path.dirname(eu2.log))
+    eu1.run(f"{BIN}/pg_ctl", "start", "-w", "-s", "-D", eu1.data, "-l", eu1.log)
+    eu2.run(f"{BIN}/pg_basebackup", "-R", "-D", eu2.data, "-c", "fast", "-d",
+            f"host={eu1.home} port={eu1.port} user=postgres application_name=eu2")
+    with open(f"{eu2.data}/postgresql.conf", "a", encoding="utf-8") as file:
+        file.write(f"listen_addresses = '{eu2.address}'\nport = {eu2.port}\nunix_socket_directories = '{eu2.home}'\n")
+    eu2.run(f"{BIN}/pg_ctl", "start", "-w", "-s", "-D", eu2.data, "-l", eu2.log)
+    yield pair
+    pair.done()
+
+
+def test_adopt_shows_the_differences_and_changes_nothing(otherwise):
+    done = otherwise.run("cell", "adopt", "eu-fr/eu-fr-1")
+    assert "give the command again with --yes" in done.stdout and "nothing was changed" in done.stdout
+    planned = otherwise.planned("cell", "adopt", "eu-fr/eu-fr-1")
+    assert planned["running"][0] == "yes" and planned["declared"][0] == "yes"
+    assert planned["configure-primary"] == ("no", "eu1: postgresql.conf does not end with: include = 'domicile.conf'")
+    assert planned["roles"][0] == "no" and "no role domicile_gateway" in planned["roles"][1]
+    assert planned["slots"][0] == "no" and 'no slot "eu2"' in planned["slots"][1]
+    assert planned["configure-standbys"][0] == "no"
+    assert not os.path.exists(f"{otherwise.eu1.data}/domicile.conf") and not os.path.exists(otherwise.eu1.tls)
+
+
+def test_adopt_with_yes_takes_over(otherwise):
+    pid = otherwise.eu1.pid()
+    system = otherwise.eu1.sql("SELECT system_identifier FROM pg_control_system()", "postgres", otherwise.eu1.home)
+    otherwise.run("cell", "adopt", "eu-fr/eu-fr-1", "--yes")
+    assert otherwise.eu1.pid() != pid
+    assert otherwise.eu1.sql("SELECT system_identifier FROM pg_control_system()") == system
+    assert otherwise.eu1.sql("SHOW work_mem") == "7MB" and otherwise.eu1.sql("SHOW max_wal_senders") == "40"
+    assert otherwise.eu1.sql("SELECT sync_state FROM pg_stat_replication") == "quorum"
+    assert "primary_conninfo" not in text(f"{otherwise.eu2.data}/postgresql.auto.conf")
+    assert {answer for answer, _ in otherwise.planned().values()} == {"yes"}
+    assert "already done" in otherwise.run("cell", "adopt", "eu-fr/eu-fr-1", "--yes").stdout

@@ -1,0 +1,402 @@
+/* Who copies the cluster: programs that are really run, addresses of another region, what the log alone has, and a standby
+ * that goes its own way. */
+#include "watch_test.h"
+
+#include <sys/stat.h>
+
+/* ---- addresses: a relay of ours, which speaks from them ---- */
+
+struct relay {
+    pid_t pid;
+    char port[8];
+};
+
+static struct relay start_relay(const char *from)
+{
+    struct relay relay = { 0 };
+    int out[2];
+    assert_int_equal(pipe2(out, O_CLOEXEC), 0);
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_adddup2(&actions, out[1], 1);
+    posix_spawn_file_actions_addopen(&actions, 2, server_path("programs.log"), O_WRONLY | O_CREAT | O_APPEND,
+                                     0644);
+    const char *argv[] = { SOURCE_DIR "/tests/pg/relay", "127.0.0.1", getenv("PGT_PORT"), from, NULL };
+    assert_int_equal(posix_spawn(&relay.pid, argv[0], &actions, NULL, (char *const *)argv, environ), 0);
+    posix_spawn_file_actions_destroy(&actions);
+    close(out[1]);
+    FILE *said = fdopen(out[0], "r");
+    assert_non_null(said);
+    assert_non_null(fgets(relay.port, sizeof relay.port, said));
+    fclose(said);
+    relay.port[strcspn(relay.port, "\n")] = '\0';
+    return relay;
+}
+
+static struct relay relay;
+static pid_t relayed;
+
+static void open_relayed(const char *from, const char *const *argv)
+{
+    relay = start_relay(from);
+    set_environment("PGHOST", "127.0.0.1");
+    set_environment("PGPORT", relay.port);
+    relayed = start_program(argv);
+    set_environment("PGHOST", server_path("socket"));
+    set_environment("PGPORT", getenv("PGT_PORT"));
+}
+
+static void close_relayed(void)
+{
+    stop_program(relayed);
+    stop_program(relay.pid);
+}
+
+static const char *const sleeper[] = { BIN "psql", "-c", "SELECT pg_sleep(60)", NULL };
+static const char *wal_to[] = { BIN "pg_receivewal", "-D", NULL, "--no-loop", NULL };
+
+/* A program that was killed leaves what the next one would stumble over. */
+static const char *scratch(const char *kind)
+{
+    static unsigned count;
+    char *path = arena_printf(&w.shipped.arena, "%s%u", server_path(kind), count++);
+    assert_int_equal(mkdir(path, 0700), 0);
+    return path;
+}
+
+static void open_from_us(void)
+{
+    wal_to[2] = scratch("wal");
+    open_relayed("127.20.1.1", wal_to);
+}
+
+static void open_session_from_us(void)
+{
+    open_relayed("127.20.1.1", sleeper);
+}
+
+static void open_in_clear(void)
+{
+    set_environment("PGSSLMODE", "disable");
+    open_relayed("127.30.0.1", sleeper);
+    unsetenv("PGSSLMODE");
+}
+
+/* What libpq may use is the system's choice: another one for this client. */
+static void open_with_tls_1_1(void)
+{
+    static const char permissive[] = "openssl_conf = a\n[a]\nssl_conf = b\n[b]\nsystem_default = c\n[c]\n"
+                                     "CipherString = DEFAULT@SECLEVEL=0\nMinProtocol = TLSv1\n";
+    FILE *file = fopen(server_path("openssl.cnf"), "w");
+    assert_non_null(file);
+    fputs(permissive, file);
+    fclose(file);
+    do_lines(
+        "ALTER SYSTEM SET ssl_min_protocol_version = 'TLSv1'\nSELECT pg_reload_conf()\nSELECT pg_sleep(0.3)");
+    set_environment("OPENSSL_CONF", server_path("openssl.cnf"));
+    set_environment("PGSSLMODE", "require");
+    set_environment("PGSSLMINPROTOCOLVERSION", "TLSv1");
+    set_environment("PGSSLMAXPROTOCOLVERSION", "TLSv1.1");
+    open_relayed("127.30.0.1", sleeper);
+    unsetenv("OPENSSL_CONF");
+    unsetenv("PGSSLMODE");
+    unsetenv("PGSSLMINPROTOCOLVERSION");
+    unsetenv("PGSSLMAXPROTOCOLVERSION");
+}
+
+static void close_tls_1_1(void)
+{
+    close_relayed();
+    do_lines("ALTER SYSTEM RESET ssl_min_protocol_version\nSELECT pg_reload_conf()");
+}
+
+#define END_SESSIONS                                                                                         \
+    "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND "        \
+    "backend_type IN ('client backend', 'walsender') AND usename = 'postgres'"
+
+static const char *wal_as_other[] = { BIN "pg_receivewal", "-D", NULL, "-d", "application_name=other", NULL };
+static const char *base_to[] = {
+    BIN "pg_basebackup", "-D", NULL, "-r", "100k", "-c", "fast", "-X", "none", NULL
+};
+static const char *const changes[] = {
+    BIN "pg_recvlogical", "-d", "domicile", "-S", "l", "--start", "-f", "-", "--create-slot", NULL
+};
+
+static struct opening openings[] = {
+    { "pg-receivewal", .program = wal_to, .close = END_SESSIONS, .subject = "postgres from a local socket" },
+    { "walsender", .program = wal_as_other, .close = END_SESSIONS, .subject = "as other" },
+    { "pg-basebackup", .program = base_to, .close = END_SESSIONS, .subject = "pg_basebackup" },
+    { "pg-recvlogical", .program = changes, .subject = "pg_recvlogical",
+      .close = END_SESSIONS "\nSELECT pg_sleep(0.2)\nSELECT pg_drop_replication_slot(slot_name) FROM "
+                            "pg_replication_slots WHERE slot_name = 'l'" },
+    { "replication-abroad", .open_by = open_from_us, .close_by = close_relayed, .close = END_SESSIONS,
+      .subject = "postgres from 127.20.1.1" },
+    { "client-abroad", .open_by = open_session_from_us, .close_by = close_relayed, .close = END_SESSIONS,
+      .subject = "postgres from 127.20.1.1" },
+    { "client-plain", .open_by = open_in_clear, .close_by = close_relayed, .close = END_SESSIONS,
+      .subject = "postgres from 127.30.0.1" },
+    { "client-tls-old", .open_by = open_with_tls_1_1, .close_by = close_tls_1_1, .close = END_SESSIONS,
+      .subject = "postgres from 127.30.0.1" },
+};
+
+ON_LOOP(every_copier_is_seen)
+{
+    watching_begin("");
+    wal_to[2] = scratch("wal");
+    wal_as_other[2] = scratch("wal");
+    base_to[2] = scratch("base");
+    open_all(openings, sizeof openings / sizeof openings[0]);
+    watching_end();
+}
+
+/* ---- sever ---- */
+
+static int64_t audited(const char *action)
+{
+    char sql[200];
+    snprintf(sql, sizeof sql,
+             "SELECT count(*) FROM domicile.audit WHERE action = '%s' AND rule = 'watch:replication-abroad'",
+             action);
+    return server_number(sql);
+}
+
+ON_LOOP(a_replication_connection_from_another_region_is_severed_and_audited)
+{
+    watching_begin("sever = true;");
+    server_run("ALTER ROLE domicile_replication LOGIN");
+    set_environment("PGUSER", "domicile_replication");
+    open_from_us();
+    assert_true(rounds_until("replication-abroad", "domicile_replication from 127.20.1.1", true) >= 0);
+    check_ok(watch_sever(w.watch, &w.cell->nodes[0], w.monitor));
+    assert_true(rounds_until("replication-abroad", NULL, false) >= 0);
+    check_ok(watch_record(w.watch, w.monitor));
+    assert_int_equal(watch_event_count(w.watch), 0);
+    assert_int_equal(audited("finding-begin"), 1);
+    assert_int_equal(audited("finding-severed"), 1);
+    assert_int_equal(audited("finding-end"), 1);
+    assert_int_equal(
+        server_number("SELECT count(*) FROM domicile.finding WHERE ended_at >= began_at AND channel "
+                      "= 'replication-abroad'"),
+        1);
+    close_relayed();
+
+    /* a superuser's is not the monitor's to end, and the audit log says so */
+    set_environment("PGUSER", "postgres");
+    open_from_us();
+    assert_true(rounds_until("replication-abroad", "postgres from 127.20.1.1", true) >= 0);
+    check_ok(watch_sever(w.watch, &w.cell->nodes[0], w.monitor));
+    check_ok(watch_record(w.watch, w.monitor));
+    assert_int_equal(audited("finding-not-severed"), 1);
+    close_relayed();
+    do_lines(END_SESSIONS);
+    assert_true(rounds_until("replication-abroad", NULL, false) >= 0);
+    check_ok(watch_record(w.watch, w.monitor));
+    watching_end();
+}
+
+/* ---- a monitor that starts again ---- */
+
+ON_LOOP(an_open_finding_keeps_its_begin_when_the_monitor_starts_again)
+{
+    watching_begin("");
+    do_lines("CREATE PUBLICATION p FOR TABLE domicile.customer");
+    assert_true(rounds_until("publication", "p", true) >= 0);
+    int64_t began_ms = found("publication", "p")->began_ms;
+    check_ok(watch_record(w.watch, w.monitor));
+    cell_watch_free(w.watch);
+    w.watch = cell_watch_new(w.config, w.cell);
+    check_ok(watch_recall(w.watch, w.monitor));
+    assert_int_equal(watch_finding_count(w.watch), 1);
+    ask_once();
+    assert_non_null(found("publication", "p"));
+    assert_int_equal(found("publication", "p")->began_ms, began_ms);
+    assert_int_equal(watch_event_count(w.watch), 0);
+    do_lines("DROP PUBLICATION p");
+    ask_once();
+    assert_int_equal(watch_event_count(w.watch), 1);
+    assert_int_equal(watch_event_at(w.watch, 0)->kind, WATCH_END);
+    check_ok(watch_record(w.watch, w.monitor));
+    assert_int_equal(server_number("SELECT count(*) FROM domicile.finding WHERE ended_at IS NULL"), 0);
+    watching_end();
+}
+
+ON_LOOP(what_cannot_be_asked_ends_nothing)
+{
+    watching_begin("");
+    do_lines("SELECT pg_create_physical_replication_slot('eu3')");
+    ask_once();
+    assert_non_null(found("slot-physical", "eu3"));
+    do_lines("REVOKE SELECT ON pg_replication_slots FROM PUBLIC\nSELECT pg_drop_replication_slot('eu3')");
+    ask_once();
+    assert_non_null(found("slot-physical", "eu3"));
+    assert_non_null(found("blind", "slots"));
+    struct error why = FAIL(E_UNAVAILABLE, NULL, "nobody answers").error;
+    watch_miss(w.watch, &w.cell->nodes[0], &why);
+    assert_non_null(found("slot-physical", "eu3"));
+    assert_non_null(found("blind", "the node"));
+    do_lines("GRANT SELECT ON pg_replication_slots TO PUBLIC");
+    expect_clean("once it can be asked again");
+    watching_end();
+}
+
+/* ---- the log ---- */
+
+static void feed_log(void)
+{
+    struct str file;
+    uint64_t offset;
+    char text[65536];
+    watch_log_position(w.watch, &w.cell->nodes[0], &file, &offset);
+    FILE *log = fopen(server_path("log"), "r");
+    assert_non_null(log);
+    assert_int_equal(fseek(log, (long)offset, SEEK_SET), 0);
+    size_t len = fread(text, 1, sizeof text, log);
+    fclose(log);
+    watch_log_feed(w.watch, &w.cell->nodes[0],
+                   &(struct watch_log_piece){ STR("log"), offset, { text, len } });
+}
+
+static void run_program(const char *const *argv)
+{
+    int status;
+    assert_int_equal(waitpid(start_program(argv), &status, 0) > 0, 1);
+}
+
+ON_LOOP(what_is_over_before_the_next_round_is_in_the_log)
+{
+    static const char *const identify[] = { BIN "psql",
+                                            "-d",
+                                            "dbname=domicile replication=database",
+                                            "-c",
+                                            "CREATE_REPLICATION_SLOT x TEMPORARY LOGICAL pgoutput",
+                                            NULL };
+    static const char *const hello[] = { BIN "psql", "-U", "visitor", "-c", "SELECT 1", NULL };
+    watching_begin("");
+    do_lines("CREATE ROLE visitor LOGIN\nGRANT CONNECT ON DATABASE domicile TO visitor");
+    ask_once();
+    for (int i = 0; i < 20; i++)
+        feed_log();
+    ask_once();
+    ask_once();
+    ask_once();
+    run_program(hello);
+    set_environment("PGSSLMODE", "require");
+    open_relayed("127.20.1.1", identify);
+    int status;
+    assert_int_equal(waitpid(relayed, &status, 0), relayed);
+    stop_program(relay.pid);
+    unsetenv("PGSSLMODE");
+    uint64_t began = now_ms();
+    while (found("log-connection", "visitor") == NULL ||
+           found("log-replication", "CREATE_REPLICATION_SLOT") == NULL) {
+        assert_true(now_ms() - began < 5000);
+        feed_log();
+        check_ok(fiber_sleep(20));
+    }
+    print_message("%-22s %-40s %8lld\n", "log-connection", "visitor", (long long)(now_ms() - began));
+    assert_non_null(found("log-replication", "from 127.20.1.1"));
+    ask_once();
+    assert_non_null(found("log-connection", "visitor")); /* one round sees it */
+    ask_once();
+    ask_once();
+    assert_null(found("log-connection", "visitor"));
+    assert_null(found("log-replication", NULL));
+    do_lines("DROP OWNED BY visitor\nDROP ROLE visitor");
+    watching_end();
+}
+
+/* ---- a standby ---- */
+
+static void make_standby(void)
+{
+    const char *argv[] = { server_path("standby"), NULL };
+    int status;
+    pid_t pid = start_program(argv);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+}
+
+static struct pg_conn *open_standby(const char *role)
+{
+    struct pg_connect_options options = role == NULL ? server_superuser() : server_role(role);
+    options.port = (uint16_t)(server_port() + 1);
+    return server_open(options);
+}
+
+static void both_rounds(struct pg_conn *standby)
+{
+    ask_once();
+    check_ok(watch_run(w.watch, &w.cell->nodes[1], standby));
+    watch_round_end(w.watch);
+}
+
+static int64_t both_until(struct pg_conn *standby, const char *channel, const char *subject, bool there)
+{
+    uint64_t began = now_ms();
+    do {
+        both_rounds(standby);
+        if ((found(channel, subject) != NULL) == there) {
+            print_message("%-22s %-40s %8lld\n", channel, there ? "begins" : "ends",
+                          (long long)(now_ms() - began));
+            return (int64_t)(now_ms() - began);
+        }
+        check_ok(fiber_sleep(20));
+    } while (now_ms() - began < 15000);
+    say_findings();
+    fail_msg("%s was not seen %s", channel, there ? "to begin" : "to end");
+    return -1;
+}
+
+static void follow(struct pg_conn *standby, const char *host)
+{
+    char sql[1024];
+    snprintf(sql, sizeof sql,
+             "ALTER SYSTEM SET primary_conninfo = '%s port=%u user=domicile_replication application_name=eu2 "
+             "sslmode=verify-full sslrootcert=%s sslcert=%s sslkey=%s'",
+             host, server_port(), server_path("ca.crt"), server_path("replication.crt"),
+             server_path("replication.key"));
+    server_do(standby, sql);
+    server_do(standby, "SELECT pg_reload_conf()");
+}
+
+ON_LOOP(a_standby_that_goes_its_own_way)
+{
+    watching_begin("");
+    make_standby();
+    struct pg_conn *monitor = open_standby("monitor"), *superuser = open_standby(NULL);
+    while (server_number("SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'") == 0)
+        check_ok(fiber_sleep(50));
+    both_rounds(monitor);
+    say_findings();
+    assert_int_equal(watch_finding_count(w.watch), 0); /* a declared pair is clean */
+
+    follow(superuser, "host=127.0.0.1 hostaddr=203.0.113.9");
+    both_until(monitor, "upstream", "203.0.113.9", true);
+    follow(superuser, "host=127.0.0.1");
+    both_until(monitor, "upstream", NULL, false);
+
+    assert_null(found("two-writers", NULL));
+    server_do(superuser, "SELECT pg_promote()");
+    both_until(monitor, "two-writers", "eu1 and eu2", true);
+    struct error why = FAIL(E_UNAVAILABLE, NULL, "nobody answers").error;
+    ask_once();
+    watch_miss(w.watch, &w.cell->nodes[1], &why);
+    watch_round_end(w.watch);
+    assert_non_null(found("two-writers", NULL)); /* that one of them is silent does not make it a reader */
+    pg_close(superuser);
+    pg_close(monitor);
+    watching_end();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_copier_is_seen),
+        cmocka_unit_test(a_replication_connection_from_another_region_is_severed_and_audited),
+        cmocka_unit_test(an_open_finding_keeps_its_begin_when_the_monitor_starts_again),
+        cmocka_unit_test(what_cannot_be_asked_ends_nothing),
+        cmocka_unit_test(what_is_over_before_the_next_round_is_in_the_log),
+        cmocka_unit_test(a_standby_that_goes_its_own_way),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

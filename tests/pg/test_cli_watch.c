@@ -1,0 +1,140 @@
+/* `domicile cell watch` against a real server: what it prints, and how it ends. */
+#include "watch_test.h"
+
+#include "cli/cli.h"
+
+#include <sys/stat.h>
+
+static char config_dir[256], *out, *err;
+
+static int domicile(const char *verb, const char *option)
+{
+    const char *words[] = { "domicile", "--config", config_dir, "cell", verb, "eu-fr/eu-fr-1", option };
+    size_t out_len, err_len;
+    struct cli cli;
+    free(out);
+    free(err);
+    FILE *to_out = open_memstream(&out, &out_len), *to_err = open_memstream(&err, &err_len);
+    cli_init(&cli, to_out, to_err);
+    int status = cli_run(&cli, option == NULL ? 6 : 7, (char **)words);
+    cli_done(&cli);
+    fclose(to_out);
+    fclose(to_err);
+    return status;
+}
+
+static void make_folder(const char *name)
+{
+    char path[512];
+    snprintf(path, sizeof path, "%s/%s", config_dir, name);
+    assert_int_equal(mkdir(path, 0700), 0);
+}
+
+/* The configuration of the tests, as files, with eu1 alone. */
+static void write_config(void)
+{
+    snprintf(config_dir, sizeof config_dir, "%s", server_path("config"));
+    make_folder("");
+    make_folder("regions");
+    make_folder("policies");
+    struct config_text *eu = shipped_file(&w.shipped, "regions/eu-fr.cfg");
+    const char *eu2 = strstr(eu->text.ptr, ",{ name = \"eu2\"");
+    assert_non_null(eu2);
+    eu->text = str_from(arena_printf(&w.shipped.arena, "%.*s%s", (int)(eu2 - eu->text.ptr), eu->text.ptr,
+                                     strchr(eu2, '}') + 1));
+    for (size_t i = 0; i < w.shipped.count; i++) {
+        char path[512];
+        snprintf(path, sizeof path, "%s/%s", config_dir, w.shipped.texts[i].name);
+        FILE *file = fopen(path, "w");
+        assert_non_null(file);
+        assert_int_equal(fwrite(w.shipped.texts[i].text.ptr, 1, w.shipped.texts[i].text.len, file),
+                         w.shipped.texts[i].text.len);
+        fclose(file);
+    }
+}
+
+static void prepare(void)
+{
+    watching_begin("");
+    write_config();
+    watching_end();
+}
+
+static void a_clean_cell(void **state)
+{
+    server_test_run(prepare);
+    assert_int_equal(domicile("watch", NULL), 0);
+    assert_string_equal(out, "eu-fr/eu-fr-1: nothing that is not declared\n");
+    assert_int_equal(domicile("watch", "--json"), 0);
+    json_t *json;
+    check_ok(json_parse(str_from(out), JSON_DEPTH_MAX, &json));
+    json_t *cell = json_array_get(json_object_get(json, "cells"), 0);
+    assert_string_equal(json_string_value(json_object_get(cell, "cell")), "eu-fr/eu-fr-1");
+    assert_int_equal(json_array_size(json_object_get(cell, "findings")), 0);
+    json_decref(json);
+}
+
+static void open_publication(void)
+{
+    server_run("CREATE PUBLICATION p FOR TABLE domicile.class_key");
+}
+
+static void close_publication(void)
+{
+    server_run("DROP PUBLICATION p");
+}
+
+static void findings_have_an_exit_status_of_their_own(void **state)
+{
+    server_test_run(open_publication);
+    assert_int_equal(domicile("watch", NULL), error_exit_status(E_FINDING));
+    assert_non_null(strstr(out, "critical  publication-keys"));
+    assert_non_null(strstr(out, "Drop it at once"));
+    assert_true(strstr(out, "critical") < strstr(out, "high "));
+    assert_non_null(strstr(err, "2 findings are open"));
+    assert_int_equal(domicile("watch", "--json"), error_exit_status(E_FINDING));
+    json_t *json;
+    check_ok(json_parse(str_from(out), JSON_DEPTH_MAX, &json));
+    json_t *cell = json_array_get(json_object_get(json, "cells"), 0);
+    json_t *finding = json_array_get(json_object_get(cell, "findings"), 0);
+    static const char *const members[] = { "channel", "severity", "node", "subject", "evidence", "begin" };
+    for (size_t i = 0; i < sizeof members / sizeof members[0]; i++)
+        assert_true(json_is_string(json_object_get(finding, members[i])));
+    assert_string_equal(json_string_value(json_object_get(finding, "channel")), "publication-keys");
+    json_decref(json);
+    server_test_run(close_publication);
+    assert_int_equal(domicile("watch", NULL), 0);
+}
+
+static void a_silent_node_is_a_finding(void **state)
+{
+    char path[512], text[65536];
+    snprintf(path, sizeof path, "%s/regions/eu-fr.cfg", config_dir);
+    FILE *file = fopen(path, "r+");
+    assert_non_null(file);
+    size_t len = fread(text, 1, sizeof text - 1, file);
+    text[len] = '\0';
+    char port[32], *at;
+    snprintf(port, sizeof port, "port = %u", server_port());
+    at = strstr(text, port);
+    assert_non_null(at);
+    memcpy(at, "port = 1    ", strlen(port));
+    rewind(file);
+    fwrite(text, 1, len, file);
+    fclose(file);
+    assert_int_equal(domicile("watch", NULL), error_exit_status(E_FINDING));
+    assert_non_null(strstr(out, "the node"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_clean_cell),
+        cmocka_unit_test(findings_have_an_exit_status_of_their_own),
+        cmocka_unit_test(a_silent_node_is_a_finding),
+    };
+    int status = cmocka_run_group_tests(tests, NULL, NULL);
+    free(out);
+    free(err);
+    return status;
+}

@@ -1,0 +1,158 @@
+#pragma once
+/* The throw-away servers of tests/ssh/run, for the tests beside it. */
+#include "check.h"
+
+#include "base/clock.h"
+#include "ssh/ssh.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static struct arena test_arena; /* of the test that runs */
+
+static inline const char *host_path(const char *name)
+{
+    return arena_printf(&test_arena, "%s/%s", getenv("SSHT_DIR"), name);
+}
+
+/* What commands leave. */
+static inline const char *scratch(const char *name)
+{
+    return arena_printf(&test_arena, "%s/scratch/%s", getenv("SSHT_DIR"), name);
+}
+
+static inline const char *host_text(const char *path) /* "" if there is none; without its last newline */
+{
+    char text[4096];
+    FILE *file = fopen(path, "re");
+    size_t got = file == NULL ? 0 : fread(text, 1, sizeof text, file);
+    if (file != NULL)
+        fclose(file);
+    while (got > 0 && text[got - 1] == '\n')
+        got--;
+    return arena_cstr(&test_arena, (struct str){ text, got });
+}
+
+static inline bool is_there(const char *path)
+{
+    return access(path, F_OK) == 0;
+}
+
+static inline uint16_t host_port(const char *server)
+{
+    return (uint16_t)atoi(host_text(host_path(arena_printf(&test_arena, "%s.port", server))));
+}
+
+/* Everything is as it should be. */
+static inline struct ssh_options host_options(const char *server)
+{
+    return (struct ssh_options){ .host = "par1",
+                                 .address = "127.0.0.1",
+                                 .port = host_port(server),
+                                 .user = getenv("SSHT_USER"),
+                                 .private_key = host_path("user"),
+                                 .host_key = host_text(host_path("host.pub")) };
+}
+
+static inline struct ssh *host_open(const struct ssh_options *options)
+{
+    struct ssh *ssh;
+    check_ok(ssh_connect(options, &ssh));
+    return ssh;
+}
+
+static inline struct ssh *host_connect(void)
+{
+    const struct ssh_options options = host_options("good");
+    return host_open(&options);
+}
+
+static inline uint64_t now_ms(void)
+{
+    return clock_monotonic_ns() / 1000000;
+}
+
+/* ---- a test whose body is a fiber, with an arena ---- */
+static void (*host_test_body)(void);
+
+static inline void host_test_fiber(void *arg)
+{
+    (void)arg;
+    host_test_body();
+}
+
+static inline void host_test_run(void (*body)(void))
+{
+    host_test_body = body;
+    arena_init(&test_arena);
+    check_ok(loop_run(host_test_fiber, NULL));
+    arena_done(&test_arena);
+}
+
+#define ON_LOOP(name)                                                                                        \
+    static void name##_on_loop(void);                                                                        \
+    static void name(void **state)                                                                           \
+    {                                                                                                        \
+        (void)state;                                                                                         \
+        host_test_run(name##_on_loop);                                                                       \
+    }                                                                                                        \
+    static void name##_on_loop(void)
+
+#define WORDS(...) ((const char *const[]){ __VA_ARGS__, NULL })
+
+/* ---- commands ---- */
+static inline struct ssh_command shell(const char *script)
+{
+    const char **argv = arena_array(&test_arena, const char *, 4);
+    argv[0] = "sh";
+    argv[1] = "-c";
+    argv[2] = script;
+    return (struct ssh_command){ .argv = argv, .within_ms = SEC(10) };
+}
+
+static inline struct ssh_output run_command(struct ssh *ssh, const struct ssh_command *command)
+{
+    struct ssh_output output;
+    check_ok(ssh_exec(ssh, &test_arena, command, &output));
+    return output;
+}
+
+static inline struct ssh_output run_shell(struct ssh *ssh, const char *script)
+{
+    const struct ssh_command command = shell(script);
+    return run_command(ssh, &command);
+}
+
+/* Waits until `holds` or ten seconds have passed. */
+#define UNTIL(holds)                                                                                         \
+    do {                                                                                                     \
+        uint64_t until_begin_ms_ = now_ms();                                                                 \
+        while (!(holds)) {                                                                                   \
+            if (now_ms() - until_begin_ms_ > 10000)                                                          \
+                fail_msg("%s does not come true", #holds);                                                   \
+            check_ok(fiber_sleep(10));                                                                       \
+        }                                                                                                    \
+    } while (0)
+
+static inline pid_t pid_in(const char *path)
+{
+    return (pid_t)atoi(host_text(path));
+}
+
+static inline bool is_running(pid_t pid)
+{
+    char path[64], text[256] = "";
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    FILE *file = fopen(path, "re");
+    if (file == NULL)
+        return false;
+    if (fgets(text, sizeof text, file) == NULL)
+        text[0] = '\0';
+    fclose(file);
+    const char *state = strrchr(text, ')');
+    return state != NULL && state[2] != 'Z';
+}

@@ -1,0 +1,347 @@
+/* The watch without a server: its table, its store of findings, and the log's pieces. */
+#include "config/shipped.h"
+
+#include "base/clock.h"
+#include "cell/watch_internal.h"
+#include "loop/fiber.h"
+
+#include <ctype.h>
+#include <stdio.h>
+
+/* ---- the table ---- */
+
+static void every_channel_is_whole(void **state)
+{
+    assert_true(watch_channel_count > 40);
+    for (size_t i = 0; i < watch_channel_count; i++) {
+        const struct watch_channel *channel = &watch_channels[i];
+        const char *const sentences[] = { channel->advice, channel->blinds };
+        assert_true(str_is_id(str_from(channel->id)));
+        assert_ptr_equal(watch_channel_named(str_from(channel->id)), channel);
+        assert_true(strlen(channel->title) > 5 && strchr(channel->title, '|') == NULL);
+        for (size_t s = 0; s < 2; s++) {
+            size_t len = strlen(sentences[s]);
+            if (len < 10 || sentences[s][len - 1] != '.' || !isupper((unsigned char)sentences[s][0]) ||
+                strchr(sentences[s], '|') != NULL)
+                fail_msg("\"%s\" of %s is no sentence", sentences[s], channel->id);
+        }
+        if (channel->query != NULL && strstr(watch_query_sql(channel->query), channel->id) == NULL &&
+            strncmp(channel->id, "slot-", 5) != 0)
+            fail_msg("the question \"%s\" does not name %s", channel->query, channel->id);
+    }
+    assert_null(watch_channel_named(STR("nonsense")));
+    assert_null(watch_query_sql("none"));
+}
+
+static void every_question_says_what_it_asks(void **state)
+{
+    for (size_t i = 0; i < WATCH_QUERY_none; i++) {
+        bool used = false;
+        for (size_t c = 0; c < watch_channel_count; c++)
+            used |= watch_channel_query(&watch_channels[c]) == (enum watch_query_id)i;
+        assert_true(used);
+        assert_memory_equal(watch_queries[i].sql, "-- ", 3);
+    }
+}
+
+/* ---- a watch ---- */
+
+static struct shipped shipped;
+static struct config *config;
+static struct cell_watch *watch;
+static const struct node *node;
+
+static void refresh(void *arg)
+{
+    check_ok(watch_known_refresh(&watch->known));
+}
+
+static int begin_watch(void **state)
+{
+    shipped_init(&shipped);
+    shipped_change(&shipped, "regions/eu-fr.cfg", "pool = {",
+                   "watch = { roles = [ \"auditor\" ]; clients = [ \"10.1.0.0/16\" ]; };\npool = {");
+    shipped_change(&shipped, "regions/eu-fr.cfg", "superuser = {", "# superuser = {");
+    shipped_change(&shipped, "regions/us.cfg", "country = \"US\"; },",
+                   "country = \"US\"; networks = [ \"198.51.100.0/24\" ]; },");
+    check_ok(shipped_load(&shipped, &config, NULL));
+    const struct cell *cell = config_find_cell(config_find_region(config, STR("eu-fr")), STR("eu-fr-1"));
+    watch = cell_watch_new(config, cell);
+    node = cell->primary;
+    check_ok(loop_run(refresh, NULL));
+    return 0;
+}
+
+static int end_watch(void **state)
+{
+    cell_watch_free(watch);
+    config_free(config);
+    shipped_done(&shipped);
+    return 0;
+}
+
+static void another_region_is_known_by_its_addresses(void **state)
+{
+    assert_non_null(strstr(watch->known.json,
+                           "\"abroad\":[\"127.20.1.1\",\"127.20.2.1\",\"127.20.0.1\",\"198.51.100.0/24\"]"));
+    assert_non_null(strstr(watch->known.json, "\"home\":[\"127.10.1.1\",\"127.10.2.1\",\"127.10.0.1\",\"10.1."
+                                              "0.0/16\",\"127.0.0.0/8\",\"127.0.0.0/8\"]"));
+    assert_non_null(
+        strstr(watch->known.json, "\"standby_slots\":[\"eu1\",\"domicile_eu1\",\"eu2\",\"domicile_eu2\"]"));
+    assert_true(watch_known_home(&watch->known, STR("10.1.200.3")));
+    assert_false(watch_known_home(&watch->known, STR("10.2.0.1")));
+    assert_false(watch_known_home(&watch->known, STR("eu1")));
+    assert_true(watch_known_role(&watch->known, STR("auditor"), false));
+    assert_true(watch_known_role(&watch->known, STR("domicile_gateway"), false));
+    assert_false(watch_known_role(&watch->known, STR("domicile_evil"), false));
+    assert_false(watch_known_replication(&watch->known, STR("domicile_gateway")));
+}
+
+/* ---- findings ---- */
+
+static const struct watch_channel *channel(const char *id)
+{
+    return watch_channel_named(str_from(id));
+}
+
+static void a_finding_begins_once_and_ends_once(void **state)
+{
+    struct watch_findings *findings = &watch->findings;
+    struct held_finding *held =
+        watch_see(findings, channel("table"), STR("eu-fr-1"), STR("public.t"), STR("one"), 1000);
+    assert_non_null(held);
+    assert_ptr_equal(watch_see(findings, channel("table"), STR("eu-fr-1"), STR("public.t"), STR("two"), 2000),
+                     held);
+    assert_int_equal(watch_finding_count(watch), 1);
+    assert_int_equal(held->finding.began_ms, 1000);
+    assert_string_equal(held->finding.evidence, "two");
+    assert_non_null(watch_see(findings, channel("table"), STR("eu-fr-2"), STR("public.t"), STR("x"), 2000));
+    assert_non_null(watch_see(findings, channel("copy"), STR("eu-fr-1"), STR("public.t"), STR("x"), 2000));
+    assert_int_equal(watch_finding_count(watch), 3);
+    watch_gone(findings, &findings->items[0], 3000);
+    assert_int_equal(watch_finding_count(watch), 2);
+    assert_int_equal(watch_event_count(watch), 4);
+    const struct watch_event *end = watch_event_at(watch, 3);
+    assert_int_equal(end->kind, WATCH_END);
+    assert_int_equal(end->at_ms, 3000);
+    assert_int_equal(end->finding.began_ms, 1000);
+    watch_events_forget(watch, 3);
+    assert_int_equal(watch_event_count(watch), 1);
+    assert_int_equal(watch_event_at(watch, 0)->kind, WATCH_END);
+}
+
+static void what_is_shown_is_harmless_and_short(void **state)
+{
+    char longer[WATCH_TEXT_MAX * 2];
+    memset(longer, 'a', sizeof longer);
+    memcpy(longer + WATCH_TEXT_MAX - 1, "\xc3\xa9", 2); /* a letter across the limit */
+    const struct held_finding *held = watch_see(&watch->findings, channel("role"), STR("eu1"),
+                                                STR("a\033[2Jb\n"), (struct str){ longer, sizeof longer }, 1);
+    assert_string_equal(held->finding.subject, "a?[2Jb?");
+    assert_int_equal(strlen(held->finding.evidence), WATCH_TEXT_MAX - 1);
+    held = watch_see(&watch->findings, channel("role"), STR("eu1"), STR("\xff\xfe"), STR(""), 1);
+    assert_string_equal(held->finding.subject, "??");
+    assert_string_equal(held->finding.evidence, "?");
+}
+
+static void more_than_there_is_room_for_is_said(void **state)
+{
+    for (int i = 0; i <= WATCH_FINDINGS_MAX; i++) {
+        char subject[32];
+        snprintf(subject, sizeof subject, "public.t%d", i);
+        struct held_finding *held =
+            watch_see(&watch->findings, channel("table"), STR("eu-fr-1"), str_from(subject), STR("x"), 1);
+        assert_int_equal(held == NULL, i == WATCH_FINDINGS_MAX);
+    }
+    assert_true(watch->findings.overflow);
+    for (int i = 0; i < WATCH_EVENTS_MAX; i++)
+        watch_note_severed(&watch->findings, &watch->findings.items[0].finding, true, 1);
+    assert_int_equal(watch_event_count(watch), WATCH_EVENTS_MAX);
+    assert_int_equal(watch->findings.events_dropped, WATCH_FINDINGS_MAX);
+}
+
+/* ---- the log ---- */
+
+#define NOW "2026-11-25 20:16:00.123 UTC [123] "
+
+static void feed(const char *file, uint64_t offset, const char *text)
+{
+    watch_log_feed(watch, node, &(struct watch_log_piece){ str_from(file), offset, str_from(text) });
+}
+
+static const struct watch_finding *only_finding(void)
+{
+    if (watch_finding_count(watch) != 1)
+        fail_msg("there are %zu findings", watch_finding_count(watch));
+    return watch_finding_at(watch, 0);
+}
+
+static const char declared[] =
+    NOW "auditor@domicile from 10.1.0.7 LOG:  connection authorized: user=auditor database=domicile "
+        "application_name=psql SSL enabled (protocol=TLSv1.3, cipher=TLS_AES_256_GCM_SHA384, bits=256)\n" NOW
+        "domicile_replication@[unknown] from 127.10.1.1 LOG:  replication connection authorized: "
+        "user=domicile_replication application_name=eu1 SSL enabled (x)\n" NOW
+        "domicile_replication@[unknown] from 127.10.1.1 LOG:  received replication command: "
+        "START_REPLICATION SLOT \"eu1\" 0/3000000 TIMELINE 1\n" NOW
+        "domicile_gateway@domicile from [local] LOG:  connection authorized: user=domicile_gateway "
+        "database=domicile\n"
+        "2026-11-25 20:16:00.123 UTC [99] LOG:  checkpoint starting: time\n\n\tsecond line\n";
+
+static void what_is_declared_is_no_finding(void **state)
+{
+    feed("1:1", 0, declared);
+    assert_int_equal(watch_finding_count(watch), 0);
+}
+
+static void undeclared_lines_are_findings(void **state)
+{
+    static const struct {
+        const char *line, *channel, *subject, *evidence;
+    } lines[] = {
+        { NOW "x@domicile from 10.1.0.7 LOG:  connection authorized: user=x database=domicile "
+              "application_name=a b SSL enabled (p)",
+          "log-connection", "x from 10.1.0.7 as a b", "its role is not declared" },
+        { NOW "auditor@domicile from 10.2.0.7 LOG:  connection authorized: user=auditor "
+              "database=domicile SSL "
+              "enabled (p)",
+          "log-connection", "auditor from 10.2.0.7 as ", "its address is not declared" },
+        { NOW "auditor@domicile from 10.1.0.7 LOG:  connection authorized: user=auditor database=domicile "
+              "application_name=SSL enabled",
+          "log-connection", "auditor from 10.1.0.7 as SSL enabled", "it has no TLS" },
+        { NOW "domicile_gateway@[unknown] from 10.1.0.7 LOG:  replication connection authorized: "
+              "user=domicile_gateway application_name=eu1 SSL "
+              "enabled (p)",
+          "log-connection", "replication by domicile_gateway from 10.1.0.7 as eu1",
+          "its role may not replicate" },
+        { NOW "domicile_replication@[unknown] from 127.10.1.1 LOG:  replication connection authorized: "
+              "user=domicile_replication "
+              "application_name=pg_receivewal SSL "
+              "enabled (p)",
+          "log-connection", "replication by domicile_replication from 127.10.1.1 as pg_receivewal",
+          "it is no declared standby" },
+        { NOW "domicile_replication@[unknown] from 127.20.1.1 LOG:  received replication command: "
+              "BASE_BACKUP ( LABEL 'x')",
+          "log-replication", "BASE_BACKUP by domicile_replication from 127.20.1.1",
+          "received replication command" },
+        { NOW "domicile_replication@domicile from 127.10.1.1 LOG:  x@y from 203.0.113.1 LOG:  received "
+              "replication "
+              "command: "
+              "BASE_BACKUP",
+          "log-connection", "a line within a line", "2026" },
+        { NOW "domicile_replication@a from 127.10.1.1@b from 203.0.113.1 LOG:  received replication "
+              "command: BASE_BACKUP",
+          "log-replication", "BASE_BACKUP by domicile_replication from 127.10.1.1@b from 203.0.113.1",
+          "received" },
+    };
+    uint64_t offset = 0;
+    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
+        feed("1:1", offset, lines[i].line);
+        feed("1:1", offset += strlen(lines[i].line), "\n");
+        offset++;
+        const struct watch_finding *finding = only_finding();
+        assert_string_equal(finding->channel->id, lines[i].channel);
+        assert_string_equal(finding->subject, lines[i].subject);
+        assert_non_null(strstr(finding->evidence, lines[i].evidence));
+        assert_int_equal(finding->began_ms, 1795637760123);
+        watch_gone(&watch->findings, &watch->findings.items[0], 1);
+    }
+}
+
+static const char intruder[] =
+    NOW "x@domicile from 10.9.9.9 LOG:  connection authorized: user=x database=domicile SSL enabled (p)\n";
+
+static size_t begins(void)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < watch_event_count(watch); i++)
+        count += watch_event_at(watch, i)->kind == WATCH_BEGIN;
+    return count;
+}
+
+static void nothing_is_seen_twice_or_missed(void **state)
+{
+    char text[sizeof intruder * 2];
+    struct str file;
+    uint64_t offset;
+    snprintf(text, sizeof text, "%s", intruder);
+    size_t len = strlen(text);
+    for (size_t cut = 0; cut <= len; cut++) { /* in two pieces, the second beginning before the first ends */
+        char name[32];
+        snprintf(name, sizeof name, "1:%zu", cut);
+        watch_log_feed(watch, node, &(struct watch_log_piece){ str_from(name), 0, { text, cut } });
+        watch_log_feed(
+            watch, node,
+            &(struct watch_log_piece){ str_from(name), cut / 2, { text + cut / 2, len - cut / 2 } });
+        watch_log_feed(watch, node, &(struct watch_log_piece){ str_from(name), 0, { text, len } });
+        watch_log_position(watch, node, &file, &offset);
+        assert_string_equal(file.ptr, name);
+        assert_int_equal(offset, len);
+        assert_string_equal(only_finding()->channel->id, "log-connection");
+        assert_int_equal(begins(), cut + 1);
+        watch_gone(&watch->findings, &watch->findings.items[0], 1);
+    }
+}
+
+static void a_file_that_was_rotated_away_ends_its_last_line(void **state)
+{
+    char cut[sizeof intruder];
+    snprintf(cut, sizeof cut, "%.*s", (int)strlen(intruder) - 1, intruder);
+    feed("1:1", 0, cut);
+    assert_int_equal(watch_finding_count(watch), 0);
+    feed("1:2", 0, "");
+    assert_string_equal(only_finding()->channel->id, "log-connection");
+}
+
+static void a_gap_is_a_finding(void **state)
+{
+    feed("1:1", 0, declared);
+    feed("1:1", strlen(declared) + 100, "rest of a line\n");
+    assert_string_equal(only_finding()->channel->id, "blind");
+    assert_non_null(strstr(only_finding()->evidence, "100 bytes"));
+    feed("1:2", 50, "rest of a line\n"); /* the next file, and not from its beginning */
+    assert_non_null(strstr(only_finding()->evidence, "50 bytes"));
+}
+
+static void a_log_that_is_read_from_its_middle_begins_there(void **state)
+{
+    feed("1:1", 5000, "rest of a line\n");
+    feed("1:1", 5015, intruder);
+    assert_string_equal(only_finding()->channel->id, "log-connection");
+}
+
+static void a_line_that_is_too_long_is_judged_by_its_begin(void **state)
+{
+    char filler[1000];
+    uint64_t offset = strlen(intruder) - 1;
+    memset(filler, 'x', sizeof filler);
+    watch_log_feed(watch, node, &(struct watch_log_piece){ STR("1:1"), 0, { intruder, offset } });
+    for (int i = 0; i < 40; i++, offset += sizeof filler)
+        watch_log_feed(watch, node,
+                       &(struct watch_log_piece){ STR("1:1"), offset, { filler, sizeof filler } });
+    assert_string_equal(only_finding()->channel->id, "log-connection");
+    assert_int_equal(begins(), 1);
+    feed("1:1", offset, "\n");
+    feed("1:1", offset + 1, declared);
+    assert_int_equal(begins(), 1);
+}
+
+int main(void)
+{
+#define WITH_WATCH(test) cmocka_unit_test_setup_teardown(test, begin_watch, end_watch)
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_channel_is_whole),
+        cmocka_unit_test(every_question_says_what_it_asks),
+        WITH_WATCH(another_region_is_known_by_its_addresses),
+        WITH_WATCH(a_finding_begins_once_and_ends_once),
+        WITH_WATCH(what_is_shown_is_harmless_and_short),
+        WITH_WATCH(more_than_there_is_room_for_is_said),
+        WITH_WATCH(what_is_declared_is_no_finding),
+        WITH_WATCH(undeclared_lines_are_findings),
+        WITH_WATCH(nothing_is_seen_twice_or_missed),
+        WITH_WATCH(a_file_that_was_rotated_away_ends_its_last_line),
+        WITH_WATCH(a_gap_is_a_finding),
+        WITH_WATCH(a_log_that_is_read_from_its_middle_begins_there),
+        WITH_WATCH(a_line_that_is_too_long_is_judged_by_its_begin),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
