@@ -3,7 +3,7 @@
  * no later run or step has been on that host, and ends it when the session is gone or its time has passed.
  *
  * On the host it needs sh, flock (util-linux), timeout, sync and stat (coreutils), and a directory that the user may
- * write. docs/decisions/008-guard.md says how it works and what it cannot do. */
+ * write. docs/decisions/009-guard.md says how it works and what it cannot do. */
 #include "base/arena.h"
 
 /* Who sends a command. Tokens are ordered: by fence, then step, then attempt. A smaller one than the host has seen is
