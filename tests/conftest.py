@@ -17,7 +17,7 @@ for folder in ("tests/lib", "tools/lib"):
 
 import api  # noqa: E402
 from directory import Directory  # noqa: E402
-from processes import account  # noqa: E402
+from processes import identity  # noqa: E402
 from sandbox import DEFAULT, Sandbox  # noqa: E402
 
 BUILT = os.path.abspath(os.environ.get("DOMICILE_BIN", ROOT / "build" / "release"))
@@ -156,10 +156,9 @@ def domicile(sandbox, eu):
         if principal:
             environment.update(DOMICILE_CLIENT_ID=principal.client_id, DOMICILE_CLIENT_SECRET=principal.secret)
         more = [] if "--region" in arguments or not principal else ["--region", gateway.region]
-        owner = {"user": account().pw_uid, "group": account().pw_gid, "extra_groups": []} if operator else {}
         done = subprocess.run([f"{sandbox.home}/bin/domicile", *arguments, *more], stdout=subprocess.PIPE, cwd="/",
                               stderr=subprocess.PIPE, env=environment, timeout=60, input=input or b"", check=False,
-                              **(owner if os.geteuid() == 0 else {}))
+                              **(identity() if operator else {}))
         assert status is None or done.returncode == status, (done.returncode, done.stdout, done.stderr)
         return done
 

@@ -87,7 +87,8 @@ class Shell:
             self.story.typed(" ".join(word if "$" in word and " " not in word else shlex.quote(word)
                                       if "$" not in word else f'"{word}"' for word in words))
         filled = [string.Template(word).substitute(self.values) for word in words]
-        done = subprocess.run(filled, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(filled, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False,
+                              cwd=ROOT)
         return done.returncode, done.stdout, done.stderr
 
 
@@ -157,6 +158,7 @@ class Demo:
         self.read_back()
         self.refuse_wrong_region()
         self.search_files()
+        self.watch_cells()
         self.explain()
         self.close()
 
@@ -174,8 +176,9 @@ class Demo:
         self.sandbox.up(os.path.join(ROOT, "build", "release"), say=lambda line: story.answered(line))
         self.env = self.sandbox.env()
         self.shell = Shell(story, {**self.env, "CLINIC": CLINIC, "LAKESIDE": LAKESIDE})
-        story.say("Two regions now run on this machine, each with its own gateway, PostgreSQL, certificates and keys: "
-                  "France (eu-fr) on 127.10.0.1, the United States (us) on 127.20.0.1.")
+        story.say("Two regions now run on this machine, each with its own gateway, hosts, PostgreSQL, certificates and "
+                  "keys: France (eu-fr) on 127.10.0.1, the United States (us) on 127.20.0.1. Their cells were bare hosts "
+                  "with an SSH server a moment ago; domicile did the rest.")
 
     def fetch_records(self):
         story = self.story
@@ -293,6 +296,16 @@ class Demo:
                     story.good(f"{what:8} {needle:24} in {label:5}: {found or 'nowhere':7}"
                                f"  ({files} files, {size >> 20} MiB)")
 
+    def watch_cells(self):
+        story = self.story
+        story.step("The cells are asked who takes records out of them")
+        story.say("The operator enters the hosts over SSH. What the region's file does not declare would be a finding: a "
+                  "subscriber, a base backup, an archive command, a foreign server, a COPY.")
+        for verb in ("status", "watch"):
+            code, said, trouble = self.shell("tools/sandbox", "operate", "cell", verb)
+            expect(code == 0, f"cell {verb} ended with {code}: {said}{trouble}")
+            story.answered(said, most=20)
+
     def explain(self):
         story = self.story
         story.step("The policy explains a refusal")
@@ -319,6 +332,8 @@ class Demo:
              "  curl --cacert $CA $EU_URL/readyz",
              "Look into the cell of eu-fr:",
              "  psql \"$EU1_PG\" -c 'SELECT * FROM domicile.audit ORDER BY id DESC LIMIT 5'",
+             "Be the operator, who has the key of the hosts:",
+             "  tools/sandbox operate cell status --watch",
              "See what runs, and stop it:",
              "  tools/sandbox status",
              "  tools/demo --down"])

@@ -44,11 +44,12 @@ def give(path, mode):
         os.chown(path, owner.pw_uid, owner.pw_gid)
 
 
-def _as_account(kwargs):
-    if os.geteuid() == 0:
-        owner = account()
-        kwargs.update(user=owner.pw_uid, group=owner.pw_gid, extra_groups=[])
-    return kwargs
+def identity():
+    """What subprocess must be told so that a command runs as the sandbox's account."""
+    if os.geteuid() != 0:
+        return {}
+    owner = account()
+    return {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": []}
 
 
 def _raise_open_files():
@@ -61,7 +62,7 @@ def run(command, as_account=False, within_s=60, **kwargs):
     """Runs a command to its end and returns what it printed; a failure carries the end of what it said."""
     kwargs.setdefault("cwd", "/")
     if as_account:
-        _as_account(kwargs)
+        kwargs.update(identity())
     try:
         done = subprocess.run(command, stdin=kwargs.pop("stdin", subprocess.DEVNULL) if "input" not in kwargs else None,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=within_s, check=False,
@@ -80,7 +81,7 @@ def follow(command, line, as_account=False, within_s=60):
     """Runs a command to its end; `line` is told each line that it prints, as it comes."""
     said = []
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                               cwd="/", **(_as_account({}) if as_account else {}))
+                               cwd="/", **(identity() if as_account else {}))
     alarm = threading.Timer(within_s, process.kill)
     alarm.start()
     with process:
@@ -96,7 +97,7 @@ def spawn(command, log):
     """Starts a daemon as the sandbox's account, in a session of its own, with its output appended to `log`."""
     with open(log, "ab") as out:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, cwd="/",
-                                   start_new_session=True, preexec_fn=_raise_open_files, **_as_account({}))
+                                   start_new_session=True, preexec_fn=_raise_open_files, **identity())
     return process
 
 

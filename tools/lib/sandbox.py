@@ -18,7 +18,7 @@ from authority import Authority
 from gateway import Gateway, install_programs
 from host import Host
 from postgres import Node
-from processes import Failure, account, give, run
+from processes import Failure, account, give, identity, run
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 DEFAULT = os.path.join(ROOT, "build", "sandbox")
@@ -291,13 +291,19 @@ class Sandbox:
             say("{:8} {:>16} pid {:8} {}".format(name, "{}:{}".format(*part.listens), part.pid() or "-", part.state()))
         return 0 if all(part.state() in ("running", "ready") for part in self.parts.values()) else 3
 
+    def operate(self, words):
+        """domicile as the account that has the hosts' key: its exit status."""
+        if not os.path.exists(self.env_file):
+            raise Failure(f"there is no sandbox in {self.asked}; tools/sandbox up makes it")
+        env = self.env()
+        return subprocess.run([env["DOMICILE"], *words], check=False, cwd="/", env={**os.environ, "HOME": account().pw_dir,
+                                                                                  "DOMICILE_CONFIG": env["CONFIG"]},
+                              **identity()).returncode
+
 
 def reachable(path):
     """Whether the servers' account can pass through every directory down to `path`."""
-    owner = account()
-    probe = subprocess.run(["test", "-x", path], user=owner.pw_uid, group=owner.pw_gid, extra_groups=[],
-                           check=False) if os.geteuid() == 0 else None
-    return probe is None or probe.returncode == 0
+    return subprocess.run(["test", "-x", path], check=False, **identity()).returncode == 0
 
 
 def holder():
@@ -356,6 +362,9 @@ def parse(arguments):
                           help="eu1, eu2, us1, us2: PostgreSQL; ssh-eu1 and so on: the host's SSH server; eu, us: gateway")
     for verb in (up, down, status, start, stop):
         verb.add_argument("directory", nargs="?", default=DEFAULT, metavar="DIR")
+    operate = verbs.add_parser("operate", help="domicile as the operator, who has the key of the hosts: operate cell status")
+    operate.add_argument("words", nargs=argparse.REMAINDER, metavar="NOUN VERB ...", help="what domicile is told")
+    operate.set_defaults(directory=os.environ.get("DOMICILE_SANDBOX", DEFAULT))
     return parser.parse_args(arguments)
 
 
@@ -366,6 +375,8 @@ def main(arguments):
     try:
         if options.verb == "status":
             return sandbox.status()
+        if options.verb == "operate":
+            return sandbox.operate(options.words)
         with one_at_a_time(sandbox):
             if options.verb == "up":
                 sandbox.up(os.path.abspath(options.bin), options.keep)
