@@ -183,6 +183,10 @@ class Pair:
         done = self.run(*(words or ("cell", "provision", "eu-fr/eu-fr-1")), "--plan", "--json")
         return {step["id"]: (step["answer"], step["evidence"]) for step in json.loads(done.stdout)["steps"]}
 
+    def undone(self):
+        """Of each step that is not as it should be, its answer and evidence."""
+        return {step: said for step, said in self.planned().items() if said[0] != "yes"}
+
     def done(self):
         for host in [*self.hosts, *([self.eu3] if hasattr(self, "eu3") else [])]:
             host.stop()

@@ -220,6 +220,30 @@ ON_LOOP(an_open_finding_keeps_its_begin_when_the_monitor_starts_again)
     watching_end();
 }
 
+static bool answer(void *context)
+{
+    return *(bool *)context;
+}
+
+ON_LOOP(who_lost_the_lease_in_a_round_records_nothing)
+{
+    bool may_act = false;
+    watching_begin("");
+    cell_watch_guard(w.watch, answer, &may_act);
+    do_lines("TRUNCATE domicile.finding\nCREATE PUBLICATION p FOR TABLE domicile.customer");
+    check_ok(watch_round(w.watch, WATCH_ACT));
+    assert_non_null(found("publication", "p"));
+    assert_int_equal(server_number("SELECT count(*) FROM domicile.finding"), 0);
+    may_act = true;
+    check_ok(watch_round(w.watch, WATCH_LOOK));
+    assert_int_equal(server_number("SELECT count(*) FROM domicile.finding"), 0);
+    check_ok(watch_round(w.watch, WATCH_ACT));
+    assert_int_equal(server_number("SELECT count(*) FROM domicile.finding WHERE channel = 'publication'"), 1);
+    do_lines("DROP PUBLICATION p");
+    check_ok(watch_round(w.watch, WATCH_ACT));
+    watching_end();
+}
+
 ON_LOOP(what_cannot_be_asked_ends_nothing)
 {
     watching_begin("");
@@ -394,6 +418,7 @@ int main(void)
         cmocka_unit_test(every_copier_is_seen),
         cmocka_unit_test(a_replication_connection_from_another_region_is_severed_and_audited),
         cmocka_unit_test(an_open_finding_keeps_its_begin_when_the_monitor_starts_again),
+        cmocka_unit_test(who_lost_the_lease_in_a_round_records_nothing),
         cmocka_unit_test(what_cannot_be_asked_ends_nothing),
         cmocka_unit_test(what_is_over_before_the_next_round_is_in_the_log),
         cmocka_unit_test(a_standby_that_goes_its_own_way),
