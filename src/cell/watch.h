@@ -76,8 +76,8 @@ result watch_sever(struct cell_watch *watch, const struct node *node, struct pg_
 
 /* All of it: connects to every node as domicile_monitor (as domicile_admin if the region's file names no certificate for
  * it; what that may not see is a finding), recalls before the first round, asks, and with WATCH_ACT severs and records.
- * A node that does not answer, and events that cannot be recorded, are findings. Waits. E_CANCELLED, E_DEADLINE: the
- * caller's own. */
+ * A node that does not answer, and events that cannot be recorded, are findings; if none does, the logs can be fed all the
+ * same. Waits. E_CANCELLED, E_DEADLINE: the caller's own. */
 enum watch_mode { WATCH_LOOK, WATCH_ACT };
 result watch_round(struct cell_watch *watch, enum watch_mode mode) MUST_USE;
 
@@ -109,7 +109,7 @@ result watch_recall(struct cell_watch *watch, struct pg_conn *conn) MUST_USE;
  * whatever changes when a file begins anew, a truncated one too; at most 63 bytes). What was seen before is skipped; a
  * gap is a finding. A line that is not complete yet waits for the next piece. The reader reads a file that was rotated
  * away to its end before it comes with the next one. What a piece has is open until the next round but one. Call
- * watch_run for any node before. */
+ * watch_round before, or watch_run for any node. */
 struct watch_log_piece {
     struct str file;
     uint64_t offset;

@@ -1,0 +1,114 @@
+/* What the watch and the monitor are told by a host: its server's log and its disk, from files that a test writes and
+ * cuts. No PostgreSQL is there. */
+#include "host.h"
+
+#include "cell/host_reader.h"
+#include "cell/watch_internal.h"
+
+#include <string.h>
+
+static struct config config;
+static struct cell cell;
+static struct region region;
+static struct node node;
+static struct cell_watch *watch;
+static struct host_reader *reader;
+
+static void declare(void)
+{
+    config = (struct config){ .regions = &region, .region_count = 1 };
+    region = (struct region){ .name = { "eu-fr", 5 }, .cells = &cell, .cell_count = 1 };
+    cell = (struct cell){ .name = { "eu-fr-1", 7 },
+                          .database = "domicile",
+                          .region = &region,
+                          .nodes = &node,
+                          .node_count = 1,
+                          .primary = &node,
+                          .pool.connect_within_ms = 5000 };
+    node = (struct node){ .name = { "eu1", 3 },
+                          .address = "127.0.0.1",
+                          .port = 1,
+                          .ssh = { .address = "127.0.0.1",
+                                   .port = host_port("good"),
+                                   .user = getenv("SSHT_USER"),
+                                   .private_key = host_path("user"),
+                                   .host_key = host_text(host_path("host.pub")) },
+                          .paths = { .data = host_path("scratch"), .log = scratch("log") } };
+}
+
+static void begin_unknowing(void)
+{
+    declare();
+    watch = cell_watch_new(&config, &cell);
+    check_ok(host_reader_new(&cell, &reader));
+    remove(node.paths.log);
+}
+
+static void end(void)
+{
+    host_reader_free(reader);
+    cell_watch_free(watch);
+}
+
+/* ---- what a server would write ---- */
+
+static const char *session_of(const char *role)
+{
+    return arena_printf(&test_arena,
+                        "2026-11-25 20:16:00.123 UTC [123] %s@domicile from 10.9.9.9 LOG:  connection "
+                        "authorized: user=%s database=domicile SSL enabled (p)\n",
+                        role, role);
+}
+
+static void write_log(const char *mode, const char *text)
+{
+    FILE *file = fopen(node.paths.log, mode);
+    assert_non_null(file);
+    fputs(text, file);
+    assert_int_equal(fclose(file), 0);
+}
+
+/* ---- what is found ---- */
+
+static const struct watch_finding *found(const char *channel, const char *subject)
+{
+    for (size_t i = 0; i < watch_finding_count(watch); i++) {
+        const struct watch_finding *finding = watch_finding_at(watch, i);
+        if (strcmp(finding->channel->id, channel) == 0 && strstr(finding->subject, subject) != NULL)
+            return finding;
+    }
+    return NULL;
+}
+
+static void look_and_count(size_t findings)
+{
+    host_reader_round(reader, watch);
+    for (size_t i = 0; i < watch_finding_count(watch); i++) {
+        const struct watch_finding *finding = watch_finding_at(watch, i);
+        print_message("    %s: %s (%s)\n", finding->channel->id, finding->subject, finding->evidence);
+    }
+    assert_int_equal(watch_finding_count(watch), findings);
+}
+
+/* ---- */
+
+ON_LOOP(a_log_is_read_though_no_server_answers)
+{
+    begin_unknowing();
+    write_log("we", session_of("visitor"));
+    check_ok(watch_round(watch, WATCH_ACT));
+    look_and_count(2);
+    assert_non_null(found("blind", "the node"));
+    assert_non_null(found("log-connection", "visitor"));
+    check_ok(watch_round(watch, WATCH_ACT));
+    look_and_count(2);
+    end();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_log_is_read_though_no_server_answers),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
