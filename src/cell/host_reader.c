@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { NODE_WITHIN_MS = 10000, PIECES_A_ROUND = 16 };
+enum { NODE_WITHIN_MS = 10000, PIECES_A_ROUND = 64 };
 
 struct host_reader {
     const struct cell *cell;

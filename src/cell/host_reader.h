@@ -3,6 +3,7 @@
  * directory, for the monitor. It only looks. One session a node, kept between rounds, and made anew when it was lost. */
 #include "cell/health.h"
 #include "cell/watch.h"
+#include "ssh/ssh.h"
 
 struct host_reader;
 /* The cell outlives it. Does not wait. */
@@ -12,7 +13,7 @@ void host_reader_free(struct host_reader *reader); /* takes NULL; closes the ses
 /* Feeds the watch with what each server has logged since the last round; after a watch_round. The first time it begins
  * HOST_READER_FIRST_BYTES before the log's end. A host that has ssh and does not answer, or whose log cannot be read, is a
  * finding (log-unread) until it can. Waits, for some seconds a node at most. */
-enum { HOST_READER_FIRST_BYTES = 1024 * 1024, HOST_READER_PIECE_BYTES = 256 * 1024 };
+enum { HOST_READER_FIRST_BYTES = 1024 * 1024, HOST_READER_PIECE_BYTES = SSH_OUTPUT_BYTES };
 void host_reader_round(struct host_reader *reader, struct cell_watch *watch);
 
 /* The disks alone. Waits, likewise. */

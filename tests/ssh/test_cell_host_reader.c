@@ -44,6 +44,12 @@ static void begin_unknowing(void)
     remove(node.paths.log);
 }
 
+static void begin(void)
+{
+    begin_unknowing();
+    check_ok(watch_known_refresh(&watch->known));
+}
+
 static void end(void)
 {
     host_reader_free(reader);
@@ -65,6 +71,15 @@ static void write_log(const char *mode, const char *text)
     FILE *file = fopen(node.paths.log, mode);
     assert_non_null(file);
     fputs(text, file);
+    assert_int_equal(fclose(file), 0);
+}
+
+static void write_filler(size_t bytes)
+{
+    FILE *file = fopen(node.paths.log, "ae");
+    assert_non_null(file);
+    for (size_t i = 0; i < bytes / 64; i++)
+        fprintf(file, "%063zu\n", i);
     assert_int_equal(fclose(file), 0);
 }
 
@@ -90,7 +105,65 @@ static void look_and_count(size_t findings)
     assert_int_equal(watch_finding_count(watch), findings);
 }
 
+static struct health_host facts(void)
+{
+    struct health_host ret;
+    host_reader_facts(reader, &node, &ret);
+    return ret;
+}
+
+static uint64_t position(void)
+{
+    struct str file;
+    uint64_t offset = 0;
+    watch_log_position(watch, &node, &file, &offset);
+    return offset;
+}
+
 /* ---- */
+
+ON_LOOP(the_first_time_it_begins_before_the_end)
+{
+    struct stat log;
+    begin();
+    write_log("we", session_of("before"));
+    write_filler(HOST_READER_FIRST_BYTES);
+    write_log("ae", session_of("after"));
+    look_and_count(1);
+    assert_non_null(found("log-connection", "after from 10.9.9.9"));
+    assert_int_equal(stat(node.paths.log, &log), 0);
+    assert_int_equal(position(), log.st_size);
+    assert_true(facts().disk_total_bytes.known && facts().disk_free_bytes.known);
+    assert_true(facts().disk_total_bytes.value > facts().disk_free_bytes.value);
+    end();
+}
+
+ON_LOOP(a_log_that_cannot_be_read_is_a_finding)
+{
+    begin();
+    look_and_count(1);
+    assert_non_null(found("log-unread", node.paths.log));
+    assert_string_equal(found("log-unread", "")->node, "eu1");
+    assert_non_null(strstr(found("log-unread", "")->evidence, "No such file"));
+    assert_true(facts().disk_total_bytes.known); /* which is nothing to it */
+    node.paths.log = scratch("folder");          /* there, and no file */
+    assert_int_equal(mkdir(node.paths.log, 0755), 0);
+    assert_int_equal(mkdir(scratch("folder/within"), 0755),
+                     0); /* some file systems call an empty one 0 bytes long */
+    look_and_count(2);
+    assert_non_null(strstr(found("log-unread", node.paths.log)->evidence, "dd"));
+    end();
+}
+
+ON_LOOP(a_host_that_does_not_answer_is_one_finding)
+{
+    begin();
+    node.ssh.port = 1;
+    look_and_count(1);
+    assert_non_null(found("log-unread", node.paths.log));
+    assert_false(facts().disk_total_bytes.known);
+    end();
+}
 
 ON_LOOP(a_log_is_read_though_no_server_answers)
 {
@@ -108,6 +181,9 @@ ON_LOOP(a_log_is_read_though_no_server_answers)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_first_time_it_begins_before_the_end),
+        cmocka_unit_test(a_log_that_cannot_be_read_is_a_finding),
+        cmocka_unit_test(a_host_that_does_not_answer_is_one_finding),
         cmocka_unit_test(a_log_is_read_though_no_server_answers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
