@@ -102,29 +102,33 @@ static result read_piece(struct looking *looking, const struct log_file *file, u
         ret);
 }
 
-static uint64_t begin_at(const struct cell_watch *watch, const struct node *node, const struct log_file *file)
+static uint64_t begin_at(struct cell_watch *watch, const struct node *node, const struct log_file *file)
 {
     struct str known = { 0 };
     uint64_t offset = 0;
     watch_log_position(watch, node, &known, &offset);
+    if (known.len == 0)
+        return file->bytes > HOST_READER_FIRST_BYTES ? file->bytes - HOST_READER_FIRST_BYTES : 0;
     if (str_eq(known, file->token) && offset <= file->bytes)
         return offset;
-    bool first = known.len == 0;
-    return first && file->bytes > HOST_READER_FIRST_BYTES ? file->bytes - HOST_READER_FIRST_BYTES : 0;
+    watch_log_cut(watch, node);
+    return 0;
 }
 
 static result read_log(struct looking *looking, struct cell_watch *watch)
 {
     struct log_file file;
     TRY(find_log(looking, &file));
-    uint64_t offset = begin_at(watch, looking->node, &file);
-    for (int i = 0; i < PIECES_A_ROUND && offset < file.bytes; i++) {
-        struct watch_log_piece piece = { .file = file.token, .offset = offset };
-        TRY(read_piece(looking, &file, offset, &piece.text));
-        if (piece.text.len == 0)
-            break; /* it was cut meanwhile: the next round sees that */
+    struct watch_log_piece piece = { .file = file.token, .offset = begin_at(watch, looking->node, &file) };
+    watch_log_feed(watch, looking->node, &piece); /* an empty file has begun as well */
+    for (int i = 0; i < PIECES_A_ROUND && piece.offset < file.bytes; i++) {
+        TRY(read_piece(looking, &file, piece.offset, &piece.text));
+        if (piece.text.len == 0) { /* it was longer a moment ago; by the next round it may be so again */
+            watch_log_cut(watch, looking->node);
+            break;
+        }
         watch_log_feed(watch, looking->node, &piece);
-        offset += piece.text.len;
+        piece.offset += piece.text.len;
     }
     return OK;
 }

@@ -138,6 +138,61 @@ ON_LOOP(the_first_time_it_begins_before_the_end)
     end();
 }
 
+ON_LOOP(later_it_reads_on)
+{
+    begin();
+    write_log("we", "");
+    look_and_count(0);
+    write_log("ae",
+              session_of("first")); /* what comes after a look is read, be it more than at a beginning */
+    write_filler((size_t)HOST_READER_FIRST_BYTES * 2);
+    look_and_count(1);
+    assert_non_null(found("log-connection", "first"));
+    write_log("ae", session_of("second"));
+    look_and_count(2);
+    assert_non_null(found("log-connection", "second"));
+    look_and_count(2);
+    end();
+}
+
+ON_LOOP(a_log_that_was_cut_is_read_from_its_begin)
+{
+    begin();
+    write_log("we", "");
+    write_filler(4096);
+    look_and_count(0);
+    write_log("we", session_of("visitor")); /* the same inode */
+    look_and_count(2);
+    assert_non_null(found("log-connection", "visitor"));
+    assert_non_null(found("blind", "the server's log"));
+    assert_non_null(strstr(found("blind", "the server's log")->evidence, "4096 bytes"));
+    write_log("ae", session_of("another"));
+    look_and_count(3);
+    assert_non_null(found("log-connection", "another"));
+    assert_int_equal(position(), strlen(session_of("visitor")) + strlen(session_of("another")));
+    end();
+}
+
+ON_LOOP(a_log_that_was_rotated_away_may_have_had_more)
+{
+    begin();
+    write_log("we", "");
+    write_filler(4096);
+    look_and_count(0);
+    write_log("ae", session_of("unseen"));
+    assert_int_equal(rename(node.paths.log, scratch("log.1")), 0);
+    write_log("we", "");
+    look_and_count(1);
+    assert_non_null(found("blind", "the server's log"));
+    assert_int_equal(position(), 0);
+    watch_gone(&watch->findings, &watch->findings.items[0], 1);
+    look_and_count(0); /* said once, though nothing has been written since */
+    write_log("ae", session_of("visitor"));
+    look_and_count(1);
+    assert_non_null(found("log-connection", "visitor"));
+    end();
+}
+
 ON_LOOP(a_log_that_cannot_be_read_is_a_finding)
 {
     begin();
@@ -182,6 +237,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_first_time_it_begins_before_the_end),
+        cmocka_unit_test(later_it_reads_on),
+        cmocka_unit_test(a_log_that_was_cut_is_read_from_its_begin),
+        cmocka_unit_test(a_log_that_was_rotated_away_may_have_had_more),
         cmocka_unit_test(a_log_that_cannot_be_read_is_a_finding),
         cmocka_unit_test(a_host_that_does_not_answer_is_one_finding),
         cmocka_unit_test(a_log_is_read_though_no_server_answers),
