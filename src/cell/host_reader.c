@@ -77,7 +77,7 @@ struct log_file {
 static result find_log(struct looking *looking, struct log_file *ret)
 {
     struct str said, token;
-    TRY(look(looking, HOST_ARGV("stat", "-c", "%d:%i %s", "--", looking->node->paths.log), &said));
+    TRY(look(looking, HOST_ARGV("stat", "-L", "-c", "%d:%i %s", "--", looking->node->paths.log), &said));
     said = str_trim((struct str){ said.ptr, said.len - (said.len > 0 && said.ptr[said.len - 1] == '\n') });
     if (!str_cut(&said, ' ', &token) || token.len == 0 || token.len > 63 ||
         !str_to_u64(said, INT64_MAX, &ret->bytes))

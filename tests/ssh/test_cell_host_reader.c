@@ -193,6 +193,19 @@ ON_LOOP(a_log_that_was_rotated_away_may_have_had_more)
     end();
 }
 
+ON_LOOP(a_log_may_be_named_by_a_link)
+{
+    begin();
+    remove(scratch("link"));
+    assert_int_equal(symlink(node.paths.log, scratch("link")), 0);
+    write_log("we", session_of("visitor"));
+    node.paths.log = scratch("link");
+    look_and_count(1);
+    assert_non_null(found("log-connection", "visitor"));
+    assert_int_equal(position(), strlen(session_of("visitor")));
+    end();
+}
+
 ON_LOOP(a_log_that_cannot_be_read_is_a_finding)
 {
     begin();
@@ -240,6 +253,7 @@ int main(void)
         cmocka_unit_test(later_it_reads_on),
         cmocka_unit_test(a_log_that_was_cut_is_read_from_its_begin),
         cmocka_unit_test(a_log_that_was_rotated_away_may_have_had_more),
+        cmocka_unit_test(a_log_may_be_named_by_a_link),
         cmocka_unit_test(a_log_that_cannot_be_read_is_a_finding),
         cmocka_unit_test(a_host_that_does_not_answer_is_one_finding),
         cmocka_unit_test(a_log_is_read_though_no_server_answers),
