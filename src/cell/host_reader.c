@@ -154,31 +154,45 @@ static result read_disk(struct looking *looking, struct health_host *ret)
 
 /* ---- a round ---- */
 
-static result read_node(struct looking *looking, struct cell_watch *watch)
+static void note_unread(const struct looking *looking, struct cell_watch *watch, const char *path,
+                        const struct error *why)
 {
+    if (why->code == E_OK || failed(fiber_check()))
+        return;
+    watch_note(watch, watch_channel_named(STR("log-unread")), looking->node->name.ptr, str_from(path),
+               str_from(why->what), clock_wall_ms());
+}
+
+static bool has_answered(const struct error *why)
+{
+    return why->code == E_OK || why->code == E_HOST || why->code == E_FORMAT;
+}
+
+/* Each path by itself; a host that does not answer is said once. */
+static void read_node(struct looking *looking, struct cell_watch *watch)
+{
+    const struct node *node = looking->node;
+    struct health_host *facts = &looking->reader->facts[node - looking->reader->cell->nodes];
     struct deadline deadline;
     deadline_begin(&deadline, NODE_WITHIN_MS);
-    struct health_host *facts = &looking->reader->facts[looking->node - looking->reader->cell->nodes];
-    result r = read_disk(looking, facts);
-    if (!failed(r))
-        r = read_log(looking, watch);
-    else
-        *facts = (struct health_host){ 0 };
+    result disk = node->paths.data == NULL ? OK : read_disk(looking, facts);
+    result log = node->paths.log == NULL ? OK : read_log(looking, watch);
     deadline_end(&deadline);
-    return r;
+    if (failed(disk))
+        *facts = (struct health_host){ 0 };
+    note_unread(looking, watch, node->paths.log, &log.error);
+    if (has_answered(&log.error))
+        note_unread(looking, watch, node->paths.data, &disk.error);
 }
 
 void host_reader_round(struct host_reader *reader, struct cell_watch *watch)
 {
     for (size_t i = 0; i < reader->cell->node_count && !failed(fiber_check()); i++) {
         struct looking looking = { .reader = reader, .node = &reader->cell->nodes[i] };
-        if (looking.node->ssh.user == NULL || looking.node->paths.log == NULL)
+        if (looking.node->ssh.user == NULL)
             continue;
         arena_init(&looking.arena);
-        result r = read_node(&looking, watch);
-        if (failed(r) && !failed(fiber_check()))
-            watch_note(watch, watch_channel_named(STR("log-unread")), looking.node->name.ptr,
-                       str_from(looking.node->paths.log), str_from(r.error.what), clock_wall_ms());
+        read_node(&looking, watch);
         arena_done(&looking.arena);
     }
 }

@@ -233,6 +233,36 @@ ON_LOOP(a_host_that_does_not_answer_is_one_finding)
     end();
 }
 
+ON_LOOP(a_log_is_read_without_a_data_directory)
+{
+    begin();
+    node.paths.data = NULL;
+    write_log("we", session_of("visitor"));
+    look_and_count(1);
+    assert_non_null(found("log-connection", "visitor"));
+    assert_false(facts().disk_total_bytes.known); /* not another file system's */
+    node.paths.data = scratch("no-data");
+    write_log("ae", session_of("another"));
+    look_and_count(3);
+    assert_non_null(found("log-connection", "another"));
+    assert_non_null(found("log-unread", "no-data"));
+    assert_false(facts().disk_total_bytes.known);
+    end();
+}
+
+ON_LOOP(a_disk_is_read_without_a_log)
+{
+    begin();
+    node.paths.log = NULL;
+    look_and_count(0);
+    assert_true(facts().disk_total_bytes.known && facts().disk_free_bytes.known);
+    node.paths.data = scratch("no-data");
+    look_and_count(1);
+    assert_non_null(found("log-unread", "no-data"));
+    assert_false(facts().disk_total_bytes.known);
+    end();
+}
+
 ON_LOOP(a_log_is_read_though_no_server_answers)
 {
     begin_unknowing();
@@ -256,6 +286,8 @@ int main(void)
         cmocka_unit_test(a_log_may_be_named_by_a_link),
         cmocka_unit_test(a_log_that_cannot_be_read_is_a_finding),
         cmocka_unit_test(a_host_that_does_not_answer_is_one_finding),
+        cmocka_unit_test(a_log_is_read_without_a_data_directory),
+        cmocka_unit_test(a_disk_is_read_without_a_log),
         cmocka_unit_test(a_log_is_read_though_no_server_answers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
