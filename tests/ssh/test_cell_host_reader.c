@@ -24,6 +24,8 @@ static void declare(void)
                           .nodes = &node,
                           .node_count = 1,
                           .primary = &node,
+                          .ca = host_path("ca.crt"),
+                          .monitor.files = { host_path("monitor.crt"), host_path("monitor.key") },
                           .pool.connect_within_ms = 5000 };
     node = (struct node){ .name = { "eu1", 3 },
                           .address = "127.0.0.1",
