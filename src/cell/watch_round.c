@@ -67,6 +67,7 @@ static result ask_node(struct cell_watch *watch, struct watch_node *node, enum w
 
 result watch_round(struct cell_watch *watch, enum watch_mode mode)
 {
+    TRY(watch_known_refresh(&watch->known)); /* before any node answers: the logs are judged by it */
     for (size_t i = 0; i < watch->node_count; i++) {
         struct watch_node *node = &watch->nodes[i];
         struct deadline deadline;
