@@ -39,10 +39,11 @@ const char *
 watch_shipped(void); /* JSON: the tables, triggers, constraints and functions of the shipped schema */
 
 enum {
-    WATCH_FINDINGS_MAX = 1024,   /* open at once; more is a finding itself */
-    WATCH_EVENTS_MAX = 4096,     /* not recorded yet */
-    WATCH_TEXT_MAX = 400,        /* bytes of a subject or evidence; more is cut */
-    WATCH_PAGES_A_ROUND = 20000, /* of records that are looked at for cleartext */
+    WATCH_FINDINGS_MAX = 1024,    /* open at once; what finds no place is told by one of the channel blind */
+    WATCH_FINDINGS_RESERVED = 64, /* of these: for critical ones and blind alone */
+    WATCH_EVENTS_MAX = 4096,      /* not recorded yet */
+    WATCH_TEXT_MAX = 400,         /* bytes of a subject or evidence; more is cut */
+    WATCH_PAGES_A_ROUND = 20000,  /* of records that are looked at for cleartext */
 };
 
 struct watch_finding {
@@ -70,8 +71,8 @@ void watch_miss(struct cell_watch *watch, const struct node *node, const struct 
 /* What only all nodes together show. */
 void watch_round_end(struct cell_watch *watch);
 
-/* Ends replication connections from other regions at `node`, if the cell says sever, and remembers it as an event. To be
- * called after watch_run found any; does nothing otherwise. Waits. */
+/* Ends replication connections from other regions at `node`, if the cell says sever, and remembers it as an event; that
+ * one cannot be ended, once while its finding is open. To be called after watch_run. Waits. */
 result watch_sever(struct cell_watch *watch, const struct node *node, struct pg_conn *conn) MUST_USE;
 
 /* All of it: connects to every node as domicile_monitor (as domicile_admin if the region's file names no certificate for

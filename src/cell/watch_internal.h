@@ -54,16 +54,18 @@ bool watch_known_standby(const struct watch_known *known, struct str name);
 bool watch_known_home(const struct watch_known *known, struct str address);
 
 /* ---- watch_findings.c: the store ---- */
+#define WATCH_OVERFLOW "findings" /* subject of blind: there was no place for one */
 struct held_finding {
     struct watch_finding finding; /* its strings are the holder's own */
     uint64_t seen_at;             /* of the watch's clock */
+    bool not_severed;             /* and told so */
 };
 struct watch_findings {
     struct held_finding *items;
     size_t count;
     struct watch_event *events;
     size_t event_count, events_dropped;
-    bool overflow;
+    bool overflow;                                                /* since a node's round last said so */
     void (*told)(void *context, const struct watch_event *event); /* may be NULL */
     void *told_context;
 };
@@ -74,6 +76,7 @@ struct held_finding *watch_see(struct watch_findings *findings, const struct wat
 /* A finding that began in an earlier life: no event. */
 void watch_remember(struct watch_findings *findings, const struct watch_finding *finding);
 void watch_gone(struct watch_findings *findings, struct held_finding *held, int64_t at_ms);
+/* That it could not be is told once as long as the finding is held: each round tries again. */
 void watch_note_severed(struct watch_findings *findings, const struct watch_finding *finding, bool done,
                         int64_t at_ms);
 

@@ -187,10 +187,49 @@ ON_LOOP(a_replication_connection_from_another_region_is_severed_and_audited)
     check_ok(watch_sever(w.watch, &w.cell->nodes[0], w.monitor));
     check_ok(watch_record(w.watch, w.monitor));
     assert_int_equal(audited("finding-not-severed"), 1);
+    ask_once();
+    check_ok(watch_sever(w.watch, &w.cell->nodes[0], w.monitor));
+    check_ok(watch_record(w.watch, w.monitor));
+    assert_int_equal(audited("finding-not-severed"), 1); /* once */
     close_relayed();
     do_lines(END_SESSIONS);
     assert_true(rounds_until("replication-abroad", NULL, false) >= 0);
     check_ok(watch_record(w.watch, w.monitor));
+    watching_end();
+}
+
+/* ---- more than can be kept ---- */
+
+static void make_tables(int count)
+{
+    char sql[200];
+    snprintf(
+        sql, sizeof sql,
+        "DO $$BEGIN FOR i IN 1..%d LOOP EXECUTE format('CREATE TABLE public.t%%s (a int)', i); END LOOP; "
+        "END$$",
+        count);
+    server_run(sql);
+}
+
+ON_LOOP(who_hides_among_a_thousand_findings_is_seen_and_severed)
+{
+    watching_begin("sever = true;");
+    make_tables(WATCH_FINDINGS_MAX + 10);
+    ask_once();
+    assert_non_null(found("table", NULL));
+    assert_non_null(found("blind", "findings"));
+    watch_round_end(w.watch);
+    set_environment("PGUSER", "domicile_replication");
+    open_from_us();
+    assert_true(rounds_until("replication-abroad", "domicile_replication from 127.20.1.1", true) >= 0);
+    assert_non_null(found("blind", "findings")); /* it stays as long as that is so */
+    check_ok(watch_sever(w.watch, &w.cell->nodes[0], w.monitor));
+    assert_int_equal(watch_event_at(w.watch, watch_event_count(w.watch) - 1)->kind, WATCH_SEVERED);
+    close_relayed();
+    set_environment("PGUSER", "postgres");
+    server_run("DROP SCHEMA public CASCADE; CREATE SCHEMA public AUTHORIZATION pg_database_owner; "
+               "GRANT USAGE ON SCHEMA public TO PUBLIC");
+    expect_clean("once the tables are gone");
     watching_end();
 }
 
@@ -393,6 +432,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_copier_is_seen),
         cmocka_unit_test(a_replication_connection_from_another_region_is_severed_and_audited),
+        cmocka_unit_test(who_hides_among_a_thousand_findings_is_seen_and_severed),
         cmocka_unit_test(an_open_finding_keeps_its_begin_when_the_monitor_starts_again),
         cmocka_unit_test(what_cannot_be_asked_ends_nothing),
         cmocka_unit_test(what_is_over_before_the_next_round_is_in_the_log),

@@ -144,20 +144,62 @@ static void what_is_shown_is_harmless_and_short(void **state)
     assert_string_equal(held->finding.evidence, "?");
 }
 
+static struct held_finding *see_numbered(const char *of, const char *label, int i)
+{
+    char subject[32];
+    snprintf(subject, sizeof subject, "public.t%d", i);
+    return watch_see(&watch->findings, channel(of), str_from(label), str_from(subject), STR("x"), 1);
+}
+
 static void more_than_there_is_room_for_is_said(void **state)
 {
-    for (int i = 0; i <= WATCH_FINDINGS_MAX; i++) {
-        char subject[32];
-        snprintf(subject, sizeof subject, "public.t%d", i);
-        struct held_finding *held =
-            watch_see(&watch->findings, channel("table"), STR("eu-fr-1"), str_from(subject), STR("x"), 1);
-        assert_int_equal(held == NULL, i == WATCH_FINDINGS_MAX);
-    }
+    const int room = WATCH_FINDINGS_MAX - WATCH_FINDINGS_RESERVED;
+    for (int i = 0; i <= room; i++)
+        assert_int_equal(see_numbered("table", "eu-fr-1", i) == NULL, i == room);
     assert_true(watch->findings.overflow);
     for (int i = 0; i < WATCH_EVENTS_MAX; i++)
         watch_note_severed(&watch->findings, &watch->findings.items[0].finding, true, 1);
     assert_int_equal(watch_event_count(watch), WATCH_EVENTS_MAX);
-    assert_int_equal(watch->findings.events_dropped, WATCH_FINDINGS_MAX);
+    assert_int_equal(watch->findings.events_dropped, room);
+}
+
+static void small_findings_leave_room_for_large_ones(void **state)
+{
+    struct watch_findings *findings = &watch->findings;
+    for (int i = 0; i < WATCH_FINDINGS_MAX; i++)
+        see_numbered("table", "eu-fr-1", i);
+    assert_non_null(see_numbered("replication-abroad", "eu1", 0));
+    for (int i = 0; i < WATCH_FINDINGS_MAX; i++)
+        see_numbered("copy", "eu-fr-1", i);
+    assert_null(see_numbered("copy", "eu-fr-1", WATCH_FINDINGS_MAX));
+    assert_non_null(see_numbered("blind", "eu1", 0));
+    for (int i = 0; i < WATCH_FINDINGS_MAX; i++)
+        see_numbered("blind", "eu1", i);
+    assert_null(see_numbered("blind", "eu1", WATCH_FINDINGS_MAX));
+    for (int i = 0; i < 16; i++) { /* of as many nodes as a cell may have */
+        char label[32];
+        snprintf(label, sizeof label, "eu%d", i);
+        assert_non_null(
+            watch_see(findings, channel("blind"), str_from(label), STR(WATCH_OVERFLOW), STR("x"), 1));
+    }
+    assert_int_equal(findings->count, WATCH_FINDINGS_MAX);
+}
+
+static void what_cannot_be_severed_is_told_once(void **state)
+{
+    struct watch_findings *findings = &watch->findings;
+    struct held_finding *held = see_numbered("replication-abroad", "eu1", 0);
+    const struct watch_finding same = held->finding;
+    watch_note_severed(findings, &same, false, 1);
+    watch_note_severed(findings, &same, false, 2);
+    assert_int_equal(watch_event_count(watch), 2);
+    assert_int_equal(watch_event_at(watch, 1)->kind, WATCH_NOT_SEVERED);
+    watch_note_severed(findings, &same, true, 3);
+    assert_int_equal(watch_event_at(watch, 2)->kind, WATCH_SEVERED);
+    watch_gone(findings, held, 4);
+    held = see_numbered("replication-abroad", "eu1", 0); /* another one */
+    watch_note_severed(findings, &held->finding, false, 5);
+    assert_int_equal(watch_event_at(watch, watch_event_count(watch) - 1)->kind, WATCH_NOT_SEVERED);
 }
 
 /* ---- the log ---- */
@@ -335,6 +377,8 @@ int main(void)
         WITH_WATCH(a_finding_begins_once_and_ends_once),
         WITH_WATCH(what_is_shown_is_harmless_and_short),
         WITH_WATCH(more_than_there_is_room_for_is_said),
+        WITH_WATCH(small_findings_leave_room_for_large_ones),
+        WITH_WATCH(what_cannot_be_severed_is_told_once),
         WITH_WATCH(what_is_declared_is_no_finding),
         WITH_WATCH(undeclared_lines_are_findings),
         WITH_WATCH(nothing_is_seen_twice_or_missed),
