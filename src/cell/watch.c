@@ -114,7 +114,7 @@ static result ask_query(struct cell_watch *watch, struct watch_node *node, size_
 static result read_facts(struct watch_node *node, struct pg_conn *conn)
 {
     struct pg_reply reply = PG_REPLY_INIT;
-    TRY(pg_run(conn, watch_text_begin));
+    TRY(pg_run_script(conn, watch_text_begin));
     TRY(pg_exec(conn, watch_text_facts, NULL, 0, &reply));
     node->writable = pg_reply_number(&reply, 0, 0) == 0;
     snprintf(node->system_identifier, sizeof node->system_identifier, "%.*s",

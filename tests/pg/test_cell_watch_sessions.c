@@ -259,6 +259,26 @@ ON_LOOP(an_open_finding_keeps_its_begin_when_the_monitor_starts_again)
     watching_end();
 }
 
+ON_LOOP(findings_are_recorded_though_no_standby_confirms)
+{
+    struct deadline deadline;
+    watching_begin("");
+    do_lines(
+        "CREATE PUBLICATION p FOR TABLE domicile.customer\n"
+        "ALTER SYSTEM SET synchronous_standby_names = 'eu2'\nSELECT pg_reload_conf()\nSELECT pg_sleep(0.5)");
+    deadline_begin(&deadline, SEC(5));
+    ask_once();
+    assert_non_null(found("publication", "p"));
+    check_ok(watch_record(w.watch, w.monitor));
+    deadline_end(&deadline);
+    assert_int_equal(server_number("SELECT count(*) FROM domicile.finding WHERE ended_at IS NULL"), 1);
+    do_lines("ALTER SYSTEM RESET synchronous_standby_names\nSELECT pg_reload_conf()\nSELECT pg_sleep(0.5)\n"
+             "DROP PUBLICATION p");
+    expect_clean("once the standby is no more waited for");
+    check_ok(watch_record(w.watch, w.monitor));
+    watching_end();
+}
+
 ON_LOOP(what_cannot_be_asked_ends_nothing)
 {
     watching_begin("");
@@ -434,6 +454,7 @@ int main(void)
         cmocka_unit_test(a_replication_connection_from_another_region_is_severed_and_audited),
         cmocka_unit_test(who_hides_among_a_thousand_findings_is_seen_and_severed),
         cmocka_unit_test(an_open_finding_keeps_its_begin_when_the_monitor_starts_again),
+        cmocka_unit_test(findings_are_recorded_though_no_standby_confirms),
         cmocka_unit_test(what_cannot_be_asked_ends_nothing),
         cmocka_unit_test(what_is_over_before_the_next_round_is_in_the_log),
         cmocka_unit_test(a_standby_that_goes_its_own_way),
