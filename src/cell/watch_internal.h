@@ -57,7 +57,7 @@ bool watch_known_home(const struct watch_known *known, struct str address);
 #define WATCH_OVERFLOW "findings" /* subject of blind: there was no place for one */
 struct held_finding {
     struct watch_finding finding; /* its strings are the holder's own */
-    uint64_t seen_at;             /* of the watch's clock */
+    uint64_t seen_at;             /* of the watch's clock; 0: in an earlier life alone */
     bool not_severed;             /* and told so */
 };
 struct watch_findings {
@@ -109,7 +109,7 @@ struct watch_unsealed {
 };
 struct watch_sealed {
     int64_t next_page;
-    uint64_t pass;
+    uint64_t pass; /* that is under way: 0 is the first */
     struct watch_unsealed found[WATCH_UNSEALED_MAX];
     size_t count;
 };

@@ -259,6 +259,38 @@ ON_LOOP(an_open_finding_keeps_its_begin_when_the_monitor_starts_again)
     watching_end();
 }
 
+#define EMPTY_LOOK                                                                                           \
+    "CREATE OR REPLACE FUNCTION domicile.watch_unsealed(p_sealed text[], p_from bigint, p_pages bigint) "    \
+    "RETURNS TABLE (pages bigint, customer text, class text, records bigint, sample text) LANGUAGE sql AS "  \
+    "$$SELECT 60000::bigint, NULL::text, NULL::text, 0::bigint, NULL::text$$"
+
+/* Of a table that is looked through in three rounds. */
+ON_LOOP(a_record_in_clear_is_open_until_its_page_was_looked_at_again)
+{
+    watching_begin("");
+    do_lines(
+        "INSERT INTO domicile.customer (id, region, services_version) VALUES ('clinic', 'eu-fr', 1)\n"
+        "INSERT INTO domicile.record (revision, key_version, customer, class, key, payload) VALUES (1, 0, "
+        "'clinic', 'health', 'k', 'in clear')");
+    ask_once();
+    assert_non_null(found("cleartext", "clinic"));
+    check_ok(watch_record(w.watch, w.monitor));
+    cell_watch_free(w.watch);
+    w.watch = cell_watch_new(w.config, w.cell);
+    check_ok(watch_recall(w.watch, w.monitor));
+    do_lines("CREATE TEMPORARY TABLE look AS SELECT "
+             "pg_get_functiondef('domicile.watch_unsealed'::regproc) AS text\n" EMPTY_LOOK);
+    for (int round = 1; round <= 3; round++) {
+        ask_once();
+        assert_int_equal(found("cleartext", "clinic") != NULL, round < 3);
+    }
+    do_lines("DO $$BEGIN EXECUTE (SELECT text FROM look); END$$\nDROP TABLE look\n"
+             "DELETE FROM domicile.record\nDELETE FROM domicile.customer");
+    expect_clean("once the record is gone");
+    check_ok(watch_record(w.watch, w.monitor));
+    watching_end();
+}
+
 ON_LOOP(findings_are_recorded_though_no_standby_confirms)
 {
     struct deadline deadline;
@@ -454,6 +486,7 @@ int main(void)
         cmocka_unit_test(a_replication_connection_from_another_region_is_severed_and_audited),
         cmocka_unit_test(who_hides_among_a_thousand_findings_is_seen_and_severed),
         cmocka_unit_test(an_open_finding_keeps_its_begin_when_the_monitor_starts_again),
+        cmocka_unit_test(a_record_in_clear_is_open_until_its_page_was_looked_at_again),
         cmocka_unit_test(findings_are_recorded_though_no_standby_confirms),
         cmocka_unit_test(what_cannot_be_asked_ends_nothing),
         cmocka_unit_test(what_is_over_before_the_next_round_is_in_the_log),
