@@ -12,9 +12,10 @@
  * session: sever says so.
  *
  * What the set-up has without being declared: the roles domicile_owner, _gateway, _admin, _monitor and _replication, the
- * last with REPLICATION; clients from the addresses of the region's nodes and gateways; standbys that call themselves
- * (application_name) and their slot by the node's name, in the slot's name with "_" for "-" and, if one likes,
- * "domicile_" before it; lines of pg_hba.conf that are hostssl, cert, of these roles and these addresses. */
+ * last with REPLICATION; clients from the addresses of the region's nodes and gateways, and from the cell's clients and
+ * standby_networks; domicile_replication from the addresses of the cell's nodes and from standby_networks alone; standbys
+ * that call themselves (application_name) and their slot by the node's name, in the slot's name with "_" for "-" and, if
+ * one likes, "domicile_" before it; lines of pg_hba.conf that are hostssl, cert, of these roles and these addresses. */
 #include "config/config.h"
 #include "pg/exec.h"
 

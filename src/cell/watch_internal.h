@@ -39,6 +39,8 @@ struct watch_known {
     char *json; /* $1 of the questions */
     struct config_network *home;
     size_t home_count;
+    struct config_network *replication_home; /* of the cell's standbys */
+    size_t replication_home_count;
     struct config_network *abroad; /* of other regions: these are never home */
     size_t abroad_count;
     const char **unresolved; /* hosts whose names have no address */
@@ -52,6 +54,8 @@ bool watch_known_role(const struct watch_known *known, struct str role, bool loc
 bool watch_known_replication(const struct watch_known *known, struct str role);
 bool watch_known_standby(const struct watch_known *known, struct str name);
 bool watch_known_home(const struct watch_known *known, struct str address);
+/* Whether the role may replicate from there: domicile's own only from where standbys are. */
+bool watch_known_replication_home(const struct watch_known *known, struct str role, struct str address);
 
 /* ---- watch_findings.c: the store ---- */
 #define WATCH_OVERFLOW "findings" /* subject of blind: there was no place for one */

@@ -122,10 +122,21 @@ static const char *const changes[] = {
     BIN "pg_recvlogical", "-d", "domicile", "-S", "l", "--start", "-f", "-", "--create-slot", NULL
 };
 
+/* The key of the standbys, on the host of a declared client. */
+static void open_from_client(void)
+{
+    base_to[2] = scratch("base");
+    set_environment("PGUSER", "domicile_replication");
+    open_relayed("127.30.0.1", base_to);
+    set_environment("PGUSER", "postgres");
+}
+
 static struct opening openings[] = {
     { "pg-receivewal", .program = wal_to, .close = END_SESSIONS, .subject = "postgres from a local socket" },
     { "walsender", .program = wal_as_other, .close = END_SESSIONS, .subject = "as other" },
     { "pg-basebackup", .program = base_to, .close = END_SESSIONS, .subject = "pg_basebackup" },
+    { "pg-basebackup", .open_by = open_from_client, .close_by = close_relayed,
+      .subject = "domicile_replication from 127.30.0.1" },
     { "pg-recvlogical", .program = changes, .subject = "pg_recvlogical",
       .close = END_SESSIONS "\nSELECT pg_sleep(0.2)\nSELECT pg_drop_replication_slot(slot_name) FROM "
                             "pg_replication_slots WHERE slot_name = 'l'" },

@@ -2,6 +2,7 @@
 #include "config/shipped.h"
 
 #include "base/clock.h"
+#include "cell/conf.h"
 #include "cell/watch_internal.h"
 #include "loop/fiber.h"
 
@@ -87,6 +88,8 @@ static void another_region_is_known_by_its_addresses(void **state)
     assert_non_null(strstr(watch->known.json, "\"home\":[\"127.10.1.1\",\"127.10.2.1\",\"127.10.0.1\",\"10.1."
                                               "0.0/16\",\"127.0.0.0/8\",\"127.0.0.0/8\"]"));
     assert_non_null(
+        strstr(watch->known.json, "\"replication_home\":[\"127.10.1.1\",\"127.10.2.1\",\"127.0.0.0/8\"]"));
+    assert_non_null(
         strstr(watch->known.json, "\"standby_slots\":[\"eu1\",\"domicile_eu1\",\"eu2\",\"domicile_eu2\"]"));
     assert_true(watch_known_home(&watch->known, STR("10.1.200.3")));
     assert_false(watch_known_home(&watch->known, STR("10.2.0.1")));
@@ -95,6 +98,18 @@ static void another_region_is_known_by_its_addresses(void **state)
     assert_true(watch_known_role(&watch->known, STR("domicile_gateway"), false));
     assert_false(watch_known_role(&watch->known, STR("domicile_evil"), false));
     assert_false(watch_known_replication(&watch->known, STR("domicile_gateway")));
+}
+
+static void replication_comes_from_where_standbys_are(void **state)
+{
+    const struct str own = STR(CONF_REPLICATION);
+    assert_true(watch_known_replication_home(&watch->known, own, STR("127.10.2.1")));
+    assert_true(watch_known_replication_home(&watch->known, own, STR("127.0.0.1")));   /* standby_networks */
+    assert_false(watch_known_replication_home(&watch->known, own, STR("127.20.1.1"))); /* abroad */
+    assert_true(watch_known_home(&watch->known, STR("10.1.200.3")));
+    assert_false(watch_known_replication_home(&watch->known, own, STR("10.1.200.3")));
+    assert_true(watch_known_replication_home(&watch->known, STR("auditor"), STR("10.1.200.3")));
+    assert_false(watch_known_replication_home(&watch->known, STR("auditor"), STR("10.2.0.1")));
 }
 
 /* ---- findings ---- */
@@ -374,6 +389,7 @@ int main(void)
         cmocka_unit_test(every_channel_is_whole),
         cmocka_unit_test(every_question_says_what_it_asks),
         WITH_WATCH(another_region_is_known_by_its_addresses),
+        WITH_WATCH(replication_comes_from_where_standbys_are),
         WITH_WATCH(a_finding_begins_once_and_ends_once),
         WITH_WATCH(what_is_shown_is_harmless_and_short),
         WITH_WATCH(more_than_there_is_room_for_is_said),
