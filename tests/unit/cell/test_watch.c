@@ -276,6 +276,12 @@ static void undeclared_lines_are_findings(void **state)
               "enabled (p)",
           "log-connection", "replication by domicile_replication from 127.10.1.1 as pg_receivewal",
           "it is no declared standby" },
+        { NOW "domicile_replication@[unknown] from 10.1.0.7 LOG:  replication connection authorized: "
+              "user=domicile_replication application_name=eu1 SSL enabled (p)",
+          "log-connection", "replication by domicile_replication from 10.1.0.7 as eu1",
+          "its address is no standby's" },
+        { NOW "domicile_replication@[unknown] from 10.1.0.7 LOG:  received replication command: BASE_BACKUP",
+          "log-replication", "BASE_BACKUP by domicile_replication from 10.1.0.7", "received" },
         { NOW "domicile_replication@[unknown] from 127.20.1.1 LOG:  received replication command: "
               "BASE_BACKUP ( LABEL 'x')",
           "log-replication", "BASE_BACKUP by domicile_replication from 127.20.1.1",
