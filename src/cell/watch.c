@@ -120,7 +120,7 @@ static result ask_query(struct cell_watch *watch, struct watch_node *node, size_
 static result read_facts(struct watch_node *node, struct pg_conn *conn)
 {
     struct pg_reply reply = PG_REPLY_INIT;
-    TRY(pg_run(conn, watch_text_begin));
+    TRY(pg_run_script(conn, watch_text_begin));
     TRY(pg_exec(conn, watch_text_facts, NULL, 0, &reply));
     node->writable = pg_reply_number(&reply, 0, 0) == 0;
     snprintf(node->system_identifier, sizeof node->system_identifier, "%.*s",
@@ -134,10 +134,16 @@ static void note_unresolved(struct cell_watch *watch, const struct watch_node *n
     for (size_t i = 0; i < watch->known.unresolved_count; i++)
         watch_blind(watch, node->node->name.ptr, watch->known.unresolved[i],
                     "the name has no address: whoever connects from there is not known by it");
-    if (watch->findings.overflow)
-        watch_blind(watch, node->node->name.ptr, "findings", "there are more than can be kept");
     if (watch->findings.events_dropped > 0)
         watch_blind(watch, node->node->name.ptr, "events", "there are more than can be kept unrecorded");
+}
+
+/* After the questions, which may have filled the store, and before the sweep, which makes room for the next round. */
+static void note_overflow(struct cell_watch *watch, const struct watch_node *node)
+{
+    if (watch->findings.overflow)
+        watch_blind(watch, node->node->name.ptr, WATCH_OVERFLOW, "there are more than can be kept");
+    watch->findings.overflow = false;
 }
 
 /* Nobody has seen it, though everybody who could was asked. */
@@ -178,6 +184,7 @@ result watch_run(struct cell_watch *watch, const struct node *which, struct pg_c
     note_unresolved(watch, node);
     TRY(ask_all(watch, node, conn));
     node->answered = true;
+    note_overflow(watch, node);
     sweep(watch, node);
     return OK;
 }
@@ -221,5 +228,4 @@ void watch_round_end(struct cell_watch *watch)
         if (watch->findings.items[i].finding.channel == channel && complete &&
             watch->findings.items[i].seen_at < round)
             watch_gone(&watch->findings, &watch->findings.items[i], clock_wall_ms());
-    watch->findings.overflow = false;
 }

@@ -12,9 +12,10 @@
  * session: sever says so.
  *
  * What the set-up has without being declared: the roles domicile_owner, _gateway, _admin, _monitor and _replication, the
- * last with REPLICATION; clients from the addresses of the region's nodes and gateways; standbys that call themselves
- * (application_name) and their slot by the node's name, in the slot's name with "_" for "-" and, if one likes,
- * "domicile_" before it; lines of pg_hba.conf that are hostssl, cert, of these roles and these addresses. */
+ * last with REPLICATION; clients from the addresses of the region's nodes and gateways, and from the cell's clients and
+ * standby_networks; domicile_replication from the addresses of the cell's nodes and from standby_networks alone; standbys
+ * that call themselves (application_name) and their slot by the node's name, in the slot's name with "_" for "-" and, if
+ * one likes, "domicile_" before it; lines of pg_hba.conf that are hostssl, cert, of these roles and these addresses. */
 #include "config/config.h"
 #include "pg/exec.h"
 
@@ -39,10 +40,11 @@ const char *
 watch_shipped(void); /* JSON: the tables, triggers, constraints and functions of the shipped schema */
 
 enum {
-    WATCH_FINDINGS_MAX = 1024,   /* open at once; more is a finding itself */
-    WATCH_EVENTS_MAX = 4096,     /* not recorded yet */
-    WATCH_TEXT_MAX = 400,        /* bytes of a subject or evidence; more is cut */
-    WATCH_PAGES_A_ROUND = 20000, /* of records that are looked at for cleartext */
+    WATCH_FINDINGS_MAX = 1024,    /* open at once; what finds no place is told by one of the channel blind */
+    WATCH_FINDINGS_RESERVED = 64, /* of these: for critical ones and blind alone */
+    WATCH_EVENTS_MAX = 4096,      /* not recorded yet */
+    WATCH_TEXT_MAX = 400,         /* bytes of a subject or evidence; more is cut */
+    WATCH_PAGES_A_ROUND = 20000,  /* of records that are looked at for cleartext */
 };
 
 struct watch_finding {
@@ -67,15 +69,16 @@ void cell_watch_tell(struct cell_watch *watch, void (*told)(void *context, const
  * WATCH_ACT always may. */
 void cell_watch_guard(struct cell_watch *watch, bool (*may_act)(void *context), void *context);
 
-/* Asks `node` over conn, whose search_path it sets to pg_catalog. Waits. E_UNAVAILABLE, E_DEADLINE, E_CANCELLED: the
- * connection is of no more use; tell watch_miss. A refused statement is a finding, not an error. */
+/* Asks `node` over conn, whose search_path it sets to pg_catalog and synchronous_commit to local. Waits.
+ * E_UNAVAILABLE, E_DEADLINE, E_CANCELLED: the connection is of no more use; tell watch_miss. A refused statement is a
+ * finding, not an error. */
 result watch_run(struct cell_watch *watch, const struct node *node, struct pg_conn *conn) MUST_USE;
 void watch_miss(struct cell_watch *watch, const struct node *node, const struct error *why);
 /* What only all nodes together show. */
 void watch_round_end(struct cell_watch *watch);
 
-/* Ends replication connections from other regions at `node`, if the cell says sever, and remembers it as an event. To be
- * called after watch_run found any; does nothing otherwise. Waits. */
+/* Ends replication connections from other regions at `node`, if the cell says sever, and remembers it as an event; that
+ * one cannot be ended, once while its finding is open. To be called after watch_run. Waits. */
 result watch_sever(struct cell_watch *watch, const struct node *node, struct pg_conn *conn) MUST_USE;
 
 /* All of it: connects to every node as domicile_monitor (as domicile_admin if the region's file names no certificate for

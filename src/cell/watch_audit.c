@@ -72,37 +72,38 @@ result watch_recall(struct cell_watch *watch, struct pg_conn *conn)
 
 /* ---- sever ---- */
 
-static bool any_abroad(const struct cell_watch *watch, const struct node *node)
+/* Whatever is known to be there stays there. */
+static void note_failure(struct cell_watch *watch, const struct node *node,
+                         const struct watch_channel *channel, const struct error *why)
 {
-    const struct watch_channel *channel = watch_channel_named(STR("replication-abroad"));
-    for (size_t i = 0; i < watch->findings.count; i++)
-        if (watch->findings.items[i].finding.channel == channel &&
-            strcmp(watch->findings.items[i].finding.node, node->name.ptr) == 0)
-            return true;
-    return false;
+    for (size_t i = 0; i < watch->findings.count; i++) {
+        struct watch_finding finding = watch->findings.items[i].finding;
+        if (finding.channel != channel || strcmp(finding.node, node->name.ptr) != 0)
+            continue;
+        finding.evidence = why->what;
+        watch_note_severed(&watch->findings, &finding, false, clock_wall_ms());
+    }
 }
 
+/* The server is asked again, whatever the findings are: there may have been no place for this one. */
 result watch_sever(struct cell_watch *watch, const struct node *node, struct pg_conn *conn)
 {
-    if (!watch->known.cell->watch.sever || !any_abroad(watch, node))
+    if (!watch->known.cell->watch.sever)
         return OK;
-    struct arena arena;
-    struct pg_reply reply = PG_REPLY_INIT;
+    const struct watch_channel *channel = watch_channel_named(STR("replication-abroad"));
     const struct pg_value known = pg_text(str_from(watch->known.json));
+    struct pg_reply reply = PG_REPLY_INIT;
     result r = pg_exec(conn, watch_text_sever, &known, 1, &reply);
-    int64_t now = clock_wall_ms();
-    struct watch_finding finding = { .channel = watch_channel_named(STR("replication-abroad")),
-                                     .node = node->name.ptr,
-                                     .subject = "a replication connection from another region",
-                                     .evidence = failed(r) ? r.error.what : "",
-                                     .began_ms = now };
     if (failed(r)) {
-        watch_note_severed(&watch->findings, &finding, false, now);
+        note_failure(watch, node, channel, &r.error);
         return r;
     }
+    struct arena arena;
     arena_init(&arena);
     for (size_t row = 0; row < pg_reply_rows(&reply); row++) {
-        finding.subject = arena_cstr(&arena, pg_reply_str(&reply, row, 0));
+        int64_t now = clock_wall_ms();
+        const struct watch_finding finding = { channel, node->name.ptr,
+                                               arena_cstr(&arena, pg_reply_str(&reply, row, 0)), "", now };
         watch_note_severed(&watch->findings, &finding, pg_reply_number(&reply, row, 1) == 1, now);
     }
     arena_done(&arena);

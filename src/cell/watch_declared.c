@@ -38,7 +38,7 @@ static void look_up(void *arg)
 
 struct gathering {
     struct watch_known *known;
-    json_t *home, *abroad;
+    json_t *home, *replication_home, *abroad;
 };
 
 static void add_network(struct gathering *gathering, json_t *list, const char *text)
@@ -50,6 +50,8 @@ static void add_network(struct gathering *gathering, json_t *list, const char *t
     json_array_append_new(list, json_string(text));
     if (list == gathering->home && known->home_count < WATCH_NETWORKS_MAX)
         known->home[known->home_count++] = network;
+    if (list == gathering->replication_home && known->replication_home_count < WATCH_NETWORKS_MAX)
+        known->replication_home[known->replication_home_count++] = network;
     if (list == gathering->abroad && known->abroad_count < WATCH_NETWORKS_MAX)
         known->abroad[known->abroad_count++] = network;
 }
@@ -81,6 +83,26 @@ static result add_region(struct gathering *gathering, json_t *list, const struct
     return OK;
 }
 
+static void add_words(struct gathering *gathering, json_t *list, const struct config_words *words)
+{
+    for (size_t i = 0; i < words->count; i++)
+        add_network(gathering, list, words->items[i].text.ptr);
+}
+
+/* Where sessions may come from; where the cell's standbys are, which is less: a client's host has no use for the key that
+ * all of the cell can be copied with. */
+static result add_home(struct gathering *gathering)
+{
+    const struct cell *cell = gathering->known->cell;
+    add_words(gathering, gathering->home, &cell->watch.clients);
+    add_words(gathering, gathering->home, &cell->clients);
+    add_words(gathering, gathering->home, &cell->standby_networks);
+    for (size_t i = 0; i < cell->node_count; i++)
+        TRY(add_host(gathering, gathering->replication_home, cell->nodes[i].address));
+    add_words(gathering, gathering->replication_home, &cell->standby_networks);
+    return OK;
+}
+
 static result gather(struct gathering *gathering)
 {
     const struct config *config = gathering->known->config;
@@ -93,12 +115,7 @@ static result gather(struct gathering *gathering)
             for (size_t i = 0; i < region->sites[s].networks.count; i++)
                 add_network(gathering, gathering->abroad, region->sites[s].networks.items[i].text.ptr);
     }
-    const struct config_words *const declared[] = { &cell->watch.clients, &cell->clients,
-                                                    &cell->standby_networks };
-    for (size_t k = 0; k < sizeof declared / sizeof declared[0]; k++)
-        for (size_t i = 0; i < declared[k]->count; i++)
-            add_network(gathering, gathering->home, declared[k]->items[i].text.ptr);
-    return OK;
+    return add_home(gathering);
 }
 
 /* ---- the document ---- */
@@ -205,11 +222,13 @@ result watch_known_refresh(struct watch_known *known)
     struct watch_known fresh;
     watch_known_init(&fresh, known->config, known->cell);
     fresh.home = arena_array(&fresh.arena, struct config_network, WATCH_NETWORKS_MAX);
+    fresh.replication_home = arena_array(&fresh.arena, struct config_network, WATCH_NETWORKS_MAX);
     fresh.abroad = arena_array(&fresh.arena, struct config_network, WATCH_NETWORKS_MAX);
     fresh.unresolved = arena_array(&fresh.arena, const char *, WATCH_NETWORKS_MAX);
     json_t *document = json_object();
-    struct gathering gathering = { &fresh, json_array(), json_array() };
+    struct gathering gathering = { &fresh, json_array(), json_array(), json_array() };
     json_object_set_new(document, "home", gathering.home);
+    json_object_set_new(document, "replication_home", gathering.replication_home);
     json_object_set_new(document, "abroad", gathering.abroad);
     result r = gather(&gathering);
     if (!failed(r))
@@ -274,4 +293,13 @@ bool watch_known_home(const struct watch_known *known, struct str address)
     struct config_network network;
     return config_network_parse(address, &network) && !is_in(known->abroad, known->abroad_count, &network) &&
            is_in(known->home, known->home_count, &network);
+}
+
+bool watch_known_replication_home(const struct watch_known *known, struct str role, struct str address)
+{
+    struct config_network network;
+    if (among(&known->cell->watch.roles, role))
+        return watch_known_home(known, address);
+    return config_network_parse(address, &network) && !is_in(known->abroad, known->abroad_count, &network) &&
+           is_in(known->replication_home, known->replication_home_count, &network);
 }

@@ -89,12 +89,28 @@ static struct held_finding *find(const struct watch_findings *findings, const st
     return NULL;
 }
 
-static struct held_finding *next_place(struct watch_findings *findings)
+/* Small findings can be made at will, by the thousand, to hide a large one: that has places of its own, what the watch
+ * does not see has some behind these, and that there is no place, which each node may say, has the last. */
+static size_t places_for(const struct watch_finding *finding)
+{
+    enum { FOR_OVERFLOW = 16, FOR_BLIND = 16 };
+    if (finding->channel == watch_channel_named(STR("blind")))
+        return strcmp(finding->subject, WATCH_OVERFLOW) == 0 ? WATCH_FINDINGS_MAX
+                                                             : WATCH_FINDINGS_MAX - FOR_OVERFLOW;
+    return finding->channel->severity == WATCH_CRITICAL ? WATCH_FINDINGS_MAX - FOR_OVERFLOW - FOR_BLIND
+                                                        : WATCH_FINDINGS_MAX - WATCH_FINDINGS_RESERVED;
+}
+
+/* NULL: it is one more than can be kept. */
+static struct held_finding *place_for(struct watch_findings *findings, const struct watch_finding *finding)
 {
     if (findings->items == NULL)
         findings->items = calloc(WATCH_FINDINGS_MAX, sizeof findings->items[0]);
     must(findings->items != NULL);
-    return findings->count == WATCH_FINDINGS_MAX ? NULL : &findings->items[findings->count];
+    if (findings->count < places_for(finding))
+        return &findings->items[findings->count];
+    findings->overflow = true;
+    return NULL;
 }
 
 struct held_finding *watch_see(struct watch_findings *findings, const struct watch_channel *channel,
@@ -109,9 +125,8 @@ struct held_finding *watch_see(struct watch_findings *findings, const struct wat
         finding_done(&finding);
         return held;
     }
-    held = next_place(findings);
+    held = place_for(findings, &finding);
     if (held == NULL) {
-        findings->overflow = true;
         finding_done(&finding);
         return NULL;
     }
@@ -124,7 +139,7 @@ void watch_remember(struct watch_findings *findings, const struct watch_finding 
 {
     if (find(findings, finding) != NULL)
         return;
-    struct held_finding *held = next_place(findings);
+    struct held_finding *held = place_for(findings, finding);
     if (held == NULL)
         return;
     *held = (struct held_finding){ .finding = finding_copy(finding->channel, str_from(finding->node),
@@ -141,7 +156,16 @@ void watch_gone(struct watch_findings *findings, struct held_finding *held, int6
 void watch_note_severed(struct watch_findings *findings, const struct watch_finding *finding, bool done,
                         int64_t at_ms)
 {
-    add_event(findings, done ? WATCH_SEVERED : WATCH_NOT_SEVERED, finding, at_ms);
+    struct watch_finding shown =
+        finding_copy(finding->channel, str_from(finding->node), str_from(finding->subject),
+                     str_from(finding->evidence), finding->began_ms);
+    struct held_finding *held = find(findings, &shown);
+    bool told = held != NULL && held->not_severed;
+    if (held != NULL)
+        held->not_severed |= !done;
+    if (done || !told)
+        add_event(findings, done ? WATCH_SEVERED : WATCH_NOT_SEVERED, &shown, at_ms);
+    finding_done(&shown);
 }
 
 void watch_findings_done(struct watch_findings *findings)

@@ -39,6 +39,8 @@ struct watch_known {
     char *json; /* $1 of the questions */
     struct config_network *home;
     size_t home_count;
+    struct config_network *replication_home; /* of the cell's standbys */
+    size_t replication_home_count;
     struct config_network *abroad; /* of other regions: these are never home */
     size_t abroad_count;
     const char **unresolved; /* hosts whose names have no address */
@@ -52,18 +54,22 @@ bool watch_known_role(const struct watch_known *known, struct str role, bool loc
 bool watch_known_replication(const struct watch_known *known, struct str role);
 bool watch_known_standby(const struct watch_known *known, struct str name);
 bool watch_known_home(const struct watch_known *known, struct str address);
+/* Whether the role may replicate from there: domicile's own only from where standbys are. */
+bool watch_known_replication_home(const struct watch_known *known, struct str role, struct str address);
 
 /* ---- watch_findings.c: the store ---- */
+#define WATCH_OVERFLOW "findings" /* subject of blind: there was no place for one */
 struct held_finding {
     struct watch_finding finding; /* its strings are the holder's own */
-    uint64_t seen_at;             /* of the watch's clock */
+    uint64_t seen_at;             /* of the watch's clock; 0: in an earlier life alone */
+    bool not_severed;             /* and told so */
 };
 struct watch_findings {
     struct held_finding *items;
     size_t count;
     struct watch_event *events;
     size_t event_count, events_dropped;
-    bool overflow;
+    bool overflow;                                                /* since a node's round last said so */
     void (*told)(void *context, const struct watch_event *event); /* may be NULL */
     void *told_context;
 };
@@ -74,6 +80,7 @@ struct held_finding *watch_see(struct watch_findings *findings, const struct wat
 /* A finding that began in an earlier life: no event. */
 void watch_remember(struct watch_findings *findings, const struct watch_finding *finding);
 void watch_gone(struct watch_findings *findings, struct held_finding *held, int64_t at_ms);
+/* That it could not be is told once as long as the finding is held: each round tries again. */
 void watch_note_severed(struct watch_findings *findings, const struct watch_finding *finding, bool done,
                         int64_t at_ms);
 
@@ -106,7 +113,7 @@ struct watch_unsealed {
 };
 struct watch_sealed {
     int64_t next_page;
-    uint64_t pass;
+    uint64_t pass; /* that is under way: 0 is the first */
     struct watch_unsealed found[WATCH_UNSEALED_MAX];
     size_t count;
 };

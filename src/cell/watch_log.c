@@ -126,7 +126,8 @@ static void note_command(struct cell_watch *watch, const struct watch_node *node
                          const struct watch_log_line *line, int64_t at_ms)
 {
     char subject[WATCH_TEXT_MAX];
-    if (watch_known_replication(&watch->known, line->user) && watch_known_home(&watch->known, line->host))
+    if (watch_known_replication(&watch->known, line->user) &&
+        watch_known_replication_home(&watch->known, line->user, line->host))
         return;
     snprintf(subject, sizeof subject, "%.*s by %.*s from %.*s", STR_ARG(line->command), STR_ARG(line->user),
              STR_ARG(line->host));
@@ -146,6 +147,8 @@ static const char *connection_fault(const struct watch_known *known, const struc
         return NULL;
     if (!watch_known_replication(known, line->user))
         return "its role may not replicate";
+    if (!is_local(line->host) && !watch_known_replication_home(known, line->user, line->host))
+        return "its address is no standby's";
     return watch_known_standby(known, line->application) || str_is(line->application, "pg_basebackup")
                ? NULL
                : "it is no declared standby";

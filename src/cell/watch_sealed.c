@@ -69,6 +69,13 @@ static void take_rows(struct watch_sealed *sealed, const struct pg_reply *reply)
     }
 }
 
+/* found[] has what two passes have seen; what an earlier life saw may be on pages that this one has yet to come to. */
+static bool is_gone(const struct cell_watch *watch, const struct held_finding *held)
+{
+    bool recalled = held->seen_at == 0;
+    return held->seen_at < watch->clock && (!recalled || watch->sealed.pass > 0);
+}
+
 static void compare(struct cell_watch *watch)
 {
     const struct watch_channel *channel = watch_channel_named(STR("cleartext"));
@@ -77,8 +84,7 @@ static void compare(struct cell_watch *watch)
         watch_note(watch, channel, watch->known.cell->name.ptr, str_from(sealed->found[i].subject),
                    str_from(sealed->found[i].evidence), clock_wall_ms());
     for (size_t i = watch->findings.count; i-- > 0;)
-        if (watch->findings.items[i].finding.channel == channel &&
-            watch->findings.items[i].seen_at < watch->clock)
+        if (watch->findings.items[i].finding.channel == channel && is_gone(watch, &watch->findings.items[i]))
             watch_gone(&watch->findings, &watch->findings.items[i], clock_wall_ms());
 }
 

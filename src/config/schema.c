@@ -231,7 +231,7 @@ static const struct schema_key watch_keys[] = {
     { "sever", KEY_BOOL, .preset = "false", AT(struct cell_declared, sever),
       .help = "Whether a replication connection from another region is ended as soon as it is seen." },
     DECLARED(roles, "Roles beside domicile's own, with whatever rights they have."),
-    DECLARED(clients, "Networks that clients and standbys connect from, beside the addresses of this "
+    DECLARED(clients, "Networks that clients connect from, beside the addresses of this "
                       "region's nodes and gateways."),
     DECLARED(hba, "Lines of pg_hba.conf beside those of domicile's own set-up, as in \"local all postgres "
                   "peer\". Each must be there."),

@@ -122,10 +122,21 @@ static const char *const changes[] = {
     BIN "pg_recvlogical", "-d", "domicile", "-S", "l", "--start", "-f", "-", "--create-slot", NULL
 };
 
+/* The key of the standbys, on the host of a declared client. */
+static void open_from_client(void)
+{
+    base_to[2] = scratch("base");
+    set_environment("PGUSER", "domicile_replication");
+    open_relayed("127.30.0.1", base_to);
+    set_environment("PGUSER", "postgres");
+}
+
 static struct opening openings[] = {
     { "pg-receivewal", .program = wal_to, .close = END_SESSIONS, .subject = "postgres from a local socket" },
     { "walsender", .program = wal_as_other, .close = END_SESSIONS, .subject = "as other" },
     { "pg-basebackup", .program = base_to, .close = END_SESSIONS, .subject = "pg_basebackup" },
+    { "pg-basebackup", .open_by = open_from_client, .close_by = close_relayed,
+      .subject = "domicile_replication from 127.30.0.1" },
     { "pg-recvlogical", .program = changes, .subject = "pg_recvlogical",
       .close = END_SESSIONS "\nSELECT pg_sleep(0.2)\nSELECT pg_drop_replication_slot(slot_name) FROM "
                             "pg_replication_slots WHERE slot_name = 'l'" },
@@ -187,10 +198,49 @@ ON_LOOP(a_replication_connection_from_another_region_is_severed_and_audited)
     check_ok(watch_sever(w.watch, &w.cell->nodes[0], w.monitor));
     check_ok(watch_record(w.watch, w.monitor));
     assert_int_equal(audited("finding-not-severed"), 1);
+    ask_once();
+    check_ok(watch_sever(w.watch, &w.cell->nodes[0], w.monitor));
+    check_ok(watch_record(w.watch, w.monitor));
+    assert_int_equal(audited("finding-not-severed"), 1); /* once */
     close_relayed();
     do_lines(END_SESSIONS);
     assert_true(rounds_until("replication-abroad", NULL, false) >= 0);
     check_ok(watch_record(w.watch, w.monitor));
+    watching_end();
+}
+
+/* ---- more than can be kept ---- */
+
+static void make_tables(int count)
+{
+    char sql[200];
+    snprintf(
+        sql, sizeof sql,
+        "DO $$BEGIN FOR i IN 1..%d LOOP EXECUTE format('CREATE TABLE public.t%%s (a int)', i); END LOOP; "
+        "END$$",
+        count);
+    server_run(sql);
+}
+
+ON_LOOP(who_hides_among_a_thousand_findings_is_seen_and_severed)
+{
+    watching_begin("sever = true;");
+    make_tables(WATCH_FINDINGS_MAX + 10);
+    ask_once();
+    assert_non_null(found("table", NULL));
+    assert_non_null(found("blind", "findings"));
+    watch_round_end(w.watch);
+    set_environment("PGUSER", "domicile_replication");
+    open_from_us();
+    assert_true(rounds_until("replication-abroad", "domicile_replication from 127.20.1.1", true) >= 0);
+    assert_non_null(found("blind", "findings")); /* it stays as long as that is so */
+    check_ok(watch_sever(w.watch, &w.cell->nodes[0], w.monitor));
+    assert_int_equal(watch_event_at(w.watch, watch_event_count(w.watch) - 1)->kind, WATCH_SEVERED);
+    close_relayed();
+    set_environment("PGUSER", "postgres");
+    server_run("DROP SCHEMA public CASCADE; CREATE SCHEMA public AUTHORIZATION pg_database_owner; "
+               "GRANT USAGE ON SCHEMA public TO PUBLIC");
+    expect_clean("once the tables are gone");
     watching_end();
 }
 
@@ -241,6 +291,58 @@ ON_LOOP(who_lost_the_lease_in_a_round_records_nothing)
     assert_int_equal(server_number("SELECT count(*) FROM domicile.finding WHERE channel = 'publication'"), 1);
     do_lines("DROP PUBLICATION p");
     check_ok(watch_round(w.watch, WATCH_ACT));
+    watching_end();
+}
+
+#define EMPTY_LOOK                                                                                           \
+    "CREATE OR REPLACE FUNCTION domicile.watch_unsealed(p_sealed text[], p_from bigint, p_pages bigint) "    \
+    "RETURNS TABLE (pages bigint, customer text, class text, records bigint, sample text) LANGUAGE sql AS "  \
+    "$$SELECT 60000::bigint, NULL::text, NULL::text, 0::bigint, NULL::text$$"
+
+/* Of a table that is looked through in three rounds. */
+ON_LOOP(a_record_in_clear_is_open_until_its_page_was_looked_at_again)
+{
+    watching_begin("");
+    do_lines(
+        "INSERT INTO domicile.customer (id, region, services_version) VALUES ('clinic', 'eu-fr', 1)\n"
+        "INSERT INTO domicile.record (revision, key_version, customer, class, key, payload) VALUES (1, 0, "
+        "'clinic', 'health', 'k', 'in clear')");
+    ask_once();
+    assert_non_null(found("cleartext", "clinic"));
+    check_ok(watch_record(w.watch, w.monitor));
+    cell_watch_free(w.watch);
+    w.watch = cell_watch_new(w.config, w.cell);
+    check_ok(watch_recall(w.watch, w.monitor));
+    do_lines("CREATE TEMPORARY TABLE look AS SELECT "
+             "pg_get_functiondef('domicile.watch_unsealed'::regproc) AS text\n" EMPTY_LOOK);
+    for (int round = 1; round <= 3; round++) {
+        ask_once();
+        assert_int_equal(found("cleartext", "clinic") != NULL, round < 3);
+    }
+    do_lines("DO $$BEGIN EXECUTE (SELECT text FROM look); END$$\nDROP TABLE look\n"
+             "DELETE FROM domicile.record\nDELETE FROM domicile.customer");
+    expect_clean("once the record is gone");
+    check_ok(watch_record(w.watch, w.monitor));
+    watching_end();
+}
+
+ON_LOOP(findings_are_recorded_though_no_standby_confirms)
+{
+    struct deadline deadline;
+    watching_begin("");
+    do_lines(
+        "CREATE PUBLICATION p FOR TABLE domicile.customer\n"
+        "ALTER SYSTEM SET synchronous_standby_names = 'eu2'\nSELECT pg_reload_conf()\nSELECT pg_sleep(0.5)");
+    deadline_begin(&deadline, SEC(5));
+    ask_once();
+    assert_non_null(found("publication", "p"));
+    check_ok(watch_record(w.watch, w.monitor));
+    deadline_end(&deadline);
+    assert_int_equal(server_number("SELECT count(*) FROM domicile.finding WHERE ended_at IS NULL"), 1);
+    do_lines("ALTER SYSTEM RESET synchronous_standby_names\nSELECT pg_reload_conf()\nSELECT pg_sleep(0.5)\n"
+             "DROP PUBLICATION p");
+    expect_clean("once the standby is no more waited for");
+    check_ok(watch_record(w.watch, w.monitor));
     watching_end();
 }
 
@@ -417,8 +519,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_copier_is_seen),
         cmocka_unit_test(a_replication_connection_from_another_region_is_severed_and_audited),
+        cmocka_unit_test(who_hides_among_a_thousand_findings_is_seen_and_severed),
         cmocka_unit_test(an_open_finding_keeps_its_begin_when_the_monitor_starts_again),
         cmocka_unit_test(who_lost_the_lease_in_a_round_records_nothing),
+        cmocka_unit_test(a_record_in_clear_is_open_until_its_page_was_looked_at_again),
+        cmocka_unit_test(findings_are_recorded_though_no_standby_confirms),
         cmocka_unit_test(what_cannot_be_asked_ends_nothing),
         cmocka_unit_test(what_is_over_before_the_next_round_is_in_the_log),
         cmocka_unit_test(a_standby_that_goes_its_own_way),

@@ -53,7 +53,8 @@ static inline void load_watched_config(const char *more)
         "hba = [ \"local all all trust\", \"local replication all trust\", "
         "\"hostssl all postgres 127.20.0.0/16 trust\", \"hostssl replication "
         "postgres,domicile_replication 127.20.0.0/16 trust\", "
-        "\"host all postgres 127.30.0.0/16 trust\" ]; %s }; } );\n",
+        "\"host all postgres 127.30.0.0/16 trust\", "
+        "\"hostssl replication domicile_replication 127.30.0.0/16 trust\" ]; %s }; } );\n",
         server_path("ca.crt"), port, port + 1, server_path("monitor.crt"), server_path("monitor.key"), more);
     shipped_end_with(&w.shipped, "regions/eu-fr.cfg", "cells = (", cells);
     check_ok(shipped_load(&w.shipped, &w.config, NULL));

@@ -10,14 +10,18 @@ written AS (
                CASE r.auth_method WHEN 'cert' THEN 'clientcert=verify-full' END), ' '), '')) AS text
       FROM rule r),
 undeclared AS (
-    SELECT w.* FROM d, written w WHERE w.error IS NULL AND w.auth_method <> 'reject' AND NOT (d.j->'hba' ? w.text)),
+    SELECT w.*, EXISTS (SELECT FROM unnest(w.user_name) n
+                         WHERE NOT (d.j->'declared_roles' ? n)
+                           AND ('replication' = ANY (w.database) OR d.j->'replication_roles' ? n)) AS replicates
+      FROM d, written w WHERE w.error IS NULL AND w.auth_method <> 'reject' AND NOT (d.j->'hba' ? w.text)),
 judged AS (
     SELECT u.*, u.network IN ('all', '0.0.0.0/0', '::/0') AS open,
            u.type IN ('host', 'hostnossl', 'hostnogssenc')
                OR u.auth_method IN ('trust', 'password', 'md5', 'ident') AS plain,
            u.type = 'hostssl' AND u.auth_method = 'cert' AND u.options = '{clientcert=verify-full}'
                AND NOT EXISTS (SELECT FROM unnest(u.user_name) n WHERE NOT (d.j->'roles' ? n))
-               AND EXISTS (SELECT FROM jsonb_array_elements_text(d.j->'home') n
+               AND EXISTS (SELECT FROM jsonb_array_elements_text(CASE WHEN u.replicates THEN d.j->'replication_home'
+                                                                      ELSE d.j->'home' END) n
                             WHERE CASE WHEN u.network ~ '/' THEN u.network::inet <<= n::inet END) AS ours
       FROM d, undeclared u)
 SELECT 'hba-open', text, 'line ' || line_number || ': from anywhere' FROM judged WHERE open

@@ -5,7 +5,9 @@ sender AS (
            s.slot_type = 'logical' OR a.application_name = 'pg_recvlogical' AS logical,
            b.pid IS NOT NULL OR r.state = 'backup' OR a.application_name = 'pg_basebackup' AS backs_up,
            EXISTS (SELECT FROM jsonb_array_elements_text(d.j->'abroad') n WHERE a.client_addr <<= n::inet) AS abroad,
-           EXISTS (SELECT FROM jsonb_array_elements_text(d.j->'home') n WHERE a.client_addr <<= n::inet)
+           EXISTS (SELECT FROM jsonb_array_elements_text(CASE WHEN d.j->'declared_roles' ? a.usename THEN d.j->'home'
+                                                              ELSE d.j->'replication_home' END) n
+                    WHERE a.client_addr <<= n::inet)
                AND d.j->'replication_roles' ? a.usename AS ours,
            d.j->'standbys' ? a.application_name AS standby
       FROM d, pg_stat_activity a LEFT JOIN pg_stat_replication r ON r.pid = a.pid

@@ -2,6 +2,7 @@
 #include "config/shipped.h"
 
 #include "base/clock.h"
+#include "cell/conf.h"
 #include "cell/watch_internal.h"
 #include "loop/fiber.h"
 
@@ -87,6 +88,8 @@ static void another_region_is_known_by_its_addresses(void **state)
     assert_non_null(strstr(watch->known.json, "\"home\":[\"127.10.1.1\",\"127.10.2.1\",\"127.10.0.1\",\"10.1."
                                               "0.0/16\",\"127.0.0.0/8\",\"127.0.0.0/8\"]"));
     assert_non_null(
+        strstr(watch->known.json, "\"replication_home\":[\"127.10.1.1\",\"127.10.2.1\",\"127.0.0.0/8\"]"));
+    assert_non_null(
         strstr(watch->known.json, "\"standby_slots\":[\"eu1\",\"domicile_eu1\",\"eu2\",\"domicile_eu2\"]"));
     assert_true(watch_known_home(&watch->known, STR("10.1.200.3")));
     assert_false(watch_known_home(&watch->known, STR("10.2.0.1")));
@@ -95,6 +98,18 @@ static void another_region_is_known_by_its_addresses(void **state)
     assert_true(watch_known_role(&watch->known, STR("domicile_gateway"), false));
     assert_false(watch_known_role(&watch->known, STR("domicile_evil"), false));
     assert_false(watch_known_replication(&watch->known, STR("domicile_gateway")));
+}
+
+static void replication_comes_from_where_standbys_are(void **state)
+{
+    const struct str own = STR(CONF_REPLICATION);
+    assert_true(watch_known_replication_home(&watch->known, own, STR("127.10.2.1")));
+    assert_true(watch_known_replication_home(&watch->known, own, STR("127.0.0.1")));   /* standby_networks */
+    assert_false(watch_known_replication_home(&watch->known, own, STR("127.20.1.1"))); /* abroad */
+    assert_true(watch_known_home(&watch->known, STR("10.1.200.3")));
+    assert_false(watch_known_replication_home(&watch->known, own, STR("10.1.200.3")));
+    assert_true(watch_known_replication_home(&watch->known, STR("auditor"), STR("10.1.200.3")));
+    assert_false(watch_known_replication_home(&watch->known, STR("auditor"), STR("10.2.0.1")));
 }
 
 /* ---- findings ---- */
@@ -144,20 +159,62 @@ static void what_is_shown_is_harmless_and_short(void **state)
     assert_string_equal(held->finding.evidence, "?");
 }
 
+static struct held_finding *see_numbered(const char *of, const char *label, int i)
+{
+    char subject[32];
+    snprintf(subject, sizeof subject, "public.t%d", i);
+    return watch_see(&watch->findings, channel(of), str_from(label), str_from(subject), STR("x"), 1);
+}
+
 static void more_than_there_is_room_for_is_said(void **state)
 {
-    for (int i = 0; i <= WATCH_FINDINGS_MAX; i++) {
-        char subject[32];
-        snprintf(subject, sizeof subject, "public.t%d", i);
-        struct held_finding *held =
-            watch_see(&watch->findings, channel("table"), STR("eu-fr-1"), str_from(subject), STR("x"), 1);
-        assert_int_equal(held == NULL, i == WATCH_FINDINGS_MAX);
-    }
+    const int room = WATCH_FINDINGS_MAX - WATCH_FINDINGS_RESERVED;
+    for (int i = 0; i <= room; i++)
+        assert_int_equal(see_numbered("table", "eu-fr-1", i) == NULL, i == room);
     assert_true(watch->findings.overflow);
     for (int i = 0; i < WATCH_EVENTS_MAX; i++)
         watch_note_severed(&watch->findings, &watch->findings.items[0].finding, true, 1);
     assert_int_equal(watch_event_count(watch), WATCH_EVENTS_MAX);
-    assert_int_equal(watch->findings.events_dropped, WATCH_FINDINGS_MAX);
+    assert_int_equal(watch->findings.events_dropped, room);
+}
+
+static void small_findings_leave_room_for_large_ones(void **state)
+{
+    struct watch_findings *findings = &watch->findings;
+    for (int i = 0; i < WATCH_FINDINGS_MAX; i++)
+        see_numbered("table", "eu-fr-1", i);
+    assert_non_null(see_numbered("replication-abroad", "eu1", 0));
+    for (int i = 0; i < WATCH_FINDINGS_MAX; i++)
+        see_numbered("copy", "eu-fr-1", i);
+    assert_null(see_numbered("copy", "eu-fr-1", WATCH_FINDINGS_MAX));
+    assert_non_null(see_numbered("blind", "eu1", 0));
+    for (int i = 0; i < WATCH_FINDINGS_MAX; i++)
+        see_numbered("blind", "eu1", i);
+    assert_null(see_numbered("blind", "eu1", WATCH_FINDINGS_MAX));
+    for (int i = 0; i < 16; i++) { /* of as many nodes as a cell may have */
+        char label[32];
+        snprintf(label, sizeof label, "eu%d", i);
+        assert_non_null(
+            watch_see(findings, channel("blind"), str_from(label), STR(WATCH_OVERFLOW), STR("x"), 1));
+    }
+    assert_int_equal(findings->count, WATCH_FINDINGS_MAX);
+}
+
+static void what_cannot_be_severed_is_told_once(void **state)
+{
+    struct watch_findings *findings = &watch->findings;
+    struct held_finding *held = see_numbered("replication-abroad", "eu1", 0);
+    const struct watch_finding same = held->finding;
+    watch_note_severed(findings, &same, false, 1);
+    watch_note_severed(findings, &same, false, 2);
+    assert_int_equal(watch_event_count(watch), 2);
+    assert_int_equal(watch_event_at(watch, 1)->kind, WATCH_NOT_SEVERED);
+    watch_note_severed(findings, &same, true, 3);
+    assert_int_equal(watch_event_at(watch, 2)->kind, WATCH_SEVERED);
+    watch_gone(findings, held, 4);
+    held = see_numbered("replication-abroad", "eu1", 0); /* another one */
+    watch_note_severed(findings, &held->finding, false, 5);
+    assert_int_equal(watch_event_at(watch, watch_event_count(watch) - 1)->kind, WATCH_NOT_SEVERED);
 }
 
 /* ---- the log ---- */
@@ -219,6 +276,12 @@ static void undeclared_lines_are_findings(void **state)
               "enabled (p)",
           "log-connection", "replication by domicile_replication from 127.10.1.1 as pg_receivewal",
           "it is no declared standby" },
+        { NOW "domicile_replication@[unknown] from 10.1.0.7 LOG:  replication connection authorized: "
+              "user=domicile_replication application_name=eu1 SSL enabled (p)",
+          "log-connection", "replication by domicile_replication from 10.1.0.7 as eu1",
+          "its address is no standby's" },
+        { NOW "domicile_replication@[unknown] from 10.1.0.7 LOG:  received replication command: BASE_BACKUP",
+          "log-replication", "BASE_BACKUP by domicile_replication from 10.1.0.7", "received" },
         { NOW "domicile_replication@[unknown] from 127.20.1.1 LOG:  received replication command: "
               "BASE_BACKUP ( LABEL 'x')",
           "log-replication", "BASE_BACKUP by domicile_replication from 127.20.1.1",
@@ -349,9 +412,12 @@ int main(void)
         cmocka_unit_test(every_channel_is_whole),
         cmocka_unit_test(every_question_says_what_it_asks),
         WITH_WATCH(another_region_is_known_by_its_addresses),
+        WITH_WATCH(replication_comes_from_where_standbys_are),
         WITH_WATCH(a_finding_begins_once_and_ends_once),
         WITH_WATCH(what_is_shown_is_harmless_and_short),
         WITH_WATCH(more_than_there_is_room_for_is_said),
+        WITH_WATCH(small_findings_leave_room_for_large_ones),
+        WITH_WATCH(what_cannot_be_severed_is_told_once),
         WITH_WATCH(what_is_declared_is_no_finding),
         WITH_WATCH(undeclared_lines_are_findings),
         WITH_WATCH(nothing_is_seen_twice_or_missed),
