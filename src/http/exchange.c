@@ -38,6 +38,7 @@ struct exchange *exchange_new(struct conn *conn)
         .body_within_ms = server->limits.body_within_ms,
         .body_due_ms = NEVER,
         .out_due_ms = NEVER,
+        .rest_due_ms = NEVER,
         .handled = true,
     };
     write_id(server, exchange->request.id);

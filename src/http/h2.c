@@ -12,6 +12,7 @@ enum {
     RESETS_PER_S = 33,
     BUDGET_FRAMES = 1000, /* frames that are neither request nor body: so many at once, */
     BUDGET_FRAMES_PER_S = 100,
+    REST_MS = 1000,     /* for a peer to end a request that is answered */
     BUDGET_FOR_SENT = 2 /* and so many for each frame that we send of an answer */
 };
 
@@ -191,8 +192,10 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t stream_id, c
     struct exchange *exchange = exchange_at(session, stream_id);
     (void)flags;
     (void)user;
-    if (exchange == NULL || exchange->handled)
-        return nghttp2_session_consume(session, stream_id, length); /* nobody reads it */
+    if (exchange == NULL)
+        return nghttp2_session_consume(session, stream_id, length);
+    if (exchange->handled) /* nobody reads it: the stream gets no more room, the others keep theirs */
+        return nghttp2_session_consume_connection(session, length);
     if (exchange->body_in_at > 0) {
         buf_consume(&exchange->body_in, exchange->body_in_at);
         exchange->body_in_at = 0;
@@ -419,7 +422,8 @@ static int on_stream_close(nghttp2_session *session, int32_t stream_id, uint32_t
 
 /* The answer is out. If it was the last of the connection, GOAWAY comes only now: some clients (python's h2 and what is
  * built on it) take nothing that comes behind it, not even the answer. If the request is not all in, the rest is not
- * wanted (RFC 9113 8.1). */
+ * wanted (RFC 9113 8.1); but a reset that comes together with the answer makes curl 7.88 and others forget the answer, so
+ * the peer has a moment to stop by itself. */
 static int on_sent(nghttp2_session *session, const nghttp2_frame *frame, void *user)
 {
     struct conn *conn = user;
@@ -433,7 +437,8 @@ static int on_sent(nghttp2_session *session, const nghttp2_frame *frame, void *u
         h2_leave(conn);
     if (exchange->body_whole)
         return 0;
-    return nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, frame->hd.stream_id, NGHTTP2_NO_ERROR);
+    exchange->rest_due_ms = conn_now_ms() + REST_MS;
+    return 0;
 }
 
 static void set_up(struct http_server *server)
@@ -567,8 +572,22 @@ static void check_stall(struct exchange *exchange, uint64_t now_ms)
     }
 }
 
+static void check_rest(struct exchange *exchange, uint64_t now_ms)
+{
+    if (now_ms < exchange->rest_due_ms)
+        return;
+    exchange->rest_due_ms = NEVER;
+    if (!exchange->stream_open)
+        return;
+    (void)nghttp2_submit_rst_stream(exchange->conn->h2, NGHTTP2_FLAG_NONE, exchange->stream_id,
+                                    NGHTTP2_NO_ERROR);
+    conn_touch(exchange->conn);
+}
+
 void h2_check_due(struct conn *conn, uint64_t now_ms)
 {
-    for (struct exchange *exchange = conn->exchanges; exchange != NULL; exchange = exchange->next)
+    for (struct exchange *exchange = conn->exchanges; exchange != NULL; exchange = exchange->next) {
         check_stall(exchange, now_ms);
+        check_rest(exchange, now_ms);
+    }
 }

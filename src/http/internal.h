@@ -105,6 +105,7 @@ struct exchange {
     struct buf out_stream;
     size_t out_at;
     uint64_t out_due_ms, out_moved; /* bytes since the due time was set */
+    uint64_t rest_due_ms;           /* when a request that is answered and not whole is reset */
 };
 
 struct exchange *exchange_new(struct conn *conn);

@@ -3,6 +3,7 @@ import base64
 import os
 import secrets
 import shutil
+import subprocess
 import time
 
 import api
@@ -49,6 +50,19 @@ def test_p2_refused_before_the_body(astray):
         assert answer.header("connection") == "close"
         assert answer.interim == []
         assert wire.closed()
+
+
+@pytest.mark.parametrize("version", ["--http1.1", "--http2"])
+def test_p2_curl_takes_the_refusal_of_an_upload(astray, sandbox, tmp_path, version):
+    """A reset or an end that comes too soon behind the answer makes a client forget it; now and then, so many times."""
+    customer, other = astray
+    (tmp_path / "body").write_bytes(b"x" * 300_000)
+    token = customer.app.token(customer.gateway)
+    for _ in range(20):
+        done = subprocess.run(["curl", "-sS", version, "--cacert", f"{sandbox.config}/ca-bundle.crt", "-T", tmp_path / "body",
+                               "-H", f"Authorization: Bearer {token}", "-H", "Expect:", "-o", os.devnull, "-w", "%{http_code}",
+                               other.url + customer.record("health", "astray")], capture_output=True, timeout=30, check=False)
+        assert (done.returncode, done.stdout, done.stderr) == (0, b"421", b"")
 
 
 def test_p2_no_continue_in_the_wrong_region(astray):
