@@ -188,6 +188,7 @@ void watch_miss(struct cell_watch *watch, const struct node *which, const struct
     struct watch_node *node = watch_node_of(watch, which);
     node->answered = false;
     watch_blind(watch, node->node->name.ptr, "the node", why->what);
+    note_overflow(watch, node);
 }
 
 /* ---- all nodes together ---- */

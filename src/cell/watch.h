@@ -65,8 +65,9 @@ void cell_watch_free(struct cell_watch *watch); /* takes NULL */
 void cell_watch_tell(struct cell_watch *watch, void (*told)(void *context, const struct watch_event *event),
                      void *context);
 
-/* Asks `node` over conn, whose search_path it sets to pg_catalog and synchronous_commit to local. Waits. E_UNAVAILABLE, E_DEADLINE, E_CANCELLED: the
- * connection is of no more use; tell watch_miss. A refused statement is a finding, not an error. */
+/* Asks `node` over conn, whose search_path it sets to pg_catalog and synchronous_commit to local. Waits. E_UNAVAILABLE,
+ * E_DEADLINE, E_CANCELLED: the connection is of no more use; tell watch_miss. A refused statement is a finding, not an
+ * error. */
 result watch_run(struct cell_watch *watch, const struct node *node, struct pg_conn *conn) MUST_USE;
 void watch_miss(struct cell_watch *watch, const struct node *node, const struct error *why);
 /* What only all nodes together show. */
