@@ -140,6 +140,13 @@ static void line(const struct series *series, const struct cell *cell, const cha
                     series->gateway->region, cell->name.ptr, labels, value));
 }
 
+static void node_line(const struct series *series, const struct cell_health *health, size_t i, double value)
+{
+    char labels[96];
+    snprintf(labels, sizeof labels, ",node=\"%s\"", health->nodes[i].node->name.ptr);
+    line(series, health->cell, labels, value);
+}
+
 /* One line for each node whose number is known. */
 static void node_lines(const struct series *series, const struct cell_health *health, const char *more,
                        size_t offset, double scale, double minus)
@@ -220,6 +227,27 @@ static void slot_metrics(struct series *series)
     }
 }
 
+/* What two nodes say of each other. */
+static void replication_metrics(struct series *series)
+{
+    family(series, "standby_sees_primary", "gauge", "1 if the standby hears from its primary.");
+    EACH_MONITOR(series, view)
+    for (size_t i = 0; view.health != NULL && i < view.health->node_count; i++)
+        if (view.health->nodes[i].view != HEALTH_VIEW_UNKNOWN)
+            node_line(series, view.health, i, view.health->nodes[i].view == HEALTH_VIEW_RECEIVES);
+    family(series, "standby_synchronous", "gauge", "1 if the primary counts the standby as synchronous.");
+    EACH_MONITOR(series, view)
+    for (size_t i = 0; view.health != NULL && i < view.health->node_count; i++) {
+        const struct health_node *primary = health_primary(view.health);
+        if (primary != NULL && primary->replication_visible && primary != &view.health->nodes[i])
+            node_line(series, view.health, i, view.health->nodes[i].walsender.synchronous);
+    }
+    family(series, "synchronous_standbys_required", "gauge", "Standbys that must confirm each write.");
+    EACH_MONITOR(series, view)
+    if (view.health != NULL && health_primary(view.health) != NULL)
+        line(series, view.cell, "", health_primary(view.health)->sync_required);
+}
+
 static void watch_metrics(struct series *series)
 {
     const struct gateway *gateway = series->gateway;
@@ -240,20 +268,14 @@ static void answer_metrics(struct series *series)
 {
     family(series, "node_answers", "gauge", "1 if the node answered in the last round.");
     EACH_MONITOR(series, view)
-    for (size_t i = 0; view.health != NULL && i < view.health->node_count; i++) {
-        char labels[96];
-        snprintf(labels, sizeof labels, ",node=\"%s\"", view.health->nodes[i].node->name.ptr);
-        line(series, view.cell, labels, view.health->nodes[i].answer == HEALTH_ANSWERS);
-    }
+    for (size_t i = 0; view.health != NULL && i < view.health->node_count; i++)
+        node_line(series, view.health, i, view.health->nodes[i].answer == HEALTH_ANSWERS);
     family(series, "heartbeat_age_seconds", "gauge",
            "Age of the heartbeat that the node sees, by its own clock.");
     EACH_MONITOR(series, view)
-    for (size_t i = 0; view.health != NULL && i < view.health->node_count; i++) {
-        char labels[96];
-        snprintf(labels, sizeof labels, ",node=\"%s\"", view.health->nodes[i].node->name.ptr);
+    for (size_t i = 0; view.health != NULL && i < view.health->node_count; i++)
         if (view.health->nodes[i].beat_known)
-            line(series, view.cell, labels, (double)view.health->nodes[i].beat.age_ms / 1e3);
-    }
+            node_line(series, view.health, i, (double)view.health->nodes[i].beat.age_ms / 1e3);
 }
 
 #define OF(member) offsetof(struct health_node, member)
@@ -301,6 +323,7 @@ void gateway_monitor_metrics(struct buf *out, const struct gateway *gateway)
     state_metrics(&series);
     watch_metrics(&series);
     answer_metrics(&series);
+    replication_metrics(&series);
     lag_metrics(&series);
     slot_metrics(&series);
     host_metrics(&series);

@@ -55,6 +55,7 @@ static result open_log(struct host_log *log, const char *run)
         return OK;
     if (log->fd >= 0)
         close(log->fd);
+    log->fd = -1;
     free(log->run);
     log->run = NULL;
     if (mkdir(log->folder, 0700) != 0 && errno != EEXIST)

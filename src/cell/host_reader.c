@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { NODE_WITHIN_MS = 10000, PIECES_A_ROUND = 16 };
+enum { NODE_WITHIN_MS = 10000, PIECES_A_ROUND = 64 };
 
 struct host_reader {
     const struct cell *cell;
@@ -77,7 +77,7 @@ struct log_file {
 static result find_log(struct looking *looking, struct log_file *ret)
 {
     struct str said, token;
-    TRY(look(looking, HOST_ARGV("stat", "-c", "%d:%i %s", "--", looking->node->paths.log), &said));
+    TRY(look(looking, HOST_ARGV("stat", "-L", "-c", "%d:%i %s", "--", looking->node->paths.log), &said));
     said = str_trim((struct str){ said.ptr, said.len - (said.len > 0 && said.ptr[said.len - 1] == '\n') });
     if (!str_cut(&said, ' ', &token) || token.len == 0 || token.len > 63 ||
         !str_to_u64(said, INT64_MAX, &ret->bytes))
@@ -102,29 +102,33 @@ static result read_piece(struct looking *looking, const struct log_file *file, u
         ret);
 }
 
-static uint64_t begin_at(const struct cell_watch *watch, const struct node *node, const struct log_file *file)
+static uint64_t begin_at(struct cell_watch *watch, const struct node *node, const struct log_file *file)
 {
     struct str known = { 0 };
     uint64_t offset = 0;
     watch_log_position(watch, node, &known, &offset);
+    if (known.len == 0)
+        return file->bytes > HOST_READER_FIRST_BYTES ? file->bytes - HOST_READER_FIRST_BYTES : 0;
     if (str_eq(known, file->token) && offset <= file->bytes)
         return offset;
-    bool first = known.len == 0;
-    return first && file->bytes > HOST_READER_FIRST_BYTES ? file->bytes - HOST_READER_FIRST_BYTES : 0;
+    watch_log_cut(watch, node);
+    return 0;
 }
 
 static result read_log(struct looking *looking, struct cell_watch *watch)
 {
     struct log_file file;
     TRY(find_log(looking, &file));
-    uint64_t offset = begin_at(watch, looking->node, &file);
-    for (int i = 0; i < PIECES_A_ROUND && offset < file.bytes; i++) {
-        struct watch_log_piece piece = { .file = file.token, .offset = offset };
-        TRY(read_piece(looking, &file, offset, &piece.text));
-        if (piece.text.len == 0)
-            break; /* it was cut meanwhile: the next round sees that */
+    struct watch_log_piece piece = { .file = file.token, .offset = begin_at(watch, looking->node, &file) };
+    watch_log_feed(watch, looking->node, &piece); /* an empty file has begun as well */
+    for (int i = 0; i < PIECES_A_ROUND && piece.offset < file.bytes; i++) {
+        TRY(read_piece(looking, &file, piece.offset, &piece.text));
+        if (piece.text.len == 0) { /* it was longer a moment ago; by the next round it may be so again */
+            watch_log_cut(watch, looking->node);
+            break;
+        }
         watch_log_feed(watch, looking->node, &piece);
-        offset += piece.text.len;
+        piece.offset += piece.text.len;
     }
     return OK;
 }
@@ -150,31 +154,45 @@ static result read_disk(struct looking *looking, struct health_host *ret)
 
 /* ---- a round ---- */
 
-static result read_node(struct looking *looking, struct cell_watch *watch)
+static void note_unread(const struct looking *looking, struct cell_watch *watch, const char *path,
+                        const struct error *why)
 {
+    if (why->code == E_OK || failed(fiber_check()))
+        return;
+    watch_note(watch, watch_channel_named(STR("log-unread")), looking->node->name.ptr, str_from(path),
+               str_from(why->what), clock_wall_ms());
+}
+
+static bool has_answered(const struct error *why)
+{
+    return why->code == E_OK || why->code == E_HOST || why->code == E_FORMAT;
+}
+
+/* Each path by itself; a host that does not answer is said once. */
+static void read_node(struct looking *looking, struct cell_watch *watch)
+{
+    const struct node *node = looking->node;
+    struct health_host *facts = &looking->reader->facts[node - looking->reader->cell->nodes];
     struct deadline deadline;
     deadline_begin(&deadline, NODE_WITHIN_MS);
-    struct health_host *facts = &looking->reader->facts[looking->node - looking->reader->cell->nodes];
-    result r = read_disk(looking, facts);
-    if (!failed(r))
-        r = read_log(looking, watch);
-    else
-        *facts = (struct health_host){ 0 };
+    result disk = node->paths.data == NULL ? OK : read_disk(looking, facts);
+    result log = node->paths.log == NULL ? OK : read_log(looking, watch);
     deadline_end(&deadline);
-    return r;
+    if (failed(disk))
+        *facts = (struct health_host){ 0 };
+    note_unread(looking, watch, node->paths.log, &log.error);
+    if (has_answered(&log.error))
+        note_unread(looking, watch, node->paths.data, &disk.error);
 }
 
 void host_reader_round(struct host_reader *reader, struct cell_watch *watch)
 {
     for (size_t i = 0; i < reader->cell->node_count && !failed(fiber_check()); i++) {
         struct looking looking = { .reader = reader, .node = &reader->cell->nodes[i] };
-        if (looking.node->ssh.user == NULL || looking.node->paths.log == NULL)
+        if (looking.node->ssh.user == NULL)
             continue;
         arena_init(&looking.arena);
-        result r = read_node(&looking, watch);
-        if (failed(r) && !failed(fiber_check()))
-            watch_note(watch, watch_channel_named(STR("log-unread")), looking.node->name.ptr,
-                       str_from(looking.node->paths.log), str_from(r.error.what), clock_wall_ms());
+        read_node(&looking, watch);
         arena_done(&looking.arena);
     }
 }

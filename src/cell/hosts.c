@@ -116,7 +116,7 @@ static result begin_change(struct cell_hosts *hosts, const struct node *node, co
     must(call->serial <= UINT32_MAX);
     TRY(host_session(hosts, node, ret_ssh));
     if (!token_equal(&host->over, &guard.token))
-        TRY(ssh_guard_over(*ret_ssh, &guard, OVER_WITHIN_MS));
+        TRY(ssh_guard_over(*ret_ssh, &guard, call->run, call->step, OVER_WITHIN_MS));
     host->over = guard.token;
     *ret_guard = guard;
     return OK;

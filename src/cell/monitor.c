@@ -194,8 +194,9 @@ static void look(struct cell_monitor *monitor)
         step_down(monitor);
         return;
     }
-    if (beat == HEALTH_BEAT_FOREIGN)
+    if (beat == HEALTH_BEAT_FOREIGN && !monitor->foreign)
         monitor_alarm(monitor, "the database is of another region: check the addresses in the region's file");
+    monitor->foreign = beat == HEALTH_BEAT_FOREIGN;
     if (clock_monotonic_ns() >= monitor->lease.until_ns) {
         step_down(monitor);
         return;
@@ -281,7 +282,7 @@ struct cell_monitor_view cell_monitor_view(const struct cell_monitor *monitor)
 {
     struct cell_monitor_view view = monitor->counters;
     view.cell = monitor->options.cell;
-    view.active = monitor->held;
+    view.active = monitor->held && clock_monotonic_ns() < monitor->lease.until_ns;
     view.fence = (int64_t)monitor->lease.fence;
     view.state = monitor->machine.state;
     view.state_since_ms = monitor->machine.since_ms;

@@ -12,7 +12,7 @@ struct cell_monitor {
     struct cell_health *health, *asking; /* the last look, and the one that is being made */
     struct monitor_journal *journal;
     struct directory_lease lease;
-    bool held, looked, journal_changed;
+    bool held, looked, journal_changed, foreign;
     int64_t next_number;      /* of an audit row under this fence */
     uint64_t act_again_at_ms; /* not before */
     enum error_code told;     /* of the last trouble, so that it is told once */

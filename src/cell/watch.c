@@ -21,6 +21,12 @@ struct cell_watch *cell_watch_new(const struct config *config, const struct cell
     return watch;
 }
 
+void cell_watch_guard(struct cell_watch *watch, bool (*may_act)(void *context), void *context)
+{
+    watch->may_act = may_act;
+    watch->guard_context = context;
+}
+
 void cell_watch_tell(struct cell_watch *watch, void (*told)(void *context, const struct watch_event *event),
                      void *context)
 {

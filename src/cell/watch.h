@@ -65,9 +65,13 @@ void cell_watch_free(struct cell_watch *watch); /* takes NULL */
 void cell_watch_tell(struct cell_watch *watch, void (*told)(void *context, const struct watch_event *event),
                      void *context);
 
-/* Asks `node` over conn, whose search_path it sets to pg_catalog and synchronous_commit to local. Waits. E_UNAVAILABLE,
- * E_DEADLINE, E_CANCELLED: the connection is of no more use; tell watch_miss. A refused statement is a finding, not an
- * error. */
+/* may_act is asked directly before anything is ended or recorded, and may not wait: a round can outlive a lease. Without it
+ * WATCH_ACT always may. */
+void cell_watch_guard(struct cell_watch *watch, bool (*may_act)(void *context), void *context);
+
+/* Asks `node` over conn, whose search_path it sets to pg_catalog and synchronous_commit to local. Waits.
+ * E_UNAVAILABLE, E_DEADLINE, E_CANCELLED: the connection is of no more use; tell watch_miss. A refused statement is a
+ * finding, not an error. */
 result watch_run(struct cell_watch *watch, const struct node *node, struct pg_conn *conn) MUST_USE;
 void watch_miss(struct cell_watch *watch, const struct node *node, const struct error *why);
 /* What only all nodes together show. */
@@ -79,8 +83,8 @@ result watch_sever(struct cell_watch *watch, const struct node *node, struct pg_
 
 /* All of it: connects to every node as domicile_monitor (as domicile_admin if the region's file names no certificate for
  * it; what that may not see is a finding), recalls before the first round, asks, and with WATCH_ACT severs and records.
- * A node that does not answer, and events that cannot be recorded, are findings. Waits. E_CANCELLED, E_DEADLINE: the
- * caller's own. */
+ * A node that does not answer, and events that cannot be recorded, are findings; if none does, the logs can be fed all the
+ * same. Waits. E_CANCELLED, E_DEADLINE: the caller's own. */
 enum watch_mode { WATCH_LOOK, WATCH_ACT };
 result watch_round(struct cell_watch *watch, enum watch_mode mode) MUST_USE;
 
@@ -109,16 +113,19 @@ result watch_recall(struct cell_watch *watch, struct pg_conn *conn) MUST_USE;
 
 /* ---- the server's log ---- what is over before the next round; watch_log.h has the parser */
 /* A piece of the log of `node`: `offset` bytes from the beginning of the file that `file` names (inode and device, or
- * whatever changes when a file begins anew, a truncated one too; at most 63 bytes). What was seen before is skipped; a
- * gap is a finding. A line that is not complete yet waits for the next piece. The reader reads a file that was rotated
- * away to its end before it comes with the next one. What a piece has is open until the next round but one. Call
- * watch_run for any node before. */
+ * whatever changes when a file begins anew; at most 63 bytes). What was seen before is skipped; a gap is a finding. A line
+ * that is not complete yet waits for the next piece. A file that was rotated away is read to its end before the next one
+ * comes, or watch_log_cut called. What a piece has is open until the next round but one. Call watch_round before, or
+ * watch_run for any node. */
 struct watch_log_piece {
     struct str file;
     uint64_t offset;
     struct str text;
 };
 void watch_log_feed(struct cell_watch *watch, const struct node *node, const struct watch_log_piece *piece);
+/* The file of the last piece was cut, or is gone, and nobody knows what it had beyond: a finding (blind) of that round. The
+ * next piece begins at 0, of the same file too. As watch_log_feed, after a watch_round. */
+void watch_log_cut(struct cell_watch *watch, const struct node *node);
 /* Where to read on: file is empty before the first piece. */
 void watch_log_position(const struct cell_watch *watch, const struct node *node, struct str *ret_file,
                         uint64_t *ret_offset);

@@ -128,6 +128,8 @@ struct cell_watch {
     struct watch_node *nodes;
     size_t node_count;
     bool recalled;
+    bool (*may_act)(void *context); /* may be NULL */
+    void *guard_context;
     uint64_t clock; /* one more with each run, to tell what was seen in it */
 };
 struct watch_node *watch_node_of(struct cell_watch *watch, const struct node *node);

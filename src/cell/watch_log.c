@@ -277,6 +277,19 @@ void watch_log_feed(struct cell_watch *watch, const struct node *which, const st
     feed_text(watch, node, (struct str){ text.ptr + seen, text.len - (size_t)seen });
 }
 
+void watch_log_cut(struct cell_watch *watch, const struct node *which)
+{
+    struct watch_node *node = watch_node_of(watch, which);
+    char evidence[WATCH_TEXT_MAX];
+    must(watch->known.json != NULL);
+    snprintf(evidence, sizeof evidence,
+             "it was cut or rotated away: what followed its first %llu bytes, if anything, was never read",
+             (unsigned long long)node->log.offset);
+    watch_blind(watch, which->name.ptr, "the server's log", evidence);
+    end_line(watch, node);
+    node->log.offset = 0;
+}
+
 void watch_log_position(const struct cell_watch *watch, const struct node *node, struct str *ret_file,
                         uint64_t *ret_offset)
 {

@@ -45,6 +45,11 @@ static result record(struct cell_watch *watch, const struct watch_node *node, st
     return OK;
 }
 
+static bool may_act(const struct cell_watch *watch, enum watch_mode mode)
+{
+    return mode == WATCH_ACT && (watch->may_act == NULL || watch->may_act(watch->guard_context));
+}
+
 static result ask_node(struct cell_watch *watch, struct watch_node *node, enum watch_mode mode)
 {
     struct pg_conn *conn = NULL;
@@ -52,9 +57,9 @@ static result ask_node(struct cell_watch *watch, struct watch_node *node, enum w
     result r = recall_once(watch, conn);
     if (!failed(r))
         r = watch_run(watch, node->node, conn);
-    if (!failed(r) && mode == WATCH_ACT)
+    if (!failed(r) && may_act(watch, mode))
         r = watch_sever(watch, node->node, conn);
-    if (!failed(r) && mode == WATCH_ACT && node->writable)
+    if (!failed(r) && may_act(watch, mode) && node->writable)
         r = record(watch, node, conn);
     pg_close(conn);
     return r;
@@ -62,6 +67,7 @@ static result ask_node(struct cell_watch *watch, struct watch_node *node, enum w
 
 result watch_round(struct cell_watch *watch, enum watch_mode mode)
 {
+    TRY(watch_known_refresh(&watch->known)); /* before any node answers: the logs are judged by it */
     for (size_t i = 0; i < watch->node_count; i++) {
         struct watch_node *node = &watch->nodes[i];
         struct deadline deadline;

@@ -468,10 +468,11 @@ static const char *const log_levels[] = { "debug", "info", "warning", "error", N
 static const struct schema_key top_keys[] = {
     { "directory", KEY_PATH, .restart = true, .preset = "directory.sqlite", AT(struct config, directory_path),
       .help =
-          "The SQLite file of the directory: where each customer lives. The gateways of one host share it." },
+          "The SQLite file of the directory: where each customer lives, and leases. The gateways of one host "
+          "share it." },
     { "state_path", KEY_PATH, .restart = true, .preset = "state", AT(struct config, state_path),
       .help = "The directory (mode 0700, made when it is needed) of what must survive a crash: journals of "
-              "runs." },
+              "runs, their remote commands, measurements of node locate." },
     { "log_level", KEY_WORD, .preset = "info", .choices = log_levels, AT(struct config, log_level),
       .help = "How much a gateway says: debug, info, warning or error." },
     { "vantage", KEY_NAME, AT(struct config, vantage_name),

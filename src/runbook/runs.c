@@ -1,22 +1,29 @@
 /* Looking at the runs that there are, and what is said of one that goes on. */
+#include "loop/fiber.h"
 #include "runbook/internal.h"
 
-static struct run_summary summarize(const char *id, struct str text, bool driven, struct arena *arena)
+static struct run_summary nothing_known(const char *id)
+{
+    return (struct run_summary){
+        .id = id, .runbook = "", .subject = "", .step = "", .why = "", .began = "", .changed = ""
+    };
+}
+
+static struct run_summary damaged(const char *id, const result *why, struct arena *arena)
+{
+    struct run_summary summary = nothing_known(id);
+    summary.damage = arena_cstr(arena, str_from(why->error.what));
+    return summary;
+}
+
+static struct run_summary summarise(const char *id, struct str text, bool driven, struct arena *arena)
 {
     struct journal_history history;
-    struct run_summary summary = { .id = id,
-                                   .driven = driven,
-                                   .runbook = "",
-                                   .subject = "",
-                                   .step = "",
-                                   .why = "",
-                                   .began = "",
-                                   .changed = "" };
     result r = journal_read(text, arena, &history);
-    if (failed(r)) {
-        summary.damage = arena_cstr(arena, str_from(r.error.what));
-        return summary;
-    }
+    if (failed(r))
+        return damaged(id, &r, arena);
+    struct run_summary summary = nothing_known(id);
+    summary.driven = driven;
     summary.state = history.standing.state;
     summary.step = history.step;
     summary.why = summary.state == RUN_DONE || (summary.state == RUN_OPEN && driven) ? "" : history.why;
@@ -44,9 +51,11 @@ result run_list(const char *state_path, struct arena *arena, struct run_list *re
     for (size_t i = 0; i < names.count; i++) {
         struct str text;
         bool driven;
-        TRY(journal_peek(state_path, names.items[i], arena, &text, &driven));
-        list.items[i] = summarize(names.items[i], text, driven, arena);
+        result r = journal_peek(state_path, names.items[i], arena, &text, &driven);
+        list.items[i] =
+            failed(r) ? damaged(names.items[i], &r, arena) : summarise(names.items[i], text, driven, arena);
     }
+    TRY(fiber_check());
     qsort(list.items, list.count, sizeof *list.items, by_time);
     *ret = list;
     return OK;

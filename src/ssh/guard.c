@@ -115,7 +115,8 @@ static result check_over(struct ssh *ssh, const struct ssh_output *output)
     return OK;
 }
 
-static result over(struct ssh *ssh, struct arena *arena, const struct ssh_guard *guard, uint64_t within_ms)
+static result over(struct ssh *ssh, struct arena *arena, const struct ssh_guard *guard, const char *run,
+                   const char *step, uint64_t within_ms)
 {
     const char *words[16];
     struct str text = STR("exec");
@@ -126,21 +127,25 @@ static result over(struct ssh *ssh, struct arena *arena, const struct ssh_guard 
     result r = exec_line(ssh, arena, &line, &output);
     if (!failed(r))
         r = check_over(ssh, &output);
-    const struct ssh_command recorded = { .argv = (const char *const[]){
-                                              "over", words[STATE_WORD], words[STATE_WORD + 1],
-                                              words[STATE_WORD + 2], words[STATE_WORD + 3], NULL } };
+    const struct ssh_command recorded = {
+        .argv = (const char *const[]){ "over", words[STATE_WORD], words[STATE_WORD + 1],
+                                       words[STATE_WORD + 2], words[STATE_WORD + 3], NULL },
+        .run = run,
+        .step = step
+    };
     exec_record(ssh, &recorded, &output, &r);
     return r;
 }
 
-result ssh_guard_over(struct ssh *ssh, const struct ssh_guard *guard, uint64_t within_ms)
+result ssh_guard_over(struct ssh *ssh, const struct ssh_guard *guard, const char *run, const char *step,
+                      uint64_t within_ms)
 {
     struct arena arena;
     must(within_ms != 0);
     TRY(check_state(guard));
     TRY(session_begin(ssh));
     arena_init(&arena);
-    result r = over(ssh, &arena, guard, within_ms);
+    result r = over(ssh, &arena, guard, run, step, within_ms);
     arena_done(&arena);
     session_end(ssh);
     return r;

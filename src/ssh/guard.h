@@ -22,7 +22,8 @@ struct ssh_guard {
 
 struct ssh;
 
-/* Waits. Ends whatever is older than the guard's token on that host: records the token, so that stragglers are refused
+/* Waits. It is recorded under run and step, which may be NULL. Ends whatever is older than the guard's token on that host: records the token, so that stragglers are refused
  * from now on, ends the older commands that still run there, and returns when none does. E_STALE: a later one has been
  * there, and nothing was done. E_DEADLINE: one still runs. */
-result ssh_guard_over(struct ssh *ssh, const struct ssh_guard *guard, uint64_t within_ms) MUST_USE;
+result ssh_guard_over(struct ssh *ssh, const struct ssh_guard *guard, const char *run, const char *step,
+                      uint64_t within_ms) MUST_USE;

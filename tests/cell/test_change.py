@@ -18,7 +18,7 @@ def test_a_further_standby(made):
     again = made.run("cell", "add-standby", "eu-fr/eu-fr-1", "eu3")
     assert "already done, nothing was changed" in again.stdout
     made.provision()  # the rules of the other standby
-    assert {answer for answer, _ in made.planned().values()} == {"yes"}
+    assert not made.undone()
 
 
 def test_a_standby_leaves(made):
@@ -137,5 +137,5 @@ def test_adopt_with_yes_takes_over(otherwise):
     assert otherwise.eu1.sql("SHOW work_mem") == "7MB" and otherwise.eu1.sql("SHOW max_wal_senders") == "40"
     assert otherwise.eu1.sql("SELECT sync_state FROM pg_stat_replication") == "quorum"
     assert "primary_conninfo" not in text(f"{otherwise.eu2.data}/postgresql.auto.conf")
-    assert {answer for answer, _ in otherwise.planned().values()} == {"yes"}
+    assert not otherwise.undone()
     assert "already done" in otherwise.run("cell", "adopt", "eu-fr/eu-fr-1", "--yes").stdout

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import re
+import signal
 import subprocess
 import threading
 import time
@@ -12,7 +13,7 @@ import psycopg2
 import pytest
 from cluster import healthy_after, kill, stopped
 from postgres import BIN, PORT, conninfo
-from processes import account
+from processes import account, identity
 from until import until
 
 SEEN_WITHIN_S = 25  # the watch's interval, and two busy rounds
@@ -51,6 +52,17 @@ def quiet(sql, eu):
 
     before = found()
     return lambda: found() <= before
+
+
+def test_status_goes_on_until_it_is_told(sandbox):
+    command = [f"{sandbox.home}/bin/domicile", "--config", sandbox.config, "cell", "status", "eu-fr/eu-fr-1", "--watch"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd="/", text=True, **identity()) as process:
+        try:
+            looks = [process.stdout.readline() for _ in range(2)]
+        finally:
+            process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 0
+    assert all("eu-fr/eu-fr-1" in look and "healthy" in look for look in looks), looks
 
 
 # --- making it ---

@@ -445,7 +445,7 @@ def _(shell):
     """As it is there; and on hosts that nobody can ask nothing is known, and nothing passes."""
     done = shell.domicile("node", "scan", "eu1", "--json", operator=True, status=9)
     scanned = json.loads(done.stdout)["nodes"]
-    verdicts = {line["id"]: line["verdict"] for line in scanned[0]["lines"]}
+    verdicts = {line["check"]: line["verdict"] for line in scanned[0]["lines"]}
     assert verdicts["pg-tls"] == verdicts["pg-checksums"] == verdicts["files-tls"] == "ok", verdicts
     assert len(shell("node", "scan", "--checks")["checks"]) == len(verdicts)
     done = shell.domicile("node", "scan", "eu1", "--json", "--config", shell.configuration_without_keys(), status=None)

@@ -38,6 +38,10 @@ static void check_page(const char *page)
     assert_true(value_of(page, "domicile_cell_state" OF_CELL ",state=\"healthy\"} ") == 1);
     assert_true(value_of(page, "domicile_cell_state" OF_CELL ",state=\"blocked\"} ") == 0);
     assert_true(value_of(page, "domicile_node_answers" OF_CELL ",node=\"p1\"} ") == 1);
+    assert_true(value_of(page, "domicile_standby_sees_primary" OF_CELL ",node=\"s1\"} ") == 1);
+    assert_true(value_of(page, "domicile_standby_synchronous" OF_CELL ",node=\"s1\"} ") == 1);
+    assert_null(strstr(page, "domicile_standby_synchronous" OF_CELL ",node=\"p1\"}"));
+    assert_true(value_of(page, "domicile_synchronous_standbys_required" OF_CELL "} ") == 1);
     assert_true(value_of(page, "domicile_cell_looks_total" OF_CELL "} ") >= 2);
     assert_true(value_of(page, "domicile_replication_lag_bytes" OF_CELL ",node=\"s1\",of=\"replayed\"} ") <
                 1e6);

@@ -287,6 +287,30 @@ ON_LOOP(an_open_finding_keeps_its_begin_when_the_monitor_starts_again)
     watching_end();
 }
 
+static bool answer(void *context)
+{
+    return *(bool *)context;
+}
+
+ON_LOOP(who_lost_the_lease_in_a_round_records_nothing)
+{
+    bool may_act = false;
+    watching_begin("");
+    cell_watch_guard(w.watch, answer, &may_act);
+    do_lines("TRUNCATE domicile.finding\nCREATE PUBLICATION p FOR TABLE domicile.customer");
+    check_ok(watch_round(w.watch, WATCH_ACT));
+    assert_non_null(found("publication", "p"));
+    assert_int_equal(server_number("SELECT count(*) FROM domicile.finding"), 0);
+    may_act = true;
+    check_ok(watch_round(w.watch, WATCH_LOOK));
+    assert_int_equal(server_number("SELECT count(*) FROM domicile.finding"), 0);
+    check_ok(watch_round(w.watch, WATCH_ACT));
+    assert_int_equal(server_number("SELECT count(*) FROM domicile.finding WHERE channel = 'publication'"), 1);
+    do_lines("DROP PUBLICATION p");
+    check_ok(watch_round(w.watch, WATCH_ACT));
+    watching_end();
+}
+
 #define EMPTY_LOOK                                                                                           \
     "CREATE OR REPLACE FUNCTION domicile.watch_unsealed(p_sealed text[], p_from bigint, p_pages bigint) "    \
     "RETURNS TABLE (pages bigint, customer text, class text, records bigint, sample text) LANGUAGE sql AS "  \
@@ -515,6 +539,7 @@ int main(void)
         cmocka_unit_test(who_hides_among_a_thousand_findings_is_seen_and_severed),
         cmocka_unit_test(that_nothing_may_be_severed_is_a_finding_and_no_more),
         cmocka_unit_test(an_open_finding_keeps_its_begin_when_the_monitor_starts_again),
+        cmocka_unit_test(who_lost_the_lease_in_a_round_records_nothing),
         cmocka_unit_test(a_record_in_clear_is_open_until_its_page_was_looked_at_again),
         cmocka_unit_test(findings_are_recorded_though_no_standby_confirms),
         cmocka_unit_test(what_cannot_be_asked_ends_nothing),

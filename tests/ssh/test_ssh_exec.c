@@ -236,7 +236,7 @@ ON_LOOP(every_command_is_recorded)
     assert_int_equal(seen.code, E_STALE);
 
     guard.token.fence = 8;
-    check_ok(ssh_guard_over(ssh, &guard, SEC(2)));
+    check_ok(ssh_guard_over(ssh, &guard, NULL, NULL, SEC(2)));
     assert_int_equal(seen.count, 4);
     assert_string_equal(seen.argv, arena_printf(&test_arena, "[over][%s][8][1][1]", guard.state));
 

@@ -135,7 +135,7 @@ ON_LOOP(a_daemon_that_is_left_behind_holds_up_nothing)
     command.guard = &guard;
     assert_int_equal(run_command(ssh, &command).exit_status, 0);
     uint64_t begin = now_ms();
-    check_ok(ssh_guard_over(ssh, &next, SEC(5)));
+    check_ok(ssh_guard_over(ssh, &next, NULL, NULL, SEC(5)));
     assert_in_range(now_ms() - begin, 0, 2000);
     ssh_close(ssh);
     check_ok(fiber_sleep(200));
@@ -230,7 +230,7 @@ ON_LOOP(over_ends_what_is_older_and_waits_for_its_end)
     struct ssh_guard guard = guard_of("state-over", 3, 1, 2);
     guard.token.step = 1;
     uint64_t begin = now_ms();
-    check_ok(ssh_guard_over(ssh, &guard, SEC(10)));
+    check_ok(ssh_guard_over(ssh, &guard, NULL, NULL, SEC(10)));
     assert_true(now_ms() - begin >= 400);
     assert_true(
         is_there(scratch("over-end"))); /* it had the time to end in its own way, and was waited for */
@@ -242,8 +242,8 @@ ON_LOOP(over_ends_what_is_older_and_waits_for_its_end)
     assert_string_equal(current.output.out.ptr, "still here\n");
     struct ssh_guard straggler = guard_of("state-over", 3, 1, 1);
     check_fails(E_STALE, touch(ssh, &straggler, "over-straggler"));
-    check_ok(ssh_guard_over(ssh, &guard, SEC(10))); /* again: nothing to do */
-    check_fails(E_STALE, ssh_guard_over(ssh, &straggler, SEC(10)));
+    check_ok(ssh_guard_over(ssh, &guard, NULL, NULL, SEC(10))); /* again: nothing to do */
+    check_fails(E_STALE, ssh_guard_over(ssh, &straggler, NULL, NULL, SEC(10)));
     ssh_close(old.ssh);
     ssh_close(current.ssh);
     ssh_close(ssh);
@@ -261,9 +261,10 @@ ON_LOOP(over_says_when_something_does_not_end)
           "state-stubborn", 1, 1);
     UNTIL(is_there(scratch("stubborn")));
     struct ssh_guard guard = guard_of("state-stubborn", 2, 1, 1);
-    check_fails(E_DEADLINE, ssh_guard_over(ssh, &guard, SEC(1)));
+    check_fails(E_DEADLINE, ssh_guard_over(ssh, &guard, NULL, NULL, SEC(1)));
     assert_true(is_running(pid_in(scratch("stubborn"))));
-    check_ok(ssh_guard_over(ssh, &guard, SEC(10))); /* it is killed three seconds after it was told to go */
+    check_ok(ssh_guard_over(ssh, &guard, NULL, NULL,
+                            SEC(10))); /* it is killed three seconds after it was told to go */
     assert_false(is_running(pid_in(scratch("stubborn"))));
     check_ok(scope_join(&scope));
     assert_string_equal(old.output.signal, "KILL");
@@ -284,7 +285,7 @@ ON_LOOP(over_ends_what_a_command_has_left_in_its_group)
           "state-left", 1, 1);
     UNTIL(is_there(scratch("left")));
     struct ssh_guard guard = guard_of("state-left", 2, 1, 1);
-    check_ok(ssh_guard_over(ssh, &guard, SEC(10)));
+    check_ok(ssh_guard_over(ssh, &guard, NULL, NULL, SEC(10)));
     assert_false(is_running(pid_in(scratch("left"))));
     check_ok(scope_join(&scope));
     ssh_close(old.ssh);
@@ -302,7 +303,7 @@ ON_LOOP(nothing_is_left_in_the_state_but_three_files)
         };
         run_command(ssh, &command);
     }
-    check_ok(ssh_guard_over(ssh, &guard, SEC(5)));
+    check_ok(ssh_guard_over(ssh, &guard, NULL, NULL, SEC(5)));
     assert_string_equal(run_shell(ssh, arena_printf(&test_arena, "ls %s; stat -c %%a %s %s/guard",
                                                     guard.state, guard.state, guard.state))
                             .out.ptr,

@@ -1,4 +1,4 @@
-"""The sandbox: two regions on one machine, as real as one machine can make them. See usage()."""
+"""The sandbox: two regions on one machine, as real as one machine can make them. See DESCRIPTION."""
 import argparse
 import contextlib
 import fcntl

@@ -105,7 +105,7 @@ def cases(report, count):
 
 
 def stage_unit_release():
-    """the modules, each alone, as shipped"""
+    """the modules, each alone; PostgreSQL, OpenSSH and cells of their own; as shipped"""
     return ctest("release")
 
 

@@ -377,6 +377,23 @@ static void a_gap_is_a_finding(void **state)
     assert_non_null(strstr(only_finding()->evidence, "50 bytes"));
 }
 
+static void a_log_that_was_cut_begins_again(void **state)
+{
+    struct str file;
+    uint64_t offset;
+    feed("1:1", 0, declared);
+    feed("1:1", strlen(declared), intruder);
+    watch_gone(&watch->findings, &watch->findings.items[0], 1);
+    watch_log_cut(watch, node);
+    assert_string_equal(only_finding()->channel->id, "blind");
+    assert_non_null(strstr(only_finding()->evidence, "was cut"));
+    watch_log_position(watch, node, &file, &offset);
+    assert_string_equal(file.ptr, "1:1");
+    assert_int_equal(offset, 0);
+    feed("1:1", 0, intruder);
+    assert_int_equal(watch_finding_count(watch), 2);
+}
+
 static void a_log_that_is_read_from_its_middle_begins_there(void **state)
 {
     feed("1:1", 5000, "rest of a line\n");
@@ -419,6 +436,7 @@ int main(void)
         WITH_WATCH(nothing_is_seen_twice_or_missed),
         WITH_WATCH(a_file_that_was_rotated_away_ends_its_last_line),
         WITH_WATCH(a_gap_is_a_finding),
+        WITH_WATCH(a_log_that_was_cut_begins_again),
         WITH_WATCH(a_log_that_is_read_from_its_middle_begins_there),
         WITH_WATCH(a_line_that_is_too_long_is_judged_by_its_begin),
     };

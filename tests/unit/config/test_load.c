@@ -61,7 +61,7 @@ static void a_node_has_ssh_or_it_has_not(void **state)
                    "nodes = ( { name = \"us9\"; site = \"cbf1\"; address = \"127.20.9.1\"; },");
     check_ok(shipped_load(&shipped, &config, NULL));
     const struct node_ssh *ssh = &config_find_node(config, STR("us1"))->ssh;
-    assert_string_equal(ssh->user, "domicile-sandbox");
+    assert_string_equal(ssh->user, "domicile");
     assert_string_equal(ssh->address, "127.20.1.1"); /* the node's */
     assert_int_equal(ssh->port, 22);
     assert_string_equal(ssh->private_key, "/etc/domicile/ssh/us/operator");

@@ -200,14 +200,14 @@ static const struct mistake mistakes[] = {
       "both deny and allow, or neither", ANY_LINE },
     { RULES, "deny = [ \"any\" ];", "deny = [ \"onboard\" ];", "\"onboard\" is not about a class", 0 },
     /* ssh */
-    { US, "user = \"domicile-sandbox\";", "", "a ssh lacks \"user\"", ANY_LINE },
+    { US, "user = \"domicile\";", "", "a ssh lacks \"user\"", ANY_LINE },
     { US, "host_key = \"ssh", "# \"ssh", "a ssh lacks \"host_key\"", ANY_LINE },
     { US, "\"ssh-ed25519 AAAA", "\"ssh-rsa AAAA", "host_key of the node \"us1\" is not an Ed25519 public key",
       ANY_LINE },
     { US, "state = \"/var/lib/domicile/us1/state\"", "state = \"domicile\"",
       "state of the node \"us1\" is not an absolute path", ANY_LINE },
     { US, "port = 10022", "port = 0", "must be from 1 to 65535", 0 },
-    { US, "user = \"domicile-sandbox\";", "user = \"u\"; password = \"x\";", "has no key \"password\"", 0 },
+    { US, "user = \"domicile\";", "user = \"u\"; password = \"x\";", "has no key \"password\"", 0 },
     /* services */
     { SERVICES, "services_version = 1;", "", "\"services_version\" is not set", ANY_LINE },
     { SERVICES, "services_version = 1;", "services_version = 0;", "must be from 1", 0 },

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -186,6 +187,11 @@ static void many(void)
     expect_code(E_JOURNAL, run_find_open(state_path, "plain", "lamps", id));
     expect_code(E_JOURNAL, resume(&plain, list.items[0].id, 9));
     expect_code(E_OK, run_find_open(state_path, "other", "lamps", id));
+    /* one that cannot be read at all hides no other */
+    expect(mkdir(arena_printf(&arena, "%s/runs/third-1.journal", state_path), 0700) == 0);
+    expect_code(E_OK, run_list(state_path, &arena, &list));
+    expect(list.count == 4 && list.items[1].damage != NULL && list.items[3].damage == NULL);
+    expect_code(E_JOURNAL, run_find_open(state_path, "third", "lamps", id));
 }
 
 static void runs_are_listed(void **state)

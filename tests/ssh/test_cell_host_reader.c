@@ -1,0 +1,296 @@
+/* What the watch and the monitor are told by a host: its server's log and its disk, from files that a test writes and
+ * cuts. No PostgreSQL is there. */
+#include "host.h"
+
+#include "cell/host_reader.h"
+#include "cell/watch_internal.h"
+
+#include <string.h>
+
+static struct config config;
+static struct cell cell;
+static struct region region;
+static struct node node;
+static struct cell_watch *watch;
+static struct host_reader *reader;
+
+static void declare(void)
+{
+    config = (struct config){ .regions = &region, .region_count = 1 };
+    region = (struct region){ .name = { "eu-fr", 5 }, .cells = &cell, .cell_count = 1 };
+    cell = (struct cell){ .name = { "eu-fr-1", 7 },
+                          .database = "domicile",
+                          .region = &region,
+                          .nodes = &node,
+                          .node_count = 1,
+                          .primary = &node,
+                          .ca = host_path("ca.crt"),
+                          .monitor.files = { host_path("monitor.crt"), host_path("monitor.key") },
+                          .pool.connect_within_ms = 5000 };
+    node = (struct node){ .name = { "eu1", 3 },
+                          .address = "127.0.0.1",
+                          .port = 1,
+                          .ssh = { .address = "127.0.0.1",
+                                   .port = host_port("good"),
+                                   .user = getenv("SSHT_USER"),
+                                   .private_key = host_path("user"),
+                                   .host_key = host_text(host_path("host.pub")) },
+                          .paths = { .data = host_path("scratch"), .log = scratch("log") } };
+}
+
+static void begin_unknowing(void)
+{
+    declare();
+    watch = cell_watch_new(&config, &cell);
+    check_ok(host_reader_new(&cell, &reader));
+    remove(node.paths.log);
+}
+
+static void begin(void)
+{
+    begin_unknowing();
+    check_ok(watch_known_refresh(&watch->known));
+}
+
+static void end(void)
+{
+    host_reader_free(reader);
+    cell_watch_free(watch);
+}
+
+/* ---- what a server would write ---- */
+
+static const char *session_of(const char *role)
+{
+    return arena_printf(&test_arena,
+                        "2026-11-25 20:16:00.123 UTC [123] %s@domicile from 10.9.9.9 LOG:  connection "
+                        "authorized: user=%s database=domicile SSL enabled (p)\n",
+                        role, role);
+}
+
+static void write_log(const char *mode, const char *text)
+{
+    FILE *file = fopen(node.paths.log, mode);
+    assert_non_null(file);
+    fputs(text, file);
+    assert_int_equal(fclose(file), 0);
+}
+
+static void write_filler(size_t bytes)
+{
+    FILE *file = fopen(node.paths.log, "ae");
+    assert_non_null(file);
+    for (size_t i = 0; i < bytes / 64; i++)
+        fprintf(file, "%063zu\n", i);
+    assert_int_equal(fclose(file), 0);
+}
+
+/* ---- what is found ---- */
+
+static const struct watch_finding *found(const char *channel, const char *subject)
+{
+    for (size_t i = 0; i < watch_finding_count(watch); i++) {
+        const struct watch_finding *finding = watch_finding_at(watch, i);
+        if (strcmp(finding->channel->id, channel) == 0 && strstr(finding->subject, subject) != NULL)
+            return finding;
+    }
+    return NULL;
+}
+
+static void look_and_count(size_t findings)
+{
+    host_reader_round(reader, watch);
+    for (size_t i = 0; i < watch_finding_count(watch); i++) {
+        const struct watch_finding *finding = watch_finding_at(watch, i);
+        print_message("    %s: %s (%s)\n", finding->channel->id, finding->subject, finding->evidence);
+    }
+    assert_int_equal(watch_finding_count(watch), findings);
+}
+
+static struct health_host facts(void)
+{
+    struct health_host ret;
+    host_reader_facts(reader, &node, &ret);
+    return ret;
+}
+
+static uint64_t position(void)
+{
+    struct str file;
+    uint64_t offset = 0;
+    watch_log_position(watch, &node, &file, &offset);
+    return offset;
+}
+
+/* ---- */
+
+ON_LOOP(the_first_time_it_begins_before_the_end)
+{
+    struct stat log;
+    begin();
+    write_log("we", session_of("before"));
+    write_filler(HOST_READER_FIRST_BYTES);
+    write_log("ae", session_of("after"));
+    look_and_count(1);
+    assert_non_null(found("log-connection", "after from 10.9.9.9"));
+    assert_int_equal(stat(node.paths.log, &log), 0);
+    assert_int_equal(position(), log.st_size);
+    assert_true(facts().disk_total_bytes.known && facts().disk_free_bytes.known);
+    assert_true(facts().disk_total_bytes.value > facts().disk_free_bytes.value);
+    end();
+}
+
+ON_LOOP(later_it_reads_on)
+{
+    begin();
+    write_log("we", "");
+    look_and_count(0);
+    write_log("ae",
+              session_of("first")); /* what comes after a look is read, be it more than at a beginning */
+    write_filler((size_t)HOST_READER_FIRST_BYTES * 2);
+    look_and_count(1);
+    assert_non_null(found("log-connection", "first"));
+    write_log("ae", session_of("second"));
+    look_and_count(2);
+    assert_non_null(found("log-connection", "second"));
+    look_and_count(2);
+    end();
+}
+
+ON_LOOP(a_log_that_was_cut_is_read_from_its_begin)
+{
+    begin();
+    write_log("we", "");
+    write_filler(4096);
+    look_and_count(0);
+    write_log("we", session_of("visitor")); /* the same inode */
+    look_and_count(2);
+    assert_non_null(found("log-connection", "visitor"));
+    assert_non_null(found("blind", "the server's log"));
+    assert_non_null(strstr(found("blind", "the server's log")->evidence, "4096 bytes"));
+    write_log("ae", session_of("another"));
+    look_and_count(3);
+    assert_non_null(found("log-connection", "another"));
+    assert_int_equal(position(), strlen(session_of("visitor")) + strlen(session_of("another")));
+    end();
+}
+
+ON_LOOP(a_log_that_was_rotated_away_may_have_had_more)
+{
+    begin();
+    write_log("we", "");
+    write_filler(4096);
+    look_and_count(0);
+    write_log("ae", session_of("unseen"));
+    assert_int_equal(rename(node.paths.log, scratch("log.1")), 0);
+    write_log("we", "");
+    look_and_count(1);
+    assert_non_null(found("blind", "the server's log"));
+    assert_int_equal(position(), 0);
+    watch_gone(&watch->findings, &watch->findings.items[0], 1);
+    look_and_count(0); /* said once, though nothing has been written since */
+    write_log("ae", session_of("visitor"));
+    look_and_count(1);
+    assert_non_null(found("log-connection", "visitor"));
+    end();
+}
+
+ON_LOOP(a_log_may_be_named_by_a_link)
+{
+    begin();
+    remove(scratch("link"));
+    assert_int_equal(symlink(node.paths.log, scratch("link")), 0);
+    write_log("we", session_of("visitor"));
+    node.paths.log = scratch("link");
+    look_and_count(1);
+    assert_non_null(found("log-connection", "visitor"));
+    assert_int_equal(position(), strlen(session_of("visitor")));
+    end();
+}
+
+ON_LOOP(a_log_that_cannot_be_read_is_a_finding)
+{
+    begin();
+    look_and_count(1);
+    assert_non_null(found("log-unread", node.paths.log));
+    assert_string_equal(found("log-unread", "")->node, "eu1");
+    assert_non_null(strstr(found("log-unread", "")->evidence, "No such file"));
+    assert_true(facts().disk_total_bytes.known); /* which is nothing to it */
+    node.paths.log = scratch("folder");          /* there, and no file */
+    assert_int_equal(mkdir(node.paths.log, 0755), 0);
+    assert_int_equal(mkdir(scratch("folder/within"), 0755),
+                     0); /* some file systems call an empty one 0 bytes long */
+    look_and_count(2);
+    assert_non_null(strstr(found("log-unread", node.paths.log)->evidence, "dd"));
+    end();
+}
+
+ON_LOOP(a_host_that_does_not_answer_is_one_finding)
+{
+    begin();
+    node.ssh.port = 1;
+    look_and_count(1);
+    assert_non_null(found("log-unread", node.paths.log));
+    assert_false(facts().disk_total_bytes.known);
+    end();
+}
+
+ON_LOOP(a_log_is_read_without_a_data_directory)
+{
+    begin();
+    node.paths.data = NULL;
+    write_log("we", session_of("visitor"));
+    look_and_count(1);
+    assert_non_null(found("log-connection", "visitor"));
+    assert_false(facts().disk_total_bytes.known); /* not another file system's */
+    node.paths.data = scratch("no-data");
+    write_log("ae", session_of("another"));
+    look_and_count(3);
+    assert_non_null(found("log-connection", "another"));
+    assert_non_null(found("log-unread", "no-data"));
+    assert_false(facts().disk_total_bytes.known);
+    end();
+}
+
+ON_LOOP(a_disk_is_read_without_a_log)
+{
+    begin();
+    node.paths.log = NULL;
+    look_and_count(0);
+    assert_true(facts().disk_total_bytes.known && facts().disk_free_bytes.known);
+    node.paths.data = scratch("no-data");
+    look_and_count(1);
+    assert_non_null(found("log-unread", "no-data"));
+    assert_false(facts().disk_total_bytes.known);
+    end();
+}
+
+ON_LOOP(a_log_is_read_though_no_server_answers)
+{
+    begin_unknowing();
+    write_log("we", session_of("visitor"));
+    check_ok(watch_round(watch, WATCH_ACT));
+    look_and_count(2);
+    assert_non_null(found("blind", "the node"));
+    assert_non_null(found("log-connection", "visitor"));
+    check_ok(watch_round(watch, WATCH_ACT));
+    look_and_count(2);
+    end();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_first_time_it_begins_before_the_end),
+        cmocka_unit_test(later_it_reads_on),
+        cmocka_unit_test(a_log_that_was_cut_is_read_from_its_begin),
+        cmocka_unit_test(a_log_that_was_rotated_away_may_have_had_more),
+        cmocka_unit_test(a_log_may_be_named_by_a_link),
+        cmocka_unit_test(a_log_that_cannot_be_read_is_a_finding),
+        cmocka_unit_test(a_host_that_does_not_answer_is_one_finding),
+        cmocka_unit_test(a_log_is_read_without_a_data_directory),
+        cmocka_unit_test(a_disk_is_read_without_a_log),
+        cmocka_unit_test(a_log_is_read_though_no_server_answers),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
