@@ -321,6 +321,7 @@ ON_LOOP(a_record_in_clear_is_open_until_its_page_was_looked_at_again)
 {
     watching_begin("");
     do_lines(
+        "TRUNCATE domicile.finding\n"
         "INSERT INTO domicile.customer (id, region, services_version) VALUES ('clinic', 'eu-fr', 1)\n"
         "INSERT INTO domicile.record (revision, key_version, customer, class, key, payload) VALUES (1, 0, "
         "'clinic', 'health', 'k', 'in clear')");
@@ -348,6 +349,7 @@ ON_LOOP(findings_are_recorded_though_no_standby_confirms)
     struct deadline deadline;
     watching_begin("");
     do_lines(
+        "TRUNCATE domicile.finding\n"
         "CREATE PUBLICATION p FOR TABLE domicile.customer\n"
         "ALTER SYSTEM SET synchronous_standby_names = 'eu2'\nSELECT pg_reload_conf()\nSELECT pg_sleep(0.5)");
     deadline_begin(&deadline, SEC(5));
