@@ -134,6 +134,8 @@ static void note_unresolved(struct cell_watch *watch, const struct watch_node *n
     for (size_t i = 0; i < watch->known.unresolved_count; i++)
         watch_blind(watch, node->node->name.ptr, watch->known.unresolved[i],
                     "the name has no address: whoever connects from there is not known by it");
+    if (node->sever_refused) /* until it is asked again, after the sweep */
+        watch_blind(watch, node->node->name.ptr, WATCH_SEVER_REFUSED, "it was refused in the round before");
     if (watch->findings.events_dropped > 0)
         watch_blind(watch, node->node->name.ptr, "events", "there are more than can be kept unrecorded");
 }
@@ -194,6 +196,7 @@ void watch_miss(struct cell_watch *watch, const struct node *which, const struct
     struct watch_node *node = watch_node_of(watch, which);
     node->answered = false;
     watch_blind(watch, node->node->name.ptr, "the node", why->what);
+    note_overflow(watch, node);
 }
 
 /* ---- all nodes together ---- */

@@ -78,7 +78,7 @@ void watch_miss(struct cell_watch *watch, const struct node *node, const struct 
 void watch_round_end(struct cell_watch *watch);
 
 /* Ends replication connections from other regions at `node`, if the cell says sever, and remembers it as an event; that
- * one cannot be ended, once while its finding is open. To be called after watch_run. Waits. */
+ * one cannot be ended, once while its finding is open. To be called after watch_run. Waits. Errors as of watch_run. */
 result watch_sever(struct cell_watch *watch, const struct node *node, struct pg_conn *conn) MUST_USE;
 
 /* All of it: connects to every node as domicile_monitor (as domicile_admin if the region's file names no certificate for

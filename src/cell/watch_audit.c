@@ -94,10 +94,14 @@ result watch_sever(struct cell_watch *watch, const struct node *node, struct pg_
     const struct pg_value known = pg_text(str_from(watch->known.json));
     struct pg_reply reply = PG_REPLY_INIT;
     result r = pg_exec(conn, watch_text_sever, &known, 1, &reply);
-    if (failed(r)) {
+    bool refused = failed(r) && r.error.code == E_SQL;
+    watch_node_of(watch, node)->sever_refused = refused;
+    if (failed(r))
         note_failure(watch, node, channel, &r.error);
-        return r;
-    }
+    if (refused)
+        watch_blind(watch, node->name.ptr, WATCH_SEVER_REFUSED, r.error.what);
+    if (failed(r))
+        return refused ? OK : r;
     struct arena arena;
     arena_init(&arena);
     for (size_t row = 0; row < pg_reply_rows(&reply); row++) {

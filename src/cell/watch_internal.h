@@ -58,7 +58,8 @@ bool watch_known_home(const struct watch_known *known, struct str address);
 bool watch_known_replication_home(const struct watch_known *known, struct str role, struct str address);
 
 /* ---- watch_findings.c: the store ---- */
-#define WATCH_OVERFLOW "findings" /* subject of blind: there was no place for one */
+#define WATCH_SEVER_REFUSED "sever" /* subject of blind */
+#define WATCH_OVERFLOW "findings"   /* subject of blind: there was no place for one */
 struct held_finding {
     struct watch_finding finding; /* its strings are the holder's own */
     uint64_t seen_at;             /* of the watch's clock; 0: in an earlier life alone */
@@ -99,6 +100,7 @@ bool watch_log_channel(const struct watch_channel *channel);
 struct watch_node {
     const struct node *node;
     bool answered, writable; /* in this round */
+    bool sever_refused;      /* by the server, when it was last asked */
     char system_identifier[24];
     uint64_t previous_run;         /* of the watch's clock */
     bool asked[WATCH_QUERY_COUNT]; /* and answered, in this round */

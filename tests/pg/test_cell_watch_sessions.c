@@ -244,6 +244,23 @@ ON_LOOP(who_hides_among_a_thousand_findings_is_seen_and_severed)
     watching_end();
 }
 
+ON_LOOP(that_nothing_may_be_severed_is_a_finding_and_no_more)
+{
+    watching_begin("sever = true;");
+    do_lines("REVOKE EXECUTE ON FUNCTION pg_terminate_backend FROM PUBLIC");
+    for (int round = 0; round < 3; round++) {
+        ask_once();
+        check_ok(watch_sever(w.watch, &w.cell->nodes[0], w.monitor));
+        assert_non_null(found("blind", "sever"));
+    }
+    assert_int_equal(watch_event_count(w.watch), 1);
+    do_lines("GRANT EXECUTE ON FUNCTION pg_terminate_backend TO PUBLIC");
+    ask_once();
+    check_ok(watch_sever(w.watch, &w.cell->nodes[0], w.monitor));
+    expect_clean("once it may again");
+    watching_end();
+}
+
 /* ---- a monitor that starts again ---- */
 
 ON_LOOP(an_open_finding_keeps_its_begin_when_the_monitor_starts_again)
@@ -304,6 +321,7 @@ ON_LOOP(a_record_in_clear_is_open_until_its_page_was_looked_at_again)
 {
     watching_begin("");
     do_lines(
+        "TRUNCATE domicile.finding\n"
         "INSERT INTO domicile.customer (id, region, services_version) VALUES ('clinic', 'eu-fr', 1)\n"
         "INSERT INTO domicile.record (revision, key_version, customer, class, key, payload) VALUES (1, 0, "
         "'clinic', 'health', 'k', 'in clear')");
@@ -331,6 +349,7 @@ ON_LOOP(findings_are_recorded_though_no_standby_confirms)
     struct deadline deadline;
     watching_begin("");
     do_lines(
+        "TRUNCATE domicile.finding\n"
         "CREATE PUBLICATION p FOR TABLE domicile.customer\n"
         "ALTER SYSTEM SET synchronous_standby_names = 'eu2'\nSELECT pg_reload_conf()\nSELECT pg_sleep(0.5)");
     deadline_begin(&deadline, SEC(5));
@@ -520,6 +539,7 @@ int main(void)
         cmocka_unit_test(every_copier_is_seen),
         cmocka_unit_test(a_replication_connection_from_another_region_is_severed_and_audited),
         cmocka_unit_test(who_hides_among_a_thousand_findings_is_seen_and_severed),
+        cmocka_unit_test(that_nothing_may_be_severed_is_a_finding_and_no_more),
         cmocka_unit_test(an_open_finding_keeps_its_begin_when_the_monitor_starts_again),
         cmocka_unit_test(who_lost_the_lease_in_a_round_records_nothing),
         cmocka_unit_test(a_record_in_clear_is_open_until_its_page_was_looked_at_again),

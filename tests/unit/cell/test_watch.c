@@ -200,6 +200,18 @@ static void small_findings_leave_room_for_large_ones(void **state)
     assert_int_equal(findings->count, WATCH_FINDINGS_MAX);
 }
 
+static void a_node_that_is_silent_says_too_that_there_is_no_room(void **state)
+{
+    struct error why = FAIL(E_UNAVAILABLE, NULL, "nobody answers").error;
+    for (int i = 0; i < WATCH_FINDINGS_MAX; i++)
+        see_numbered("log-connection", "eu1", i);
+    watch_miss(watch, node, &why);
+    const struct watch_finding *last = watch_finding_at(watch, watch_finding_count(watch) - 1);
+    assert_string_equal(last->channel->id, "blind");
+    assert_string_equal(last->subject, WATCH_OVERFLOW);
+    assert_false(watch->findings.overflow);
+}
+
 static void what_cannot_be_severed_is_told_once(void **state)
 {
     struct watch_findings *findings = &watch->findings;
@@ -417,6 +429,7 @@ int main(void)
         WITH_WATCH(what_is_shown_is_harmless_and_short),
         WITH_WATCH(more_than_there_is_room_for_is_said),
         WITH_WATCH(small_findings_leave_room_for_large_ones),
+        WITH_WATCH(a_node_that_is_silent_says_too_that_there_is_no_room),
         WITH_WATCH(what_cannot_be_severed_is_told_once),
         WITH_WATCH(what_is_declared_is_no_finding),
         WITH_WATCH(undeclared_lines_are_findings),
