@@ -93,11 +93,15 @@ def follow(command, line, as_account=False, within_s=60):
         raise Failure(f'"{" ".join(command)}" ended with {process.returncode}:\n{"".join(said)[-2000:]}')
 
 
+_outliving = []  # a daemon outlives who started it; its Popen must not complain of that
+
+
 def spawn(command, log):
     """Starts a daemon as the sandbox's account, in a session of its own, with its output appended to `log`."""
     with open(log, "ab") as out:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, cwd="/",
                                    start_new_session=True, preexec_fn=_raise_open_files, **identity())
+    _outliving.append(process)
     return process
 
 
