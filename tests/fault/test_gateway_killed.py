@@ -125,6 +125,7 @@ def test_half_onboarded_customers_can_be_onboarded_again(sandbox, onboard, servi
     assert made.status == 201, made
 
 
+@pytest.mark.slow
 def test_p7_a_rotation_goes_on_after_kill_9(sandbox, new_customer, security, sql, eu):
     """Re-sealing is resumed by whoever starts next; nothing is lost, no tag changes."""
     customer = new_customer(eu)
