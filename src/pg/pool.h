@@ -5,6 +5,7 @@
  * that concurrent writes share one commit. Nobody is answered before the Sync has been answered. When one
  * statement of a batch fails, the server undoes the whole batch: the failed call gets its error and the
  * others are run again, each in a transaction of its own; their callers see nothing of it.
+ * Two batches may be in flight on a connection; while one is, the next leaves when it is as large.
  *
  * Promises: a call ends within its deadline or statement_within_ms, whichever is nearer, whatever the server
  * does. A write whose connection is lost before the Sync is answered fails with E_UNAVAILABLE and is never

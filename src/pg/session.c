@@ -236,11 +236,20 @@ static void flush(struct session *session)
         watch(session, left == 1 ? UV_READABLE | UV_WRITABLE : UV_READABLE);
 }
 
+/* While one batch is in flight, the next leaves when it is as large: a small one would only cost a commit of its own, and
+ * its calls gain nothing, since the server takes one after the other. */
+static bool batch_is_due(const struct session *session)
+{
+    if (session->in_flight == 0)
+        return session->again.count + session->queue.count > 0;
+    return session->in_flight < BATCHES_IN_FLIGHT &&
+           session->again.count + session->queue.count >= session->batches[session->oldest].count;
+}
+
 static void on_turn(struct turn_hook *hook)
 {
     struct session *session = (struct session *)((char *)hook - offsetof(struct session, send));
-    while (session_serves(session) && session->in_flight < BATCHES_IN_FLIGHT &&
-           (session->again.first != NULL || session->queue.first != NULL)) {
+    while (session_serves(session) && batch_is_due(session)) {
         if (!batch_send(session))
             session_lose(session, lost(session, ""));
     }

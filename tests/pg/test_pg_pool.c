@@ -158,6 +158,48 @@ ON_LOOP(a_statement_that_stands_alone_shares_its_transaction_with_nobody)
     pg_pool_free(pool);
 }
 
+ON_LOOP(a_batch_waits_while_a_larger_one_is_in_flight)
+{
+    struct pg_pool *pool = server_pool(options(1));
+    struct caller first[4], next[4];
+    struct scope scope = SCOPE_INIT;
+    spawn_callers(&scope, pool, first, 4, SLEEP, 250);
+    check_ok(fiber_sleep(10));
+    spawn_callers(&scope, pool, next, 3, SLEEP, 1);
+    check_ok(fiber_sleep(10));
+    assert_int_equal(pg_pool_stats(pool).batches, 1);
+    assert_int_equal(pg_pool_stats(pool).queued, 3);
+    spawn_callers(&scope, pool, next + 3, 1, SLEEP, 1);
+    check_ok(fiber_sleep(10));
+    assert_int_equal(pg_pool_stats(pool).batches, 2);
+    assert_int_equal(pg_pool_stats(pool).queued, 0);
+    assert_int_equal(pg_pool_stats(pool).in_flight, 8);
+    check_ok(scope_join(&scope));
+    for (size_t i = 0; i < 4; i++) {
+        check_ok(first[i].r);
+        check_ok(next[i].r);
+    }
+    drop_replies(first, 4);
+    drop_replies(next, 4);
+    pg_pool_free(pool);
+}
+
+ON_LOOP(a_batch_that_waited_leaves_when_the_one_before_it_is_answered)
+{
+    struct pg_pool *pool = server_pool(options(1));
+    struct caller first[4], last;
+    struct scope scope = SCOPE_INIT;
+    spawn_callers(&scope, pool, first, 4, SLEEP, 50);
+    check_ok(fiber_sleep(10));
+    spawn_callers(&scope, pool, &last, 1, SLEEP, 1);
+    check_ok(scope_join(&scope));
+    check_ok(last.r);
+    assert_int_equal(pg_pool_stats(pool).batches, 2);
+    drop_replies(first, 4);
+    drop_replies(&last, 1);
+    pg_pool_free(pool);
+}
+
 /* ---- limits ---- */
 
 ON_LOOP(p8_a_full_pool_refuses_at_once)
@@ -410,6 +452,8 @@ int main(void)
         cmocka_unit_test(one_bad_statement_among_fifty_fails_alone),
         cmocka_unit_test(a_refusal_at_the_commit_undoes_and_is_found_out),
         cmocka_unit_test(a_statement_that_stands_alone_shares_its_transaction_with_nobody),
+        cmocka_unit_test(a_batch_waits_while_a_larger_one_is_in_flight),
+        cmocka_unit_test(a_batch_that_waited_leaves_when_the_one_before_it_is_answered),
         cmocka_unit_test(p8_a_full_pool_refuses_at_once),
         cmocka_unit_test(a_callers_deadline_ends_its_call_and_nothing_else),
         cmocka_unit_test(a_statement_that_waits_too_long_for_a_lock_fails_alone),
