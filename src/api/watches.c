@@ -5,15 +5,24 @@
 
 #include <stdlib.h>
 
+static void on_unrecorded(void *context, const struct error *why)
+{
+    const struct gateway_watch *watch = context;
+    log_failure(LOG_WARNING, why, "cell \"%s\": what its hosts are asked is not recorded",
+                watch->cell->name.ptr);
+}
+
 result gateway_watch_new(const struct config *config, const struct cell *cell, struct gateway_watch **ret)
 {
     struct gateway_watch *watch = calloc(1, sizeof *watch);
     must(watch != NULL);
     watch->config = config;
     watch->cell = cell;
-    result r = host_reader_new(cell, &watch->reader);
+    const struct host_log_options record = { config->state_path, "gateway", on_unrecorded, watch };
+    watch->log = host_log_new(&record);
+    result r = host_reader_new(cell, watch->log, &watch->reader);
     if (failed(r)) {
-        free(watch);
+        gateway_watch_free(watch);
         return r;
     }
     *ret = watch;
@@ -26,6 +35,7 @@ void gateway_watch_free(struct gateway_watch *watch)
         return;
     cell_watch_free(watch->watch);
     host_reader_free(watch->reader);
+    host_log_free(watch->log);
     free(watch);
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 /* Beside a cell's monitor, and only while that has the cell's lease: who takes records out of the cell, and what its hosts
  * say over SSH. For the files of api alone. */
+#include "cell/host_log.h"
 #include "cell/host_reader.h"
 #include "cell/monitor.h"
 #include "cell/watch.h"
@@ -9,6 +10,7 @@ struct gateway_watch {
     const struct config *config;
     const struct cell *cell;
     const struct cell_monitor *monitor;
+    struct host_log *log; /* of the reader's commands */
     struct host_reader *reader;
     struct cell_watch *watch; /* NULL: the lease is another's */
     uint64_t rounds;

@@ -2,6 +2,8 @@
 
 #include "base/clock.h"
 
+#include <ctype.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
@@ -10,29 +12,51 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+enum { DATE_BYTES = 10, RUN_BYTES = 128, SIGNAL_BYTES = 32 };
+static const char look_form[] = "look-dddd-dd-dd.jsonl"; /* d: a digit */
+enum { LOOK_DATE = sizeof "look-" - 1 };
+
 struct host_log {
-    char *folder;
-    int fd;    /* -1: not open */
-    char *run; /* whose file it is */
+    char *state_path, *folder, *looker;
+    void (*unrecorded)(void *context, const struct error *why);
+    void *context;
+    int fd;     /* -1: not open */
+    char *name; /* of the file that is open */
+    bool torn;  /* it ends within a line */
+    bool told;  /* that commands which look are not recorded */
     result failure;
 };
 
-struct host_log *host_log_new(const char *state_path)
+struct host_log *host_log_new(const struct host_log_options *options)
 {
     struct host_log *log = calloc(1, sizeof *log);
-    must(log != NULL && asprintf(&log->folder, "%s/commands", state_path) > 0);
+    must(log != NULL && asprintf(&log->folder, "%s/commands", options->state_path) > 0);
+    log->state_path = strdup(options->state_path);
+    log->looker = strdup(options->looker);
+    must(log->state_path != NULL && log->looker != NULL);
+    log->unrecorded = options->unrecorded;
+    log->context = options->context;
     log->fd = -1;
     return log;
+}
+
+static void close_file(struct host_log *log)
+{
+    if (log->fd >= 0)
+        close(log->fd);
+    log->fd = -1;
+    free(log->name);
+    log->name = NULL;
 }
 
 void host_log_free(struct host_log *log)
 {
     if (log == NULL)
         return;
-    if (log->fd >= 0)
-        close(log->fd);
-    free(log->run);
+    close_file(log);
+    free(log->state_path);
     free(log->folder);
+    free(log->looker);
     free(log);
 }
 
@@ -45,31 +69,103 @@ static result disk_failure(const char *path)
 {
     return FAIL(E_IO,
                 "Look at the disk and at the rights of the state directory; then give the command again.",
-                "the log of commands \"%s\" cannot be written: %s", path, strerror(errno));
+                "the log of commands \"%.120s\" cannot be written: %s", path, strerror(errno));
 }
 
-static result open_log(struct host_log *log, const char *run)
+/* ---- the file ---- */
+
+/* What root makes in another account's directory would keep that account out. */
+static bool give_to_owner(const char *above, int fd)
 {
-    char *path = NULL;
-    if (log->run != NULL && strcmp(log->run, run) == 0)
-        return OK;
-    if (log->fd >= 0)
-        close(log->fd);
-    log->fd = -1;
-    free(log->run);
-    log->run = NULL;
-    if (mkdir(log->folder, 0700) != 0 && errno != EEXIST)
-        return disk_failure(log->folder);
-    must(asprintf(&path, "%s/%s.jsonl", log->folder, run) > 0);
-    log->fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
-    result r = log->fd < 0 ? disk_failure(path) : OK;
-    if (!failed(r)) {
-        log->run = strdup(run);
-        must(log->run != NULL);
-    }
-    free(path);
+    struct stat owner;
+    return geteuid() != 0 || (stat(above, &owner) == 0 && fchown(fd, owner.st_uid, owner.st_gid) == 0);
+}
+
+static result make_folder(const char *path)
+{
+    if (mkdir(path, 0700) != 0)
+        return errno == EEXIST ? OK : disk_failure(path);
+    char *above = NULL;
+    must(asprintf(&above, "%s/..", path) > 0);
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    result r = fd >= 0 && give_to_owner(above, fd) ? OK : disk_failure(path);
+    if (fd >= 0)
+        close(fd);
+    free(above);
     return r;
 }
+
+static bool is_look_file(const char *name)
+{
+    for (size_t i = 0; i < sizeof look_form; i++)
+        if (look_form[i] == 'd' ? !isdigit((unsigned char)name[i]) : name[i] != look_form[i])
+            return false;
+    return true;
+}
+
+static void remove_old(const struct host_log *log, int64_t now_ms)
+{
+    char oldest[CLOCK_TEXT_SIZE];
+    clock_format(now_ms - (int64_t)HOST_LOG_DAYS * 24 * 3600 * 1000, oldest);
+    DIR *folder = opendir(log->folder);
+    if (folder == NULL)
+        return;
+    for (const struct dirent *entry; (entry = readdir(folder)) != NULL;)
+        if (is_look_file(entry->d_name) && strncmp(entry->d_name + LOOK_DATE, oldest, DATE_BYTES) < 0)
+            unlinkat(dirfd(folder), entry->d_name, 0);
+    closedir(folder);
+}
+
+/* Or another process is writing one: then an empty line comes behind that. */
+static bool ends_within_a_line(int fd)
+{
+    struct stat file;
+    char last = '\n';
+    return fstat(fd, &file) == 0 && file.st_size > 0 && pread(fd, &last, 1, file.st_size - 1) == 1 &&
+           last != '\n';
+}
+
+/* *ret_made: nobody had begun it. */
+static int open_at(const struct host_log *log, const char *path, bool *ret_made)
+{
+    enum { HOW = O_RDWR | O_APPEND | O_CLOEXEC | O_NOFOLLOW };
+    int fd = open(path, HOW | O_CREAT | O_EXCL, 0600);
+    *ret_made = fd >= 0;
+    if (fd < 0 && errno == EEXIST)
+        return open(path, HOW);
+    if (fd >= 0 && !give_to_owner(log->folder, fd)) {
+        int why = errno;
+        close(fd);
+        unlink(path);
+        errno = why;
+        return -1;
+    }
+    return fd;
+}
+
+static result open_file(struct host_log *log, const char *name, int64_t now_ms)
+{
+    char *path = NULL;
+    bool made = false;
+    if (log->name != NULL && strcmp(log->name, name) == 0)
+        return OK;
+    close_file(log);
+    TRY(make_folder(log->state_path));
+    TRY(make_folder(log->folder));
+    must(asprintf(&path, "%s/%s", log->folder, name) > 0);
+    log->fd = open_at(log, path, &made);
+    result r = log->fd < 0 ? disk_failure(path) : OK;
+    free(path);
+    TRY(r);
+    log->name = strdup(name);
+    must(log->name != NULL);
+    log->torn = ends_within_a_line(log->fd);
+    if (made && is_look_file(name))
+        remove_old(log, now_ms);
+    return OK;
+}
+
+/* ---- a line ---- */
 
 /* Words of a host may be cut, or no UTF-8. */
 static void copy_ascii(const char *from, char *to, size_t size)
@@ -80,40 +176,118 @@ static void copy_ascii(const char *from, char *to, size_t size)
     to[len] = '\0';
 }
 
-static json_t *trace_json(const struct ssh_trace *trace)
+static json_t *word_json(const char *word, size_t len)
 {
-    char at[CLOCK_TEXT_SIZE], error[sizeof trace->error->what] = "";
-    json_t *argv = json_array();
-    for (size_t i = 0; trace->argv[i] != NULL; i++)
-        json_array_append_new(argv, json_string(trace->argv[i]));
-    clock_format(clock_wall_ms(), at);
-    if (trace->error != NULL)
-        copy_ascii(trace->error->what, error, sizeof error);
-    return json_pack("{s:s,s:s?,s:s,s:o,s:i,s:s?,s:I,s:s,s:s?}", "at", at, "step", trace->step, "host",
-                     trace->host, "argv", argv, "exit_status", trace->exit_status, "signal", trace->signal,
-                     "duration_ms", (json_int_t)trace->duration_ms, "digest", trace->digest, "error",
-                     trace->error == NULL ? NULL : error);
+    char ascii[HOST_LOG_ARGV_BYTES + 1];
+    json_t *json = json_stringn(word, len);
+    if (json != NULL)
+        return json;
+    copy_ascii(word, ascii, len + 1);
+    return json_string(ascii);
 }
 
-static result write_line(struct host_log *log, const struct ssh_trace *trace)
+static json_t *argv_json(const char *const *argv, bool *ret_cut)
 {
-    TRY(open_log(log, trace->run != NULL ? trace->run : "none"));
-    json_t *object = trace_json(trace);
+    json_t *words = json_array();
+    size_t left = HOST_LOG_ARGV_BYTES;
+    *ret_cut = false;
+    for (size_t i = 0; argv[i] != NULL && !*ret_cut; i++) {
+        size_t len = strlen(argv[i]), kept = len < left ? len : left;
+        *ret_cut = kept < len;
+        while (*ret_cut && kept > 0 && ((unsigned char)argv[i][kept] & 0xc0) == 0x80) /* a whole character */
+            kept--;
+        json_array_append_new(words, word_json(argv[i], kept));
+        left -= kept;
+    }
+    return words;
+}
+
+static json_t *trace_json(const struct ssh_trace *trace, const char *run, int64_t now_ms)
+{
+    char at[CLOCK_TEXT_SIZE], error[sizeof trace->error->what] = "", signal[SIGNAL_BYTES] = "";
+    bool cut;
+    json_t *argv = argv_json(trace->argv, &cut);
+    clock_format(now_ms, at);
+    if (trace->error != NULL)
+        copy_ascii(trace->error->what, error, sizeof error);
+    if (trace->signal != NULL)
+        copy_ascii(trace->signal, signal, sizeof signal);
+    json_t *object =
+        json_pack("{s:s,s:s,s:s?,s:s,s:o,s:i,s:s?,s:I,s:s,s:s?}", "at", at, "run", run, "step", trace->step,
+                  "host", trace->host, "argv", argv, "exit_status", trace->exit_status, "signal",
+                  trace->signal == NULL ? NULL : signal, "duration_ms", (json_int_t)trace->duration_ms,
+                  "digest", trace->digest, "error", trace->error == NULL ? NULL : error);
     must(object != NULL);
+    if (cut)
+        json_object_set_new(object, "argv_cut", json_true());
+    return object;
+}
+
+static result write_line(struct host_log *log, const struct ssh_trace *trace, const char *run, int64_t now_ms)
+{
+    json_t *object = trace_json(trace, run, now_ms);
     char *text = json_dumps(object, JSON_COMPACT | JSON_ENSURE_ASCII), *line = NULL;
     json_decref(object);
     must(text != NULL);
-    int length = asprintf(&line, "%s\n", text);
+    int length = asprintf(&line, "%s%s\n", log->torn ? "\n" : "", text);
     must(length > 0);
-    result r = write(log->fd, line, (size_t)length) == length ? OK : disk_failure(log->folder);
+    errno = ENOSPC; /* what a write that is too short means */
+    ssize_t written = write(log->fd, line, (size_t)length);
+    result r = written == length ? OK : disk_failure(log->folder);
+    if (written > 0)
+        log->torn = written < length;
     free(text);
     free(line);
     return r;
 }
 
+/* ---- adding ---- */
+
+static result add_look(struct host_log *log, const struct ssh_trace *trace)
+{
+    char at[CLOCK_TEXT_SIZE], name[sizeof look_form];
+    int64_t now_ms = clock_wall_ms();
+    clock_format(now_ms, at);
+    snprintf(name, sizeof name, "look-%.*s.jsonl", DATE_BYTES, at);
+    TRY(open_file(log, name, now_ms));
+    return write_line(log, trace, log->looker, now_ms);
+}
+
+static result add_of_run(struct host_log *log, const struct ssh_trace *trace)
+{
+    char name[RUN_BYTES];
+    int64_t now_ms = clock_wall_ms();
+    must(snprintf(name, sizeof name, "%s.jsonl", trace->run) < RUN_BYTES);
+    TRY(open_file(log, name, now_ms));
+    return write_line(log, trace, trace->run, now_ms);
+}
+
+static void record(void *context, const struct ssh_trace *trace)
+{
+    host_log_add(context, trace);
+}
+
+void host_log_attach(struct host_log *log, struct ssh_options *options)
+{
+    if (log == NULL)
+        return;
+    options->record = record;
+    options->record_context = log;
+}
+
 void host_log_add(struct host_log *log, const struct ssh_trace *trace)
 {
-    result r = write_line(log, trace);
-    if (failed(r))
-        log->failure = r;
+    if (trace->run != NULL && strcmp(trace->run, log->looker) != 0) {
+        result r = add_of_run(log, trace);
+        if (failed(r))
+            log->failure = r;
+        return;
+    }
+    result r = add_look(log, trace);
+    r.error.hint =
+        "Give this account the rights to state_path of domicile.cfg, or its disk room; the answers "
+        "of the hosts are not affected.";
+    if (failed(r) && !log->told)
+        log->unrecorded(log->context, &r.error);
+    log->told = failed(r);
 }

@@ -15,14 +15,14 @@ struct host_reader {
     struct health_host *facts; /* of cell->nodes */
 };
 
-result host_reader_new(const struct cell *cell, struct host_reader **ret)
+result host_reader_new(const struct cell *cell, struct host_log *log, struct host_reader **ret)
 {
     struct host_reader *reader = calloc(1, sizeof *reader);
     must(reader != NULL);
     reader->cell = cell;
     reader->facts = calloc(cell->node_count, sizeof *reader->facts);
     must(reader->facts != NULL);
-    result r = cell_hosts_new(cell, NULL, &reader->hosts);
+    result r = cell_hosts_new(cell, log, &reader->hosts);
     if (failed(r)) {
         host_reader_free(reader);
         return r;
@@ -45,12 +45,13 @@ void host_reader_free(struct host_reader *reader)
 struct looking {
     struct host_reader *reader;
     const struct node *node;
+    const char *step; /* for the record */
     struct arena arena;
 };
 
 static result look(struct looking *looking, const char *const *argv, struct str *ret)
 {
-    const struct cell_call call = { .arena = &looking->arena };
+    const struct cell_call call = { .arena = &looking->arena, .step = looking->step };
     struct ssh_output output;
     TRY(host_look(looking->reader->hosts, looking->node, &call, argv, (struct str){ 0 }, &output));
     if (output.signal != NULL || output.exit_status != 0 || output.out_cut)
@@ -118,6 +119,7 @@ static uint64_t begin_at(struct cell_watch *watch, const struct node *node, cons
 static result read_log(struct looking *looking, struct cell_watch *watch)
 {
     struct log_file file;
+    looking->step = "log";
     TRY(find_log(looking, &file));
     struct watch_log_piece piece = { .file = file.token, .offset = begin_at(watch, looking->node, &file) };
     watch_log_feed(watch, looking->node, &piece); /* an empty file has begun as well */
@@ -139,6 +141,7 @@ static result read_disk(struct looking *looking, struct health_host *ret)
 {
     struct str said, head, line, total;
     uint64_t total_bytes, free_bytes;
+    looking->step = "disk";
     TRY(look(looking, HOST_ARGV("df", "--output=size,avail", "-B1", "--", looking->node->paths.data), &said));
     if (!str_cut(&said, '\n', &head) || !str_cut(&said, '\n', &line))
         return malformed(looking, "df");

@@ -2,12 +2,12 @@
 /* What only a host tells, over SSH: what its server has logged, for the watch, and how full the disk is below the data
  * directory, for the monitor. It only looks. One session a node, kept between rounds, and made anew when it was lost. */
 #include "cell/health.h"
+#include "cell/host_log.h"
 #include "cell/watch.h"
-#include "ssh/ssh.h"
 
 struct host_reader;
-/* The cell outlives it. Does not wait. */
-result host_reader_new(const struct cell *cell, struct host_reader **ret) MUST_USE;
+/* The cell and the log of its commands outlive it. Does not wait. */
+result host_reader_new(const struct cell *cell, struct host_log *log, struct host_reader **ret) MUST_USE;
 void host_reader_free(struct host_reader *reader); /* takes NULL; closes the sessions */
 
 /* Feeds the watch with what each server has logged since the last round, and asks for the disks; after a watch_round. The

@@ -1,6 +1,5 @@
 #include "cell/hosts.h"
 
-#include "cell/host_log.h"
 #include "ssh/node.h"
 
 #include <stdarg.h>
@@ -20,7 +19,7 @@ struct cell_hosts {
     struct cell_host *items;
 };
 
-result cell_hosts_new(const struct cell *cell, const char *state_path, struct cell_hosts **ret)
+result cell_hosts_new(const struct cell *cell, struct host_log *log, struct cell_hosts **ret)
 {
     struct cell_hosts *hosts = calloc(1, sizeof *hosts);
     must(hosts != NULL);
@@ -29,7 +28,7 @@ result cell_hosts_new(const struct cell *cell, const char *state_path, struct ce
     must(hosts->items != NULL);
     for (size_t i = 0; i < cell->node_count; i++)
         hosts->items[i].node = &cell->nodes[i];
-    hosts->log = state_path == NULL ? NULL : host_log_new(state_path);
+    hosts->log = log;
     *ret = hosts;
     return OK;
 }
@@ -40,7 +39,6 @@ void cell_hosts_free(struct cell_hosts *hosts)
         return;
     for (size_t i = 0; i < hosts->cell->node_count; i++)
         ssh_close(hosts->items[i].ssh);
-    host_log_free(hosts->log);
     free(hosts->items);
     free(hosts);
 }
@@ -55,13 +53,6 @@ static struct cell_host *host_of(struct cell_hosts *hosts, const struct node *no
     must_failed("a node of the cell", __FILE__, __LINE__);
 }
 
-/* A plan leaves nothing behind, here neither. */
-static void record(void *context, const struct ssh_trace *trace)
-{
-    if (trace->run != NULL && strcmp(trace->run, "plan") != 0)
-        host_log_add(context, trace);
-}
-
 result host_session(struct cell_hosts *hosts, const struct node *node, struct ssh **ret)
 {
     struct cell_host *host = host_of(hosts, node);
@@ -73,8 +64,7 @@ result host_session(struct cell_hosts *hosts, const struct node *node, struct ss
     if (host->ssh == NULL) {
         struct ssh_options options;
         TRY(ssh_node_options(node, &options));
-        options.record = hosts->log == NULL ? NULL : record;
-        options.record_context = hosts->log;
+        host_log_attach(hosts->log, &options);
         TRY(ssh_connect(&options, &host->ssh));
     }
     *ret = host->ssh;

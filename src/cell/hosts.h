@@ -1,8 +1,8 @@
 #pragma once
 /* The hosts of a cell while something is done on them: one SSH session a node, opened when it is needed, and anew when it
  * was lost; every command recorded. Everything here but new and free waits. */
+#include "cell/host_log.h"
 #include "config/config.h"
-#include "ssh/ssh.h"
 
 /* Who asks or acts: for the guard on the host, and for the record. */
 struct cell_call {
@@ -13,11 +13,12 @@ struct cell_call {
 };
 
 struct cell_hosts;
-/* `state_path`: each command becomes a line of STATE_PATH/commands/RUN.jsonl (0600); NULL: none does. */
-result cell_hosts_new(const struct cell *cell, const char *state_path, struct cell_hosts **ret) MUST_USE;
+/* The cell and the log outlive it. */
+result cell_hosts_new(const struct cell *cell, struct host_log *log, struct cell_hosts **ret) MUST_USE;
 void cell_hosts_free(struct cell_hosts *hosts); /* takes NULL; closes the sessions */
 
-/* The node's session. E_CONFIG: the node has no ssh; else as ssh_connect. */
+/* The node's session. E_CONFIG: the node has no ssh. E_IO: an earlier command of the run is not recorded. Else as
+ * ssh_connect. */
 result host_session(struct cell_hosts *hosts, const struct node *node, struct ssh **ret) MUST_USE;
 
 /* A command that only looks, without the guard. OK also if it fails: look at the status. argv ends with NULL. */

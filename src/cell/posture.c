@@ -315,6 +315,7 @@ static result connect_host(struct scanning *scanning)
 {
     struct ssh_options options;
     TRY(ssh_node_options(scanning->asker->node, &options));
+    host_log_attach(scanning->asker->log, &options);
     return ssh_connect(&options, &scanning->ssh);
 }
 

@@ -3,6 +3,7 @@
  * there. The table of questions is posture.def. A question that could not be asked, or whose answer was not understood, is
  * unknown, and says why: it is never a pass. */
 #include "base/arena.h"
+#include "cell/host_log.h"
 #include "config/config.h"
 
 enum posture_id {
@@ -40,6 +41,7 @@ struct posture_asker {
     const struct node *node;
     const char *sql_user;              /* domicile_monitor or postgres */
     const struct tls_files *sql_files; /* NULL: nobody may ask PostgreSQL */
+    struct host_log *log;              /* of what the host is asked over SSH */
 };
 
 /* Waits, some seconds. Every line is there, whatever fails: what could not be asked says so. OK also for a node without

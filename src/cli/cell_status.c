@@ -3,6 +3,7 @@
 #include "cell/health_json.h"
 #include "cell/host_reader.h"
 #include "cli/cell.h"
+#include "cli/host_log.h"
 
 #include <signal.h>
 #include <string.h>
@@ -16,6 +17,7 @@ struct status {
     struct health_asker *askers[STATUS_CELLS_MAX];
     struct host_reader *readers[STATUS_CELLS_MAX];
     struct cell_health *looks[STATUS_CELLS_MAX];
+    struct host_log *log;
     size_t count;
 };
 
@@ -49,7 +51,7 @@ static result open_cell(struct status *status, size_t index)
     const struct cell *cell = status->cells[index];
     bool monitored =
         cell->monitor.files.certificate != NULL && access(cell->monitor.files.private_key, R_OK) == 0;
-    TRY(host_reader_new(cell, &status->readers[index]));
+    TRY(host_reader_new(cell, status->log, &status->readers[index]));
     const struct health_ask_options options = { .cell = cell,
                                                 .host_facts = host_facts,
                                                 .context = status->readers[index],
@@ -349,6 +351,7 @@ static result run_and_close(void *arg)
 {
     struct status *status = arg;
     result r = OK;
+    status->log = cli_host_log(status->cli, "cell-status");
     for (size_t i = 0; i < status->count && !failed(r); i++)
         r = open_cell(status, i);
     if (!failed(r))
@@ -357,6 +360,7 @@ static result run_and_close(void *arg)
         health_asker_free(status->askers[i]);
         host_reader_free(status->readers[i]);
     }
+    host_log_free(status->log);
     return r;
 }
 

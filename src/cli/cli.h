@@ -80,6 +80,7 @@ void cli_print_json(struct cli *cli, json_t *document); /* takes it over */
 /* jansson takes UTF-8 only; what is quoted in an error may be anything: bytes beyond ASCII become "?" then. */
 json_t *cli_json_text(struct cli *cli, const char *text);
 void cli_print_error(struct cli *cli, const struct error *error);
+void cli_print_warning(struct cli *cli, const struct error *error); /* likewise; the verb goes on */
 enum cli_style { STYLE_GOOD, STYLE_BAD, STYLE_FAINT };
 const char *cli_style(const struct cli *cli, enum cli_style style); /* "" without colours */
 const char *cli_plain(const struct cli *cli);

@@ -1,7 +1,7 @@
 /* node ...: the hosts themselves, over SSH. */
 #include "ssh/node.h"
 #include "base/clock.h"
-#include "cli/cli.h"
+#include "cli/host_log.h"
 
 #include <string.h>
 
@@ -19,6 +19,7 @@ struct checked {
 
 struct checking {
     struct arena *arena;
+    struct host_log *log;
     struct checked *nodes;
     size_t count;
 };
@@ -55,7 +56,8 @@ static void keep_negotiated(struct arena *arena, const struct ssh *ssh, struct c
 static result measure(struct arena *arena, struct ssh *ssh, struct checked *checked)
 {
     const struct ssh_command command = { .argv = (const char *const[]){ "true", NULL },
-                                         .within_ms = WITHIN_MS };
+                                         .within_ms = WITHIN_MS,
+                                         .step = "round-trip" };
     for (int i = 0; i < TRIPS; i++) {
         struct ssh_output output;
         uint64_t begin_ns = clock_monotonic_ns();
@@ -76,7 +78,8 @@ static result try_guard(struct arena *arena, struct ssh *ssh, struct checked *ch
     const struct ssh_guard guard = { .state = checked->node->ssh.state };
     const struct ssh_command command = { .argv = (const char *const[]){ "true", NULL },
                                          .within_ms = WITHIN_MS,
-                                         .guard = &guard };
+                                         .guard = &guard,
+                                         .step = "guard" };
     struct ssh_output output;
     result r = ssh_exec(ssh, arena, &command, &output);
     if (failed(r) && r.error.code != E_STALE)
@@ -89,9 +92,11 @@ static result try_guard(struct arena *arena, struct ssh *ssh, struct checked *ch
     return OK;
 }
 
-static result check_host(struct arena *arena, struct checked *checked)
+static result check_host(const struct checking *checking, struct checked *checked)
 {
+    struct arena *arena = checking->arena;
     struct ssh *ssh = NULL;
+    host_log_attach(checking->log, &checked->options);
     TRY(ssh_connect(&checked->options, &ssh));
     keep_negotiated(arena, ssh, checked);
     result r = measure(arena, ssh, checked);
@@ -104,7 +109,7 @@ static result check_host(struct arena *arena, struct checked *checked)
 static void run_check(void *arg)
 {
     struct one_check *one = arg;
-    one->checked->outcome = check_host(one->checking->arena, one->checked);
+    one->checked->outcome = check_host(one->checking, one->checked);
 }
 
 /* All at once: a host that does not answer holds up no other. */
@@ -225,7 +230,10 @@ result cli_node_check(struct cli *cli)
 {
     struct checking checking = { 0 };
     TRY(choose(cli, &checking));
-    TRY(cli_on_loop(check_all, &checking));
+    checking.log = cli_host_log(cli, "node-check");
+    result r = cli_on_loop(check_all, &checking);
+    host_log_free(checking.log);
+    TRY(r);
     json_t *list = json_array();
     for (size_t i = 0; i < checking.count; i++) {
         if (cli_has(cli, OPT_JSON))

@@ -1,5 +1,6 @@
 /* node scan: what an auditor would ask of the hosts. */
 #include "cell/posture.h"
+#include "cli/host_log.h"
 #include "cli/node_choice.h"
 #include "loop/fiber.h"
 
@@ -13,6 +14,7 @@ struct scan {
     struct cli *cli;
     struct chosen_nodes nodes;
     struct scanned *scanned;
+    struct host_log *log;
     result first_failure; /* to reach a host or its PostgreSQL; the others are scanned all the same */
     size_t findings, unknowns;
 };
@@ -75,7 +77,9 @@ static result scan_all(void *arg)
 {
     struct scan *scan = arg;
     for (size_t i = 0; i < scan->nodes.count; i++) {
-        struct posture_asker asker = { .cell = scan->nodes.items[i].cell, .node = scan->nodes.items[i].node };
+        struct posture_asker asker = { .cell = scan->nodes.items[i].cell,
+                                       .node = scan->nodes.items[i].node,
+                                       .log = scan->log };
         asker.sql_files = node_sql_files(asker.cell, &asker.sql_user);
         cli_progress(scan->cli, "scanning %s", asker.node->name.ptr);
         result r = posture_scan(&asker, &scan->cli->arena, scan->scanned[i].lines);
@@ -169,7 +173,10 @@ result cli_node_scan(struct cli *cli)
     scan->first_failure = OK;
     TRY(node_choose(cli, &scan->nodes));
     scan->scanned = arena_array(&cli->arena, struct scanned, scan->nodes.count + 1);
-    TRY(cli_on_loop(scan_all, scan));
+    scan->log = cli_host_log(cli, "node-scan");
+    result r = cli_on_loop(scan_all, scan);
+    host_log_free(scan->log);
+    TRY(r);
     count(scan);
     print(scan);
     if (scan->first_failure.error.code == E_HOST_KEY || scan->findings == 0)

@@ -36,7 +36,7 @@ json_t *cli_json_text(struct cli *cli, const char *text)
     return json_string(copy);
 }
 
-static void print_error_json(struct cli *cli, const struct error *error, const char *what)
+static void print_error_json(struct cli *cli, const char *kind, const struct error *error, const char *what)
 {
     static const char *const members[] = { "region",   "home_region", "home_endpoint",    "policy_rule",
                                            "instance", "services",    "services_version", NULL };
@@ -49,7 +49,7 @@ static void print_error_json(struct cli *cli, const struct error *error, const c
         if (value != NULL)
             json_object_set(json, members[i], value);
     }
-    json_object_set_new(document, "error", json);
+    json_object_set_new(document, kind, json);
     must(json_dumpf(document, cli->err, JSON_COMPACT) == 0 || ferror(cli->err));
     fputc('\n', cli->err);
     json_decref(document);
@@ -59,10 +59,21 @@ void cli_print_error(struct cli *cli, const struct error *error)
 {
     const char *what = cli->said != NULL ? cli->said : error->what;
     if (cli_has(cli, OPT_JSON)) {
-        print_error_json(cli, error, what);
+        print_error_json(cli, "error", error, what);
         return;
     }
     fprintf(cli->err, "%sdomicile:%s %s\n", cli_style(cli, STYLE_BAD), cli_plain(cli), what);
+    if (error->hint != NULL)
+        fprintf(cli->err, "hint: %s\n", error->hint);
+}
+
+void cli_print_warning(struct cli *cli, const struct error *error)
+{
+    if (cli_has(cli, OPT_JSON)) {
+        print_error_json(cli, "warning", error, error->what);
+        return;
+    }
+    fprintf(cli->err, "domicile: warning: %s\n", error->what);
     if (error->hint != NULL)
         fprintf(cli->err, "hint: %s\n", error->hint);
 }

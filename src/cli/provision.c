@@ -5,6 +5,7 @@
 #include "base/secret.h"
 #include "cli/cell.h"
 #include "cli/drive.h"
+#include "cli/host_log.h"
 #include "directory/sqlite.h"
 #include "runbook/cell_steps.h"
 
@@ -201,10 +202,12 @@ static result go(struct change *change)
 static result on_loop(void *arg)
 {
     struct change *change = arg;
-    bool plan = cli_has(change->cli, OPT_PLAN);
-    TRY(cell_hosts_new(change->cell, plan ? NULL : change->cli->config->state_path, &change->hosts));
-    result r = go(change);
+    struct host_log *log = cli_host_log(change->cli, "plan");
+    result r = cell_hosts_new(change->cell, log, &change->hosts);
+    if (!failed(r))
+        r = go(change);
     cell_hosts_free(change->hosts);
+    host_log_free(log);
     return r;
 }
 

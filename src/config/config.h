@@ -252,7 +252,7 @@ struct vantage {
 
 struct config {
     const char *directory_path; /* the SQLite file of the directory */
-    const char *state_path;     /* what must survive a crash: journals of runs */
+    const char *state_path;     /* what must survive a crash: journals of runs; the record of remote commands */
     const char *log_level;      /* debug, info, warning, error */
     struct str vantage_name;    /* which of the vantages this host is; empty: none */
     struct vantage *vantages;

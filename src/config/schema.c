@@ -472,7 +472,7 @@ static const struct schema_key top_keys[] = {
           "share it." },
     { "state_path", KEY_PATH, .restart = true, .preset = "state", AT(struct config, state_path),
       .help = "The directory (mode 0700, made when it is needed) of what must survive a crash: journals of "
-              "runs, their remote commands, measurements of node locate." },
+              "runs, the record of remote commands, measurements of node locate." },
     { "log_level", KEY_WORD, .preset = "info", .choices = log_levels, AT(struct config, log_level),
       .help = "How much a gateway says: debug, info, warning or error." },
     { "vantage", KEY_NAME, AT(struct config, vantage_name),

@@ -117,13 +117,22 @@ static result drive(struct driving *driving)
     return r;
 }
 
+static void unrecorded(void *context, const struct error *why)
+{
+    (void)context;
+    (void)why;
+}
+
 static void on_loop(void *arg)
 {
     struct driving *driving = arg;
-    driving->outcome = cell_hosts_new(driving->cell, driving->config->state_path, &driving->hosts);
+    const struct host_log_options record = { driving->config->state_path, "killer", unrecorded, NULL };
+    struct host_log *log = host_log_new(&record);
+    driving->outcome = cell_hosts_new(driving->cell, log, &driving->hosts);
     if (!failed(driving->outcome))
         driving->outcome = drive(driving);
     cell_hosts_free(driving->hosts);
+    host_log_free(log);
 }
 
 int main(int argc, char **argv)

@@ -111,7 +111,7 @@ def test_two_at_once_never_both_act(facts, other):
             assert "already done, nothing was changed" in second.stdout
         out, err = first.communicate(timeout=120)
         assert first.returncode == 0, out + err
-    runs = glob.glob(f"{other.config}/state/commands/*.jsonl")
+    runs = glob.glob(f"{other.config}/state/commands/provision-*.jsonl")
     assert len(runs) == 1
     assert facts_of(other) == facts
 

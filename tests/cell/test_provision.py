@@ -30,7 +30,7 @@ def everything(pair):
                 path = os.path.join(folder, name)
                 if "/pg/data/" not in path or name.endswith(".conf"):
                     found[path] = os.stat(path).st_mtime_ns
-    return {path: at for path, at in found.items() if "/directory.sqlite" not in path
+    return {path: at for path, at in found.items() if "/directory.sqlite" not in path and "/commands/look-" not in path
             and not path.endswith((".log", "guard", "guard.lock"))}
 
 
@@ -41,7 +41,8 @@ def test_a_plan_changes_nothing(bare):
     assert planned["initdb"][0] == "no" and planned["base-backup"][0] == "no"
     assert planned["roles"][0] == "unknown"
     assert everything(bare) == before
-    assert not os.path.exists(f"{bare.config}/state")
+    assert os.listdir(f"{bare.config}/state") == ["commands"]  # what was asked is recorded, and that is all
+    assert len(os.listdir(f"{bare.config}/state/commands")) == 1
 
 
 def test_bare_hosts_become_a_pair(bare):
@@ -110,6 +111,42 @@ def test_every_command_is_recorded(made):
     assert [(line["step"], line["host"], line["exit_status"]) for line in acts] == [("initdb", "eu1", 0)]
     assert all(line["step"] for line in lines if line["argv"][0] == "over") and "over" in {line["argv"][0] for line in lines}
     assert all(len(line["digest"]) == 64 for line in lines if line["error"] is None)
+    assert {line["run"] for line in lines} == {os.path.basename(logs[0])[:-len(".jsonl")]}
+
+
+def looks(made):
+    return [json.loads(line) for path in sorted(glob.glob(f"{made.config}/state/commands/look-????-??-??.jsonl"))
+            for line in text(path).splitlines()]
+
+
+def test_a_plan_is_recorded(made):
+    of_runs = {path: text(path) for path in glob.glob(f"{made.config}/state/commands/provision-*.jsonl")}
+    before = len(looks(made))
+    planned = made.planned()
+    lines = looks(made)[before:]
+    assert {line["run"] for line in lines} == {"plan"} and {line["host"] for line in lines} == {"eu1", "eu2"}
+    assert {"programs", "space", "verify"} <= {line["step"] for line in lines} <= set(planned)
+    assert {path: text(path) for path in of_runs} == of_runs
+
+
+def test_who_may_not_record_may_look(made):
+    commands = f"{made.config}/state/commands"
+    os.rename(commands, f"{commands}.away")
+    try:
+        with open(commands, "w", encoding="utf-8"):
+            pass
+        done = made.provision("--plan")
+        assert "domicile: warning: the log of commands" in done.stderr and done.stderr.count("warning") == 1
+        assert "nothing is to be done" in done.stdout
+        made.eu2.stop()
+        refused = made.provision(check=False)
+        assert refused.returncode == 9 and "the log of commands" in refused.stderr
+        assert made.eu2.pid() is None
+    finally:
+        os.unlink(commands)
+        os.rename(f"{commands}.away", commands)
+        made.provision()
+    assert made.eu2.pid() is not None
 
 
 def test_what_somebody_changed_is_seen_and_put_right(made):

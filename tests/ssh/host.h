@@ -6,6 +6,7 @@
 #include "ssh/ssh.h"
 
 #include <errno.h>
+#include <jansson.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,6 +36,29 @@ static inline const char *host_text(const char *path) /* "" if there is none; wi
     while (got > 0 && text[got - 1] == '\n')
         got--;
     return arena_cstr(&test_arena, (struct str){ text, got });
+}
+
+/* What is recorded of commands that look, in a state directory. There is none: nothing is. */
+static inline json_t *looks_of(const char *state_path)
+{
+    char today[CLOCK_TEXT_SIZE];
+    json_t *lines = json_array();
+    clock_format(clock_wall_ms(), today);
+    FILE *file = fopen(arena_printf(&test_arena, "%s/commands/look-%.10s.jsonl", state_path, today), "re");
+    while (file != NULL && !feof(file)) {
+        json_t *line = json_loadf(file, JSON_DISABLE_EOF_CHECK, NULL);
+        if (line == NULL)
+            break;
+        json_array_append_new(lines, line);
+    }
+    if (file != NULL)
+        fclose(file);
+    return lines;
+}
+
+static inline const char *look_text(const json_t *lines, size_t line, const char *member)
+{
+    return json_string_value(json_object_get(json_array_get(lines, line), member));
 }
 
 static inline bool is_there(const char *path)

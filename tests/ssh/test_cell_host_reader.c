@@ -42,7 +42,7 @@ static void begin_unknowing(void)
 {
     declare();
     watch = cell_watch_new(&config, &cell);
-    check_ok(host_reader_new(&cell, &reader));
+    check_ok(host_reader_new(&cell, NULL, &reader));
     remove(node.paths.log);
 }
 
@@ -278,6 +278,44 @@ ON_LOOP(a_log_is_read_though_no_server_answers)
     end();
 }
 
+/* ---- the record ---- */
+
+static void fail_to_record(void *context, const struct error *why)
+{
+    (void)context;
+    fail_msg("%s", why->what);
+}
+
+ON_LOOP(every_command_is_recorded)
+{
+    static const char *const programs[] = { "df", "stat", "dd" }, *const steps[] = { "disk", "log", "log" };
+    const struct host_log_options options = { scratch("reader-state"), "gateway", fail_to_record, NULL };
+    struct host_log *record = host_log_new(&options);
+    declare();
+    watch = cell_watch_new(&config, &cell);
+    check_ok(watch_known_refresh(&watch->known));
+    check_ok(host_reader_new(&cell, record, &reader));
+    write_log("we", session_of("visitor"));
+    look_and_count(1);
+    node.paths.log = scratch("no-log");
+    look_and_count(2);
+    json_t *lines = looks_of(options.state_path);
+    assert_int_equal(json_array_size(lines), 5); /* and again df, stat */
+    for (size_t i = 0; i < 5; i++) {
+        const json_t *line = json_array_get(lines, i);
+        assert_string_equal(look_text(lines, i, "run"), "gateway");
+        assert_string_equal(look_text(lines, i, "step"), steps[i % 3]);
+        assert_string_equal(look_text(lines, i, "host"), "eu1");
+        assert_string_equal(json_string_value(json_array_get(json_object_get(line, "argv"), 0)),
+                            programs[i % 3]);
+        assert_int_equal(json_integer_value(json_object_get(line, "exit_status")), i == 4);
+        assert_int_equal(strlen(look_text(lines, i, "digest")), 64);
+    }
+    json_decref(lines);
+    end();
+    host_log_free(record);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -291,6 +329,7 @@ int main(void)
         cmocka_unit_test(a_log_is_read_without_a_data_directory),
         cmocka_unit_test(a_disk_is_read_without_a_log),
         cmocka_unit_test(a_log_is_read_though_no_server_answers),
+        cmocka_unit_test(every_command_is_recorded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

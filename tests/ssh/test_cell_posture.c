@@ -89,11 +89,27 @@ static void superuser(const char *sql)
 }
 
 /* ---- */
+static void fail_to_record(void *context, const struct error *why)
+{
+    (void)context;
+    fail_msg("%s", why->what);
+}
+
 ON_LOOP(a_host_answers_every_question_that_it_can)
 {
+    const struct host_log_options record = { scratch("scan-state"), "node-scan", fail_to_record, NULL };
     declare();
+    asker.log = host_log_new(&record);
     scan();
+    host_log_free(asker.log);
     print_lines();
+    json_t *asked = looks_of(record.state_path); /* all of it is recorded */
+    assert_true(json_array_size(asked) > POSTURE_SQL_FIRST);
+    for (size_t i = 0; i < json_array_size(asked); i++) {
+        assert_string_equal(look_text(asked, i, "run"), "node-scan");
+        assert_string_equal(look_text(asked, i, "step"), "scan");
+    }
+    json_decref(asked);
     is(POSTURE_OS, POSTURE_OK, "kernel Linux");
     is(POSTURE_FILES_DATA, POSTURE_OK, "0700");
     is(POSTURE_SSHD_LOGIN, POSTURE_FINDING, "passwordauthentication yes"); /* nobody has set it */

@@ -213,6 +213,47 @@ static void without_ssh_it_says_what_to_add(void **state)
     said_done(&said);
 }
 
+static void its_commands_are_recorded(void **state)
+{
+    static const char *const steps[] = { "round-trip", "round-trip", "round-trip", "guard" };
+    const char *dir = configure("good", NULL, scratch("state-cli")),
+               *state_path = arena_printf(&test_arena, "%s/state", dir),
+               *away = arena_printf(&test_arena, "%s/state-away", dir);
+    struct said said;
+    rename(state_path, away); /* of the tests before */
+    said = check_node(dir, "eu1", NULL);
+    assert_int_equal(said.status, 0);
+    assert_string_equal(said.err, "");
+    said_done(&said);
+    json_t *lines = looks_of(state_path);
+    assert_int_equal(json_array_size(lines), 4);
+    for (size_t i = 0; i < 4; i++) {
+        assert_string_equal(look_text(lines, i, "run"), "node-check");
+        assert_string_equal(look_text(lines, i, "step"), steps[i]);
+        assert_string_equal(look_text(lines, i, "host"), "eu1");
+    }
+    json_decref(lines);
+}
+
+static void what_cannot_be_recorded_is_told_and_asked_all_the_same(void **state)
+{
+    const char *dir = configure("good", NULL, scratch("state-cli"));
+    write_file(dir, "domicile.cfg", STR("state_path = \"regions/eu-fr.cfg\";\n")); /* a file */
+    struct said said = check_node(dir, "eu1", NULL);
+    assert_int_equal(said.status, 0);
+    check_says(said.out, WORDS("works in"));
+    check_says(said.err, WORDS("domicile: warning: the log of commands", "Not a directory", "\nhint: "));
+    assert_null(strstr(strstr(said.err, "warning") + 1, "warning")); /* once */
+    said_done(&said);
+    said = check_node(dir, "eu1", "--json");
+    assert_int_equal(said.status, 0);
+    json_t *json = json_loads(said.err, 0, NULL);
+    assert_string_equal(json_string_value(json_object_get(json_object_get(json, "warning"), "code")), "io");
+    json_decref(json);
+    said_done(&said);
+    assert_int_equal(unlink(arena_printf(&test_arena, "%s/domicile.cfg", dir)), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -222,6 +263,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_guard_that_cannot_work_is_told, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_guard_that_has_seen_more_works, set_up, tear_down),
         cmocka_unit_test_setup_teardown(without_ssh_it_says_what_to_add, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(its_commands_are_recorded, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_cannot_be_recorded_is_told_and_asked_all_the_same, set_up,
+                                        tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
