@@ -38,16 +38,16 @@ static result has_version(const struct provisioning *p, const struct cell_call *
 {
     struct ssh_output output;
     struct str rest, word, version = { 0 };
-    struct config_words none = { 0 };
-    TRY(host_look(p->hosts, node, call,
-                  host_program(call->arena, node, &none, "postgres", "--version", (char *)NULL), STR(""),
-                  &output));
+    const char *const *argv =
+        host_program(call->arena, node, &node->commands.postgres, "postgres", "--version", (char *)NULL);
+    TRY(host_look(p->hosts, node, call, argv, STR(""), &output));
     for (rest = last_line(output.out); str_cut(&rest, ' ', &word);)
         if (word.len > 0 && word.ptr[0] >= '1' && word.ptr[0] <= '9' && version.ptr == NULL)
             version = word;
     bool fits = output.exit_status == 0 && str_starts(version, STR("15.")) && version.len < 16;
     if (output.exit_status != 0)
-        cell_saw(ret, false, "%s: there is no PostgreSQL in %s", node->name.ptr, node->paths.bin);
+        cell_saw(ret, false, "%s: there is no PostgreSQL: \"%.150s\" ended with %d", node->name.ptr,
+                 host_program_of(argv), output.exit_status);
     else
         cell_saw(ret, fits, "%s: PostgreSQL %.*s%s", node->name.ptr,
                  (int)(version.len > 15 ? 15 : version.len), version.ptr ? version.ptr : "?",
@@ -70,7 +70,9 @@ static result has_locale(const struct provisioning *p, const struct cell_call *c
 {
     struct ssh_output output;
     struct str rest, line;
-    TRY(host_look(p->hosts, node, call, HOST_ARGV("locale", "-a"), STR(""), &output));
+    TRY(host_look(p->hosts, node, call,
+                  host_tool(call->arena, &node->commands.locale, "locale", "-a", (char *)NULL), STR(""),
+                  &output));
     for (rest = output.out; str_cut(&rest, '\n', &line);)
         if (str_eq_nocase(line, STR("C.utf8")) || str_eq_nocase(line, STR("C.UTF-8")))
             return OK;
@@ -129,7 +131,9 @@ static result has_space(const struct provisioning *p, const struct cell_call *ca
     char *path = arena_cstr(call->arena, str_from(node->paths.data));
     TRY(host_control(p, call, node, path, &control));
     for (;;) {
-        TRY(host_look(p->hosts, node, call, HOST_ARGV("df", "-P", "-k", "--", path), STR(""), &output));
+        TRY(host_look(p->hosts, node, call,
+                      host_tool(call->arena, &node->commands.df, "df", "-P", "-k", "--", path, (char *)NULL),
+                      STR(""), &output));
         char *slash = strrchr(path, '/');
         if (output.exit_status == 0 || path[1] == '\0')
             break;
@@ -159,8 +163,10 @@ static result agrees_on_time(const struct provisioning *p, const struct cell_cal
 {
     struct ssh_output output;
     uint64_t there = 0;
+    const char *const *argv =
+        host_tool(call->arena, &node->commands.date, "date", "-u", "+%s%3N", (char *)NULL);
     int64_t before = clock_wall_ms();
-    TRY(host_look(p->hosts, node, call, HOST_ARGV("date", "-u", "+%s%3N"), STR(""), &output));
+    TRY(host_look(p->hosts, node, call, argv, STR(""), &output));
     int64_t after = clock_wall_ms();
     if (output.exit_status != 0 || !str_to_u64(last_line(output.out), INT64_MAX, &there))
         return FAIL(E_HOST, "Look at date on that host.", "\"%s\": date does not tell the time",
@@ -227,11 +233,13 @@ static result port_is_ours(const struct provisioning *p, const struct cell_call 
 {
     struct ssh_output output;
     bool ours = false;
-    TRY(host_look(p->hosts, node, call, HOST_ARGV("cat", "/proc/net/tcp", "/proc/net/tcp6"), STR(""),
-                  &output));
+    const char *const *own = host_words(call->arena, &node->commands.sockets);
+    TRY(host_look(p->hosts, node, call,
+                  own != NULL ? own : HOST_ARGV("grep", "-h", " 0A ", "/proc/net/tcp", "/proc/net/tcp6"),
+                  STR(""), &output));
     if (output.out_cut)
         return FAIL(E_HOST, "See what that host serves; it should serve PostgreSQL alone.",
-                    "\"%s\": there are too many connections to look at", node->name.ptr);
+                    "\"%s\": there are too many listening sockets to look at", node->name.ptr);
     if (!somebody_listens(output.out, node)) {
         cell_saw(ret, true, "%s: port %u is free", node->name.ptr, node->port);
         return OK;

@@ -56,7 +56,7 @@ static result look(struct looking *looking, const char *const *argv, struct str 
     TRY(host_look(looking->reader->hosts, looking->node, &call, argv, (struct str){ 0 }, &output));
     if (output.signal != NULL || output.exit_status != 0 || output.out_cut)
         return FAIL(E_HOST, "See whether the path in the region's file is that host's, and readable there.",
-                    "\"%s\" on \"%s\" failed: %.*s", argv[0], looking->node->name.ptr,
+                    "\"%.60s\" on \"%s\" failed: %.*s", host_program_of(argv), looking->node->name.ptr,
                     STR_ARG(last_line(output.err)));
     *ret = output.out;
     return OK;
@@ -77,8 +77,12 @@ struct log_file {
 
 static result find_log(struct looking *looking, struct log_file *ret)
 {
+    const struct node *node = looking->node;
     struct str said, token;
-    TRY(look(looking, HOST_ARGV("stat", "-L", "-c", "%d:%i %s", "--", looking->node->paths.log), &said));
+    TRY(look(looking,
+             host_tool(&looking->arena, &node->commands.stat, "stat", "-L", "-c", "%d:%i %s", "--",
+                       node->paths.log, (char *)NULL),
+             &said));
     said = str_trim((struct str){ said.ptr, said.len - (said.len > 0 && said.ptr[said.len - 1] == '\n') });
     if (!str_cut(&said, ' ', &token) || token.len == 0 || token.len > 63 ||
         !str_to_u64(said, INT64_MAX, &ret->bytes))
@@ -94,12 +98,13 @@ static result read_piece(struct looking *looking, const struct log_file *file, u
     uint64_t left = file->bytes - offset;
     return look(
         looking,
-        HOST_ARGV("dd", arena_printf(arena, "if=%s", looking->node->paths.log),
+        host_tool(arena, &looking->node->commands.dd, "dd",
+                  arena_printf(arena, "if=%s", looking->node->paths.log),
                   arena_printf(arena, "skip=%llu", (unsigned long long)offset),
                   arena_printf(
                       arena, "count=%llu",
                       (unsigned long long)(left < HOST_READER_PIECE_BYTES ? left : HOST_READER_PIECE_BYTES)),
-                  "iflag=skip_bytes,count_bytes", "bs=65536", "status=none"),
+                  "iflag=skip_bytes,count_bytes", "bs=65536", "status=none", (char *)NULL),
         ret);
 }
 
@@ -142,7 +147,10 @@ static result read_disk(struct looking *looking, struct health_host *ret)
     struct str said, head, line, total;
     uint64_t total_bytes, free_bytes;
     looking->step = "disk";
-    TRY(look(looking, HOST_ARGV("df", "--output=size,avail", "-B1", "--", looking->node->paths.data), &said));
+    TRY(look(looking,
+             host_tool(&looking->arena, &looking->node->commands.df, "df", "--output=size,avail", "-B1", "--",
+                       looking->node->paths.data, (char *)NULL),
+             &said));
     if (!str_cut(&said, '\n', &head) || !str_cut(&said, '\n', &line))
         return malformed(looking, "df");
     line = str_trim(line);

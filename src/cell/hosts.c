@@ -121,11 +121,6 @@ struct str last_line(struct str text)
     return last;
 }
 
-static const char *program_of(const char *const *argv)
-{
-    return strcmp(argv[0], "env") == 0 ? argv[2] : argv[0];
-}
-
 static result check_end(const struct node *node, const char *const *argv, const struct ssh_output *output)
 {
     static const char hint[] = "Look at the host, and give the command again.";
@@ -136,10 +131,10 @@ static result check_end(const struct node *node, const char *const *argv, const 
         words.len = 150;
     if (output->signal != NULL)
         return FAIL(E_HOST, hint, "\"%s\": \"%.40s\" was ended by SIG%s: %.*s", node->name.ptr,
-                    program_of(argv), output->signal, STR_ARG(words));
+                    host_program_of(argv), output->signal, STR_ARG(words));
     if (output->exit_status != 0)
-        return FAIL(E_HOST, hint, "\"%s\": \"%.40s\" ended with %d: %.*s", node->name.ptr, program_of(argv),
-                    output->exit_status, STR_ARG(words));
+        return FAIL(E_HOST, hint, "\"%s\": \"%.40s\" ended with %d: %.*s", node->name.ptr,
+                    host_program_of(argv), output->exit_status, STR_ARG(words));
     return OK;
 }
 
@@ -214,27 +209,48 @@ result host_read(struct cell_hosts *hosts, const struct node *node, const struct
 
 /* ---- argv ---- */
 
-const char *const *host_program(struct arena *arena, const struct node *node,
-                                const struct config_words *instead, const char *program, ...)
+static const char *const *make_argv(struct arena *arena, const struct config_words *instead,
+                                    const char *program, va_list words)
 {
     const char **argv = arena_array(arena, const char *, WORDS_MAX);
     size_t count = 0;
-    va_list words;
     argv[count++] = "env";
     argv[count++] = "LC_ALL=C"; /* its words are read here */
     for (size_t i = 0; i < instead->count; i++)
         argv[count++] = instead->items[i].text.ptr;
     if (instead->count == 0)
-        argv[count++] = strcmp(program, "openssl") == 0
-                            ? program
-                            : arena_printf(arena, "%s/%s", node->paths.bin, program);
-    va_start(words, program);
+        argv[count++] = program;
     for (const char *word; (word = va_arg(words, const char *)) != NULL; count++) {
         must(count + 1 < WORDS_MAX);
         argv[count] = word;
     }
+    return argv;
+}
+
+const char *const *host_program(struct arena *arena, const struct node *node,
+                                const struct config_words *instead, const char *program, ...)
+{
+    va_list words;
+    va_start(words, program);
+    const char *const *argv =
+        make_argv(arena, instead, arena_printf(arena, "%s/%s", node->paths.bin, program), words);
     va_end(words);
     return argv;
+}
+
+const char *const *host_tool(struct arena *arena, const struct config_words *instead, const char *program,
+                             ...)
+{
+    va_list words;
+    va_start(words, program);
+    const char *const *argv = make_argv(arena, instead, program, words);
+    va_end(words);
+    return argv;
+}
+
+const char *host_program_of(const char *const *argv)
+{
+    return strcmp(argv[0], "env") == 0 ? argv[2] : argv[0];
 }
 
 const char *const *host_words(struct arena *arena, const struct config_words *words)

@@ -44,13 +44,17 @@ result host_read(struct cell_hosts *hosts, const struct node *node, const struct
 result host_has(struct cell_hosts *hosts, const struct node *node, const struct cell_call *call,
                 const char *path, bool *ret) MUST_USE;
 
-/* ---- argv ---- in the arena. One of PostgreSQL's programs of that node, or the command that the region file has
- * instead; then the words, NULL ends them. */
+/* ---- argv ---- in the arena. One of PostgreSQL's programs of that node, or one that PATH there has, or the command that
+ * the region file has instead; then the words, NULL ends them. */
 const char *const *host_program(struct arena *arena, const struct node *node,
                                 const struct config_words *instead, const char *program, ...)
     __attribute__((sentinel));
+const char *const *host_tool(struct arena *arena, const struct config_words *instead, const char *program,
+                             ...) __attribute__((sentinel));
 /* A whole command of the region file; NULL: there is none. */
 const char *const *host_words(struct arena *arena, const struct config_words *words);
+/* The program that such an argv starts. */
+const char *host_program_of(const char *const *argv);
 #define HOST_ARGV(...) ((const char *const[]){ __VA_ARGS__, NULL })
 
 /* The last line that is not empty, without the host's own noise. */

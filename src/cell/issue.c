@@ -94,8 +94,8 @@ static result read_public_key(const struct provisioning *p, const struct cell_ca
     if (!there)
         return OK;
     TRY(host_look(p->hosts, node, call,
-                  host_program(call->arena, node, &node->commands.openssl, "openssl", "pkey", "-in", key,
-                               "-pubout", (char *)NULL),
+                  host_tool(call->arena, &node->commands.openssl, "openssl", "pkey", "-in", key, "-pubout",
+                            (char *)NULL),
                   STR(""), &output));
     if (output.exit_status != 0)
         return FAIL(E_HOST, "Look at the file; move it away if it is no key.",
@@ -107,7 +107,9 @@ static result closed_to_others(const struct provisioning *p, const struct cell_c
                                const struct node *node, const char *path, bool *ret)
 {
     struct ssh_output output;
-    TRY(host_look(p->hosts, node, call, HOST_ARGV("stat", "-c", "%a", "--", path), STR(""), &output));
+    TRY(host_look(p->hosts, node, call,
+                  host_tool(call->arena, &node->commands.stat, "stat", "-c", "%a", "--", path, (char *)NULL),
+                  STR(""), &output));
     *ret = output.exit_status == 0 && str_is(last_line(output.out), "600");
     return OK;
 }
@@ -171,8 +173,8 @@ static result make_key(const struct provisioning *p, const struct cell_call *cal
                *beside = tls_path(call, node, files->name, "key.new");
     const char *const *const commands[] = {
         HOST_ARGV("rm", "-f", "--", beside),
-        host_program(call->arena, node, &node->commands.openssl, "openssl", "genpkey", "-algorithm", "EC",
-                     "-pkeyopt", "ec_paramgen_curve:P-256", "-out", beside, (char *)NULL),
+        host_tool(call->arena, &node->commands.openssl, "openssl", "genpkey", "-algorithm", "EC", "-pkeyopt",
+                  "ec_paramgen_curve:P-256", "-out", beside, (char *)NULL),
         HOST_ARGV("chmod", "0600", "--", beside),
         HOST_ARGV("sync", beside),
         HOST_ARGV("mv", "-n", "-T", "--", beside, key),
@@ -190,9 +192,9 @@ static result request_and_sign(const struct provisioning *p, const struct cell_c
     struct ssh_output output;
     struct authority authority;
     const struct host_command request = {
-        .argv = host_program(call->arena, node, &node->commands.openssl, "openssl", "req", "-new", "-sha256",
-                             "-key", tls_path(call, node, files->name, "key"), "-subj",
-                             arena_printf(call->arena, "/CN=%s", files->purpose.common_name), (char *)NULL),
+        .argv = host_tool(call->arena, &node->commands.openssl, "openssl", "req", "-new", "-sha256", "-key",
+                          tls_path(call, node, files->name, "key"), "-subj",
+                          arena_printf(call->arena, "/CN=%s", files->purpose.common_name), (char *)NULL),
         .within_ms = ISSUE_WITHIN_MS,
     };
     TRY(host_run(p->hosts, node, call, &request, &output));

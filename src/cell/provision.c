@@ -213,13 +213,18 @@ result host_is_running(const struct provisioning *p, const struct cell_call *cal
                        const char *path, bool *ret)
 {
     struct ssh_output output;
-    struct config_words none = { 0 };
-    TRY(host_look(p->hosts, node, call,
-                  host_program(call->arena, node, &none, "pg_ctl", "status", "-D", path, (char *)NULL),
-                  STR(""), &output));
+    const struct config_words none = { 0 };
+    /* the host's own command speaks of its data directory, not of one that is being made */
+    const char *const *own =
+        strcmp(path, node->paths.data) == 0 ? host_words(call->arena, &node->commands.status) : NULL;
+    const char *const *argv =
+        own != NULL ? own
+                    : host_program(call->arena, node, &none, "pg_ctl", "status", "-D", path, (char *)NULL);
+    TRY(host_look(p->hosts, node, call, argv, STR(""), &output));
     if (output.exit_status != 0 && output.exit_status != 3 && output.exit_status != 4)
-        return FAIL(E_HOST, "Look at PostgreSQL on that host.", "\"%s\": pg_ctl status: %.*s", node->name.ptr,
-                    STR_ARG(last_line(output.err)));
+        return FAIL(E_HOST, "Look at PostgreSQL on that host, and at commands.status in the region's file.",
+                    "\"%s\": whether it runs cannot be told: \"%.60s\" ended with %d: %.*s", node->name.ptr,
+                    host_program_of(argv), output.exit_status, STR_ARG(last_line(output.err)));
     *ret = output.exit_status == 0;
     return OK;
 }

@@ -75,9 +75,10 @@ struct node {
         const char *data, *tls, *log, *bin; /* there; absolute. NULL without ssh */
     } paths;
     struct {
-        struct config_words start, stop, reload;                         /* whole commands */
-        struct config_words initdb, base_backup, control, psql, openssl; /* how such a command begins */
-    } commands;                                                          /* empty: PostgreSQL's own */
+        struct config_words start, stop, reload, status, sockets; /* whole commands */
+        /* how such a command begins */
+        struct config_words initdb, base_backup, control, psql, postgres, openssl, df, date, locale, stat, dd;
+    } commands;                  /* empty: PostgreSQL's own, and the system's */
     const char *disk_encryption; /* how the disk is encrypted where the host does not show it; may be NULL */
     struct config_words listens; /* "ADDRESS:PORT", "*:PORT/udp": further sockets that may listen there */
     bool shared_host;            /* others have servers there too */
@@ -252,9 +253,9 @@ struct vantage {
 
 struct config {
     const char *directory_path; /* the SQLite file of the directory */
-    const char *state_path;     /* what must survive a crash: journals of runs; the record of remote commands */
-    const char *log_level;      /* debug, info, warning, error */
-    struct str vantage_name;    /* which of the vantages this host is; empty: none */
+    const char *state_path;  /* what must survive a crash: journals of runs; the record of remote commands */
+    const char *log_level;   /* debug, info, warning, error */
+    struct str vantage_name; /* which of the vantages this host is; empty: none */
     struct vantage *vantages;
     size_t vantage_count;
     const struct vantage *vantage; /* NULL: none */

@@ -61,10 +61,18 @@ void config_check_host(struct loader *loader, const struct node *node)
     check_command(loader, node, "commands.start", &node->commands.start);
     check_command(loader, node, "commands.stop", &node->commands.stop);
     check_command(loader, node, "commands.reload", &node->commands.reload);
+    check_command(loader, node, "commands.status", &node->commands.status);
+    check_command(loader, node, "commands.sockets", &node->commands.sockets);
     check_command(loader, node, "commands.initdb", &node->commands.initdb);
     check_command(loader, node, "commands.base_backup", &node->commands.base_backup);
     check_command(loader, node, "commands.control", &node->commands.control);
     check_command(loader, node, "commands.psql", &node->commands.psql);
+    check_command(loader, node, "commands.postgres", &node->commands.postgres);
     check_command(loader, node, "commands.openssl", &node->commands.openssl);
+    check_command(loader, node, "commands.df", &node->commands.df);
+    check_command(loader, node, "commands.date", &node->commands.date);
+    check_command(loader, node, "commands.locale", &node->commands.locale);
+    check_command(loader, node, "commands.stat", &node->commands.stat);
+    check_command(loader, node, "commands.dd", &node->commands.dd);
     check_listens(loader, node);
 }

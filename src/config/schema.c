@@ -129,12 +129,44 @@ static const struct schema_key commands_keys[] = {
               "pg_ctl if left out." },
     { "stop", KEY_WORDS, COMMAND(stop), .help = "Stops it, and returns when it has stopped." },
     { "reload", KEY_WORDS, COMMAND(reload), .help = "Lets it read its configuration again." },
+    { "status", KEY_WORDS, COMMAND(status),
+      .help = "Whether it runs, told by its exit status: 0 says yes, 3 no, and 4 that there is no such "
+              "server, as "
+              "of pg_ctl status and systemctl is-active." },
+    { "sockets", KEY_WORDS, COMMAND(sockets),
+      .help =
+          "Prints the lines of /proc/net/tcp and /proc/net/tcp6, at least those of sockets that listen: who "
+          "has PostgreSQL's port is looked for in them." },
     { "initdb", KEY_WORDS, COMMAND(initdb),
       .help = "Instead of initdb of bin; the arguments are put behind these words, here and below." },
     { "base_backup", KEY_WORDS, COMMAND(base_backup), .help = "Instead of pg_basebackup of bin." },
     { "control", KEY_WORDS, COMMAND(control), .help = "Instead of pg_controldata of bin." },
     { "psql", KEY_WORDS, COMMAND(psql), .help = "Instead of psql of bin." },
+    { "postgres", KEY_WORDS, COMMAND(postgres),
+      .help =
+          "Instead of postgres of bin, which is only asked for --version: a word of the line that it prints "
+          "is the number, as in postgres (PostgreSQL) 15.4." },
     { "openssl", KEY_WORDS, COMMAND(openssl), .help = "Instead of openssl." },
+    { "df", KEY_WORDS, COMMAND(df),
+      .help = "Instead of df. With -P -k -- PATH it prints POSIX's table, in its last line KiB that are free "
+              "as the "
+              "fourth word, and fails if there is no PATH; with --output=size,avail -B1 -- PATH a head and a "
+              "line "
+              "of bytes: of the file system, and free." },
+    { "date", KEY_WORDS, COMMAND(date),
+      .help = "Instead of date. With -u +%s%3N it prints the time of the host's clock: milliseconds since "
+              "1970." },
+    { "locale", KEY_WORDS, COMMAND(locale),
+      .help = "Instead of locale. With -a it prints the names of the locales, a line each; C.UTF-8 or C.utf8 "
+              "must "
+              "be one." },
+    { "stat", KEY_WORDS, COMMAND(stat),
+      .help = "Instead of stat. With -c %a -- FILE it prints the mode of a private key, 600; with -L -c "
+              "'%d:%i %s' -- "
+              "FILE the device, the inode and the bytes of the log." },
+    { "dd", KEY_WORDS, COMMAND(dd),
+      .help = "Instead of dd, which prints a piece of the log: with if=FILE skip=BYTES count=BYTES "
+              "iflag=skip_bytes,count_bytes bs=65536 status=none." },
 };
 static SCHEMA(commands_schema, "commands", 0, commands_keys);
 
@@ -159,7 +191,12 @@ static const struct schema_key node_keys[] = {
     { "bin", KEY_TEXT, .preset = "/usr/lib/postgresql/15/bin", AT(struct node, paths.bin), .max = 400,
       .help = "The absolute directory there of PostgreSQL's programs." },
     { "commands", KEY_GROUP, AT(struct node, commands), .schema = &commands_schema,
-      .help = "Commands of the host's own, run without a shell, instead of PostgreSQL's programs." },
+      .help =
+          "Commands of the host's own, run without a shell, instead of PostgreSQL's programs and the "
+          "system's. What only handles files (cat, test, ls, mkdir, mv, rm, chmod, sync) and what the guard "
+          "of remote commands is made of (sh, env, flock, timeout, sync, stat) is the system's on every "
+          "host; "
+          "so are the commands of node scan, which are its evidence." },
     { "disk_encryption", KEY_TEXT, AT(struct node, disk_encryption), .max = 200,
       .help =
           "How the disk below data is encrypted, in words, where that is not dm-crypt on the host itself. "

@@ -69,6 +69,27 @@ def test_a_copy_that_is_killed_is_made_again(made):
     assert not os.path.exists(half) and made.eu1.sql("SELECT sync_state FROM pg_stat_replication") == "quorum"
 
 
+def test_tools_of_the_host(made):
+    """All that a plan asks of a host beside files is asked by the host's own commands."""
+    own = {"postgres": f'{BIN}/postgres "$@"', "status": f"{BIN}/pg_ctl status -D {made.eu2.data}",
+           "sockets": "grep -h ' 0A ' /proc/net/tcp /proc/net/tcp6",
+           **{name: f'{name} "$@"' for name in ("locale", "df", "date", "stat")}}
+    for name, command in own.items():
+        made.eu2.script(f"own-{name}", f"echo {name} >>{made.eu2.home}/tools; exec {command}")
+    made.eu2.commands = "".join(f'{name} = [ "own-{name}" ];' for name in own)
+    made.declare()
+    assert not made.undone()
+    assert set(text(f"{made.eu2.home}/tools").split()) == set(own)
+    made.eu2.script("own-status", "exit 3")
+    made.eu2.script("own-sockets", "echo '  0: 0100007F:0016 00000000:0000 0A'")
+    made.eu2.script("own-date", "echo 0")
+    planned = made.planned()
+    assert planned["ports"] == ("yes", f"eu1: port {made.eu1.port} is its own PostgreSQL's; eu2: port {made.eu2.port} is free")
+    assert planned["clocks"][0] == "no" and planned["start-standbys"][0] == "no"
+    made.eu2.commands = ""
+    made.declare()
+
+
 def test_commands_of_the_host(made):
     """As on a host with systemd: start, stop and reload are the host's own."""
     words = {"start": f"{BIN}/pg_ctl start -w -s -D {made.eu2.data} -l {made.eu2.log}",

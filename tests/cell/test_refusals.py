@@ -34,7 +34,7 @@ def test_another_version(bare):
     refused(bare, "eu2: PostgreSQL 14.9, and 15 is needed")
     bare.eu2.bin = f"{bare.eu2.home}/nothing"
     bare.declare()
-    refused(bare, "eu2: there is no PostgreSQL in")
+    refused(bare, "eu2: there is no PostgreSQL: ")
     bare.eu2.bin = bare.eu1.bin
     bare.declare()
 

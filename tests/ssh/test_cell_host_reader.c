@@ -278,7 +278,7 @@ ON_LOOP(a_log_is_read_though_no_server_answers)
     end();
 }
 
-/* ---- the record ---- */
+/* ---- the record, and commands of the host's own ---- */
 
 static void fail_to_record(void *context, const struct error *why)
 {
@@ -306,7 +306,7 @@ ON_LOOP(every_command_is_recorded)
         assert_string_equal(look_text(lines, i, "run"), "gateway");
         assert_string_equal(look_text(lines, i, "step"), steps[i % 3]);
         assert_string_equal(look_text(lines, i, "host"), "eu1");
-        assert_string_equal(json_string_value(json_array_get(json_object_get(line, "argv"), 0)),
+        assert_string_equal(json_string_value(json_array_get(json_object_get(line, "argv"), 2)),
                             programs[i % 3]);
         assert_int_equal(json_integer_value(json_object_get(line, "exit_status")), i == 4);
         assert_int_equal(strlen(look_text(lines, i, "digest")), 64);
@@ -314,6 +314,37 @@ ON_LOOP(every_command_is_recorded)
     json_decref(lines);
     end();
     host_log_free(record);
+}
+
+static struct config_words instead_of(const char *program)
+{
+    const char *path = scratch(arena_printf(&test_arena, "own-%s", program));
+    struct config_word *word = arena_new(&test_arena, struct config_word);
+    FILE *file = fopen(path, "we");
+    assert_non_null(file);
+    fprintf(file, "#!/bin/sh\necho %s >>%s\nexec %s \"$@\"\n", program, scratch("own-used"), program);
+    fclose(file);
+    assert_int_equal(chmod(path, 0755), 0);
+    word->text = str_from(path);
+    return (struct config_words){ word, 1 };
+}
+
+ON_LOOP(the_hosts_own_commands_are_used)
+{
+    begin();
+    FILE *used = fopen(scratch("own-used"), "we"); /* for the user of the host as well */
+    assert_non_null(used);
+    fclose(used);
+    assert_int_equal(chmod(scratch("own-used"), 0666), 0);
+    node.commands.df = instead_of("df");
+    node.commands.stat = instead_of("stat");
+    node.commands.dd = instead_of("dd");
+    write_log("we", session_of("visitor"));
+    look_and_count(1);
+    assert_non_null(found("log-connection", "visitor"));
+    assert_true(facts().disk_total_bytes.known);
+    assert_string_equal(host_text(scratch("own-used")), "df\nstat\ndd");
+    end();
 }
 
 int main(void)
@@ -330,6 +361,7 @@ int main(void)
         cmocka_unit_test(a_disk_is_read_without_a_log),
         cmocka_unit_test(a_log_is_read_though_no_server_answers),
         cmocka_unit_test(every_command_is_recorded),
+        cmocka_unit_test(the_hosts_own_commands_are_used),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
