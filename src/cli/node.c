@@ -13,6 +13,7 @@ struct checked {
     result outcome; /* of it all */
     bool entered;   /* what follows is known */
     const char *kex, *host_key, *cipher_out, *cipher_in, *mac_out, *mac_in, *server, *client, *fingerprint;
+    bool strict_kex_offered;
     double round_trip_ms; /* of a command that does nothing: the least of three */
     bool guarded;
 };
@@ -50,6 +51,7 @@ static void keep_negotiated(struct arena *arena, const struct ssh *ssh, struct c
     };
     for (size_t i = 0; i < sizeof strings / sizeof strings[0]; i++)
         *strings[i].to = arena_cstr(arena, str_from(strings[i].from));
+    checked->strict_kex_offered = negotiated.strict_kex_offered;
     checked->entered = true;
 }
 
@@ -186,11 +188,12 @@ static json_t *to_json(struct cli *cli, const struct checked *checked)
     if (!checked->entered)
         return json;
     json_object_set_new(json, "negotiated",
-                        json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s}", "key_exchange", checked->kex,
-                                  "host_key", checked->host_key, "fingerprint", checked->fingerprint,
-                                  "cipher_out", checked->cipher_out, "cipher_in", checked->cipher_in,
-                                  "mac_out", checked->mac_out, "mac_in", checked->mac_in, "server",
-                                  checked->server, "client", checked->client));
+                        json_pack("{s:s,s:b,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s}", "key_exchange", checked->kex,
+                                  "strict_kex_offered", checked->strict_kex_offered, "host_key",
+                                  checked->host_key, "fingerprint", checked->fingerprint, "cipher_out",
+                                  checked->cipher_out, "cipher_in", checked->cipher_in, "mac_out",
+                                  checked->mac_out, "mac_in", checked->mac_in, "server", checked->server,
+                                  "client", checked->client));
     json_object_set_new(json, "round_trip_ms", json_real(checked->round_trip_ms));
     json_object_set_new(json, "guard", json_boolean(checked->guarded));
     return json;
@@ -218,6 +221,7 @@ static void print_checked(struct cli *cli, const struct checked *checked)
     print_line(cli, "host key",
                arena_printf(&cli->arena, "%s %s, as pinned", checked->host_key, checked->fingerprint));
     print_line(cli, "key exchange", checked->kex);
+    print_line(cli, "strict kex", checked->strict_kex_offered ? "offered, and not in use" : "not offered");
     print_line(cli, "cipher", both_ways(cli, checked->cipher_out, checked->cipher_in));
     print_line(cli, "MAC", both_ways(cli, checked->mac_out, checked->mac_in));
     print_line(cli, "round trip", arena_printf(&cli->arena, "%.1f ms", checked->round_trip_ms));

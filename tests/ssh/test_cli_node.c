@@ -122,9 +122,9 @@ static void a_good_host_is_told_with_its_algorithms(void **state)
     struct said said = check_node(dir, "eu1", NULL);
     assert_string_equal(said.err, "");
     assert_int_equal(said.status, 0);
-    check_says(said.out,
-               WORDS("eu1  127.0.0.1:", "ok", "SSH-2.0-OpenSSH_", "ssh-ed25519 SHA256:", "as pinned",
-                     "curve25519-sha256", "aes256-ctr", "hmac-sha2-512", " ms", "works in"));
+    check_says(said.out, WORDS("eu1  127.0.0.1:", "ok", "SSH-2.0-OpenSSH_", "ssh-ed25519 SHA256:",
+                               "as pinned", "curve25519-sha256", "aes256-ctr", "hmac-sha2-512", " ms",
+                               "works in", "strict kex    offered, and not in use\n"));
     said_done(&said);
     said = check_node(dir, NULL, NULL); /* the other node has no ssh, and is left out */
     assert_int_equal(said.status, 0);
@@ -138,14 +138,17 @@ static void json_has_the_same(void **state)
     json_t *json = json_loads(said.out, 0, NULL), *node, *negotiated;
     const char *name, *kex, *mac;
     double trip;
-    int good, guard;
+    int good, guard, strict;
     assert_int_equal(said.status, 0);
     assert_non_null(json);
     assert_int_equal(json_unpack(json, "{s:[o]}", "nodes", &node), 0);
     assert_int_equal(json_unpack(node, "{s:s,s:b,s:o,s:F,s:b}", "node", &name, "good", &good, "negotiated",
                                  &negotiated, "round_trip_ms", &trip, "guard", &guard),
                      0);
-    assert_int_equal(json_unpack(negotiated, "{s:s,s:s}", "key_exchange", &kex, "mac_in", &mac), 0);
+    assert_int_equal(json_unpack(negotiated, "{s:s,s:s,s:b}", "key_exchange", &kex, "mac_in", &mac,
+                                 "strict_kex_offered", &strict),
+                     0);
+    assert_true(strict);
     assert_string_equal(name, "eu1");
     assert_string_equal(kex, "curve25519-sha256");
     assert_string_equal(mac, "hmac-sha2-512");
