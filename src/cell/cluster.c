@@ -127,10 +127,7 @@ static result is_copied(const struct provisioning *p, const struct cell_call *ca
     return OK;
 }
 
-result standbys_are_copied(const struct provisioning *p, const struct cell_call *call, struct cell_seen *ret)
-{
-    return nodes_look(p, call, MEANT_STANDBYS, is_copied, ret);
-}
+NODES_LOOK(standbys_are_copied, MEANT_STANDBYS, is_copied)
 
 /* It is a standby before it is in its place: whoever starts it there does not get a second primary. */
 static result copy(const struct provisioning *p, const struct cell_call *call, const struct node *node)
@@ -148,7 +145,4 @@ static result copy(const struct provisioning *p, const struct cell_call *call, c
     return move_into_place(p, call, node);
 }
 
-result copy_to_standbys(const struct provisioning *p, const struct cell_call *call)
-{
-    return nodes_act(p, call, MEANT_STANDBYS, is_copied, copy);
-}
+NODES_ACT(copy_to_standbys, MEANT_STANDBYS, is_copied, copy)

@@ -145,27 +145,10 @@ static result configure(const struct provisioning *p, const struct cell_call *ca
     return configuration_put(p, call, node, node->paths.data, waits);
 }
 
-result primary_is_configured(const struct provisioning *p, const struct cell_call *call,
-                             struct cell_seen *ret)
-{
-    return nodes_look(p, call, MEANT_PRIMARY, is_configured, ret);
-}
-
-result configure_primary(const struct provisioning *p, const struct cell_call *call)
-{
-    return nodes_act(p, call, MEANT_PRIMARY, is_configured, configure);
-}
-
-result standbys_are_configured(const struct provisioning *p, const struct cell_call *call,
-                               struct cell_seen *ret)
-{
-    return nodes_look(p, call, MEANT_STANDBYS, is_configured, ret);
-}
-
-result configure_standbys(const struct provisioning *p, const struct cell_call *call)
-{
-    return nodes_act(p, call, MEANT_STANDBYS, is_configured, configure);
-}
+NODES_LOOK(primary_is_configured, MEANT_PRIMARY, is_configured)
+NODES_ACT(configure_primary, MEANT_PRIMARY, is_configured, configure)
+NODES_LOOK(standbys_are_configured, MEANT_STANDBYS, is_configured)
+NODES_ACT(configure_standbys, MEANT_STANDBYS, is_configured, configure)
 
 /* ---- running ---- */
 
@@ -317,25 +300,10 @@ static result run_it(const struct provisioning *p, const struct cell_call *call,
     return up ? adjust(p, call, node) : start(p, call, node);
 }
 
-result primary_runs(const struct provisioning *p, const struct cell_call *call, struct cell_seen *ret)
-{
-    return nodes_look(p, call, MEANT_PRIMARY, runs, ret);
-}
-
-result start_primary(const struct provisioning *p, const struct cell_call *call)
-{
-    return nodes_act(p, call, MEANT_PRIMARY, runs, run_it);
-}
-
-result standbys_run(const struct provisioning *p, const struct cell_call *call, struct cell_seen *ret)
-{
-    return nodes_look(p, call, MEANT_STANDBYS, runs, ret);
-}
-
-result start_standbys(const struct provisioning *p, const struct cell_call *call)
-{
-    return nodes_act(p, call, MEANT_STANDBYS, runs, run_it);
-}
+NODES_LOOK(primary_runs, MEANT_PRIMARY, runs)
+NODES_ACT(start_primary, MEANT_PRIMARY, runs, run_it)
+NODES_LOOK(standbys_run, MEANT_STANDBYS, runs)
+NODES_ACT(start_standbys, MEANT_STANDBYS, runs, run_it)
 
 /* ---- one that leaves ---- */
 

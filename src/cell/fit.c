@@ -26,10 +26,7 @@ static result answers(const struct provisioning *p, const struct cell_call *call
     return OK;
 }
 
-result hosts_answer(const struct provisioning *p, const struct cell_call *call, struct cell_seen *ret)
-{
-    return nodes_look(p, call, MEANT_ALL, answers, ret);
-}
+NODES_LOOK(hosts_answer, MEANT_ALL, answers)
 
 /* ---- programs ---- */
 
@@ -106,10 +103,7 @@ static result has_programs(const struct provisioning *p, const struct cell_call 
     return ret->holds ? has_locale(p, call, node, ret) : OK;
 }
 
-result hosts_have_programs(const struct provisioning *p, const struct cell_call *call, struct cell_seen *ret)
-{
-    return nodes_look(p, call, MEANT_ALL, has_programs, ret);
-}
+NODES_LOOK(hosts_have_programs, MEANT_ALL, has_programs)
 
 /* ---- space ---- where the data directory will be: the nearest directory above it that is there */
 
@@ -151,10 +145,7 @@ static result has_space(const struct provisioning *p, const struct cell_call *ca
     return OK;
 }
 
-result hosts_have_space(const struct provisioning *p, const struct cell_call *call, struct cell_seen *ret)
-{
-    return nodes_look(p, call, MEANT_ALL, has_space, ret);
-}
+NODES_LOOK(hosts_have_space, MEANT_ALL, has_space)
 
 /* ---- time ---- its clock was read at some moment between asking and the answer: so far it is off at least */
 
@@ -179,10 +170,7 @@ static result agrees_on_time(const struct provisioning *p, const struct cell_cal
     return OK;
 }
 
-result hosts_agree_on_time(const struct provisioning *p, const struct cell_call *call, struct cell_seen *ret)
-{
-    return nodes_look(p, call, MEANT_ALL, agrees_on_time, ret);
-}
+NODES_LOOK(hosts_agree_on_time, MEANT_ALL, agrees_on_time)
 
 /* ---- ports ---- in /proc/net/tcp: local address as hexadecimal words of the host, port, and state 0A for listening */
 
@@ -251,10 +239,7 @@ static result port_is_ours(const struct provisioning *p, const struct cell_call 
     return OK;
 }
 
-result hosts_ports_are_ours(const struct provisioning *p, const struct cell_call *call, struct cell_seen *ret)
-{
-    return nodes_look(p, call, MEANT_ALL, port_is_ours, ret);
-}
+NODES_LOOK(hosts_ports_are_ours, MEANT_ALL, port_is_ours)
 
 /* ---- roles ---- a cell that has failed over is not to be provisioned by the old declaration */
 
@@ -279,11 +264,7 @@ static result is_as_declared(const struct provisioning *p, const struct cell_cal
     return OK;
 }
 
-result hosts_are_as_declared(const struct provisioning *p, const struct cell_call *call,
-                             struct cell_seen *ret)
-{
-    return nodes_look(p, call, MEANT_ALL, is_as_declared, ret);
-}
+NODES_LOOK(hosts_are_as_declared, MEANT_ALL, is_as_declared)
 
 /* ---- for what is there already ---- */
 
@@ -305,7 +286,4 @@ static result runs(const struct provisioning *p, const struct cell_call *call, c
     return OK;
 }
 
-result hosts_run(const struct provisioning *p, const struct cell_call *call, struct cell_seen *ret)
-{
-    return nodes_look(p, call, MEANT_ALL, runs, ret);
-}
+NODES_LOOK(hosts_run, MEANT_ALL, runs)

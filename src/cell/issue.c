@@ -256,27 +256,10 @@ static result certify_replica(const struct provisioning *p, const struct cell_ca
     return certify_host(p, call, node, &files);
 }
 
-result servers_are_certified(const struct provisioning *p, const struct cell_call *call,
-                             struct cell_seen *ret)
-{
-    return nodes_look(p, call, MEANT_ALL, server_fits, ret);
-}
-
-result certify_servers(const struct provisioning *p, const struct cell_call *call)
-{
-    return nodes_act(p, call, MEANT_ALL, server_fits, certify_server);
-}
-
-result replication_is_certified(const struct provisioning *p, const struct cell_call *call,
-                                struct cell_seen *ret)
-{
-    return nodes_look(p, call, MEANT_ALL, replication_fits, ret);
-}
-
-result certify_replication(const struct provisioning *p, const struct cell_call *call)
-{
-    return nodes_act(p, call, MEANT_ALL, replication_fits, certify_replica);
-}
+NODES_LOOK(servers_are_certified, MEANT_ALL, server_fits)
+NODES_ACT(certify_servers, MEANT_ALL, server_fits, certify_server)
+NODES_LOOK(replication_is_certified, MEANT_ALL, replication_fits)
+NODES_ACT(certify_replication, MEANT_ALL, replication_fits, certify_replica)
 
 /* ---- here ---- */
 

@@ -14,6 +14,17 @@ result nodes_look(const struct provisioning *p, const struct cell_call *call, en
 /* Lets each act whose question is not answered yes. */
 result nodes_act(const struct provisioning *p, const struct cell_call *call, enum nodes_meant meant,
                  node_look *look, node_act *act) MUST_USE;
+/* A question, or an act, of provision.h that is one node's, of each that is meant. */
+#define NODES_LOOK(symbol, meant, look)                                                                      \
+    result symbol(const struct provisioning *p, const struct cell_call *call, struct cell_seen *ret)         \
+    {                                                                                                        \
+        return nodes_look(p, call, meant, look, ret);                                                        \
+    }
+#define NODES_ACT(symbol, meant, look, act)                                                                  \
+    result symbol(const struct provisioning *p, const struct cell_call *call)                                \
+    {                                                                                                        \
+        return nodes_act(p, call, meant, look, act);                                                         \
+    }
 
 /* ---- psql on the host's own socket, as postgres ---- the statements are constants of ours; what varies is in psql's
  * variables (NAME=VALUE, NULL ends them), which quote it: :'name' and :"name". */

@@ -196,15 +196,8 @@ static result make_slot(const struct provisioning *p, const struct cell_call *ca
     return host_sql_run(p, call, p->cell->primary, &sql);
 }
 
-result slots_are_there(const struct provisioning *p, const struct cell_call *call, struct cell_seen *ret)
-{
-    return nodes_look(p, call, MEANT_STANDBYS, has_slot, ret);
-}
-
-result make_slots(const struct provisioning *p, const struct cell_call *call)
-{
-    return nodes_act(p, call, MEANT_STANDBYS, has_slot, make_slot);
-}
+NODES_LOOK(slots_are_there, MEANT_STANDBYS, has_slot)
+NODES_ACT(make_slots, MEANT_STANDBYS, has_slot, make_slot)
 
 result slot_is_gone(const struct provisioning *p, const struct cell_call *call, struct cell_seen *ret)
 {
