@@ -29,25 +29,22 @@ static result recall_once(struct cell_watch *watch, struct pg_conn *conn)
     if (watch->recalled)
         return OK;
     result r = watch_recall(watch, conn);
+    if (!failed(r) && watch->since_ms != 0)
+        r = watch_recall_ended(watch, conn);
     if (failed(r) && r.error.code != E_SQL)
         return r;
     watch->recalled = true;
     return OK;
 }
 
-/* The node has answered, even if the cell cannot keep what was found. */
-static result record(struct cell_watch *watch, const struct watch_node *node, struct pg_conn *conn)
+/* The node has answered, even if the cell cannot keep what was found. Who has lost the lease leaves it to whoever has it. */
+static result record(struct cell_watch *watch, struct watch_node *node, struct pg_conn *conn)
 {
     result r = watch_record(watch, conn);
-    if (!failed(r) || (r.error.code != E_SQL && r.error.code != E_REGION_STAMP))
-        return r;
-    watch_blind(watch, node->node->name.ptr, "recording", r.error.what);
-    return OK;
-}
-
-static bool may_act(const struct cell_watch *watch, enum watch_mode mode)
-{
-    return mode == WATCH_ACT && (watch->may_act == NULL || watch->may_act(watch->guard_context));
+    node->recording_refused = failed(r) && (r.error.code == E_SQL || r.error.code == E_REGION_STAMP);
+    if (node->recording_refused)
+        watch_blind(watch, node->node->name.ptr, WATCH_RECORDING_REFUSED, r.error.what);
+    return node->recording_refused || r.error.code == E_STALE ? OK : r;
 }
 
 static result ask_node(struct cell_watch *watch, struct watch_node *node, enum watch_mode mode)
@@ -57,9 +54,9 @@ static result ask_node(struct cell_watch *watch, struct watch_node *node, enum w
     result r = recall_once(watch, conn);
     if (!failed(r))
         r = watch_run(watch, node->node, conn);
-    if (!failed(r) && may_act(watch, mode))
+    if (!failed(r) && mode == WATCH_ACT)
         r = watch_sever(watch, node->node, conn);
-    if (!failed(r) && may_act(watch, mode) && node->writable)
+    if (!failed(r) && mode == WATCH_ACT && node->writable)
         r = record(watch, node, conn);
     pg_close(conn);
     return r;

@@ -7,20 +7,32 @@
 
 static char config_dir[256], *out, *err;
 
-static int domicile(const char *verb, const char *option)
+static int domicile_with(const char *const *options, size_t count)
 {
-    const char *words[] = { "domicile", "--config", config_dir, "cell", verb, "eu-fr/eu-fr-1", option };
+    const char *words[12] = { "domicile", "--config", config_dir, "cell", "watch", "eu-fr/eu-fr-1" };
     size_t out_len, err_len;
     struct cli cli;
     free(out);
     free(err);
     FILE *to_out = open_memstream(&out, &out_len), *to_err = open_memstream(&err, &err_len);
+    for (size_t i = 0; i < count; i++)
+        words[6 + i] = options[i];
     cli_init(&cli, to_out, to_err);
-    int status = cli_run(&cli, option == NULL ? 6 : 7, (char **)words);
+    int status = cli_run(&cli, 6 + (int)count, (char **)words);
     cli_done(&cli);
     fclose(to_out);
     fclose(to_err);
     return status;
+}
+
+static int domicile(const char *option)
+{
+    return domicile_with(&option, option != NULL);
+}
+
+static int domicile_since(const char *since)
+{
+    return domicile_with((const char *const[]){ "--json", "--since", since }, 3);
 }
 
 static void make_folder(const char *name)
@@ -63,9 +75,9 @@ static void prepare(void)
 static void a_clean_cell(void **state)
 {
     server_test_run(prepare);
-    assert_int_equal(domicile("watch", NULL), 0);
+    assert_int_equal(domicile(NULL), 0);
     assert_string_equal(out, "eu-fr/eu-fr-1: nothing that is not declared\n");
-    assert_int_equal(domicile("watch", "--json"), 0);
+    assert_int_equal(domicile("--json"), 0);
     json_t *json;
     check_ok(json_parse(str_from(out), JSON_DEPTH_MAX, &json));
     json_t *cell = json_array_get(json_object_get(json, "cells"), 0);
@@ -87,12 +99,12 @@ static void close_publication(void)
 static void findings_have_an_exit_status_of_their_own(void **state)
 {
     server_test_run(open_publication);
-    assert_int_equal(domicile("watch", NULL), error_exit_status(E_FINDING));
+    assert_int_equal(domicile(NULL), error_exit_status(E_FINDING));
     assert_non_null(strstr(out, "critical  publication-keys"));
     assert_non_null(strstr(out, "Drop it at once"));
     assert_true(strstr(out, "critical") < strstr(out, "high "));
     assert_non_null(strstr(err, "2 findings are open"));
-    assert_int_equal(domicile("watch", "--json"), error_exit_status(E_FINDING));
+    assert_int_equal(domicile("--json"), error_exit_status(E_FINDING));
     json_t *json;
     check_ok(json_parse(str_from(out), JSON_DEPTH_MAX, &json));
     json_t *cell = json_array_get(json_object_get(json, "cells"), 0);
@@ -100,10 +112,54 @@ static void findings_have_an_exit_status_of_their_own(void **state)
     static const char *const members[] = { "channel", "severity", "node", "subject", "evidence", "begin" };
     for (size_t i = 0; i < sizeof members / sizeof members[0]; i++)
         assert_true(json_is_string(json_object_get(finding, members[i])));
+    assert_true(json_is_null(json_object_get(finding, "end")));
     assert_string_equal(json_string_value(json_object_get(finding, "channel")), "publication-keys");
     json_decref(json);
     server_test_run(close_publication);
-    assert_int_equal(domicile("watch", NULL), 0);
+    assert_int_equal(domicile(NULL), 0);
+}
+
+/* A watch that records, as a gateway's does. */
+static void open_and_close_recorded(void)
+{
+    watching_begin("");
+    open_publication();
+    ask_once();
+    close_publication();
+    ask_once();
+    check_ok(watch_record(w.watch, w.monitor));
+    watching_end();
+}
+
+static void what_has_ended_is_told_on_request(void **state)
+{
+    json_t *json;
+    server_test_run(open_and_close_recorded);
+    assert_int_equal(domicile("--json"), 0);
+    assert_null(strstr(out, "\"ended\""));
+    assert_int_equal(domicile_since("1h"), error_exit_status(E_FINDING));
+    assert_non_null(strstr(err, "0 findings are open, and 2 have ended"));
+    check_ok(json_parse(str_from(out), JSON_DEPTH_MAX, &json));
+    json_t *cell = json_array_get(json_object_get(json, "cells"), 0);
+    assert_int_equal(json_array_size(json_object_get(cell, "findings")), 0);
+    assert_int_equal(json_array_size(json_object_get(cell, "ended")), 2);
+    json_t *ended = json_array_get(json_object_get(cell, "ended"), 0);
+    assert_string_equal(json_string_value(json_object_get(ended, "subject")), "p");
+    assert_true(strcmp(json_string_value(json_object_get(ended, "begin")),
+                       json_string_value(json_object_get(ended, "end"))) <= 0);
+    assert_true(json_is_null(json_object_get(json_object_get(cell, "logs_from"), "eu1")));
+    json_decref(json);
+
+    assert_int_equal(domicile_with((const char *const[]){ "--since", "2026-01-01" }, 2),
+                     error_exit_status(E_FINDING));
+    assert_non_null(strstr(out, "2 findings ended since 2026-01-01T00:00:00.000Z"));
+    assert_non_null(strstr(out, "publication-keys"));
+    assert_non_null(strstr(out, "eu1: its log was not read"));
+    assert_int_equal(domicile_since("2100-01-01T00:00:00Z"), 0);
+    static const char *const wrong[] = { "",     "h",       "1",         "1w",        "-1h",
+                                         "1.5h", "100001d", "yesterday", "1960-01-01" };
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+        assert_int_equal(domicile_since(wrong[i]), error_exit_status(E_ARGUMENT));
 }
 
 static void a_silent_node_is_a_finding(void **state)
@@ -122,7 +178,7 @@ static void a_silent_node_is_a_finding(void **state)
     rewind(file);
     fwrite(text, 1, len, file);
     fclose(file);
-    assert_int_equal(domicile("watch", NULL), error_exit_status(E_FINDING));
+    assert_int_equal(domicile(NULL), error_exit_status(E_FINDING));
     assert_non_null(strstr(out, "the node"));
 }
 
@@ -131,6 +187,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_clean_cell),
         cmocka_unit_test(findings_have_an_exit_status_of_their_own),
+        cmocka_unit_test(what_has_ended_is_told_on_request),
         cmocka_unit_test(a_silent_node_is_a_finding),
     };
     int status = cmocka_run_group_tests(tests, NULL, NULL);
