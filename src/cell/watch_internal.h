@@ -132,7 +132,7 @@ struct cell_watch {
     struct watch_sealed sealed;
     struct watch_node *nodes;
     size_t node_count;
-    bool recalled;
+    bool recalled, recalled_ended;
     int64_t since_ms; /* what was before is not looked for */
     struct arena arena;
     struct watch_past *past;

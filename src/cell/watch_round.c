@@ -29,11 +29,23 @@ static result recall_once(struct cell_watch *watch, struct pg_conn *conn)
     if (watch->recalled)
         return OK;
     result r = watch_recall(watch, conn);
-    if (!failed(r) && watch->since_ms != 0)
-        r = watch_recall_ended(watch, conn);
     if (failed(r) && r.error.code != E_SQL)
         return r;
     watch->recalled = true;
+    return OK;
+}
+
+/* After the questions, whose sweep would end what is said here. */
+static result recall_ended_once(struct cell_watch *watch, const struct node *node, struct pg_conn *conn)
+{
+    if (watch->since_ms == 0 || watch->recalled_ended)
+        return OK;
+    result r = watch_recall_ended(watch, conn);
+    if (failed(r) && r.error.code != E_SQL)
+        return r;
+    watch->recalled_ended = true;
+    if (failed(r))
+        watch_blind(watch, node->name.ptr, "what has ended", r.error.what);
     return OK;
 }
 
@@ -54,6 +66,8 @@ static result ask_node(struct cell_watch *watch, struct watch_node *node, enum w
     result r = recall_once(watch, conn);
     if (!failed(r))
         r = watch_run(watch, node->node, conn);
+    if (!failed(r))
+        r = recall_ended_once(watch, node->node, conn);
     if (!failed(r) && mode == WATCH_ACT)
         r = watch_sever(watch, node->node, conn);
     if (!failed(r) && mode == WATCH_ACT && node->writable)

@@ -131,6 +131,16 @@ static void open_and_close_recorded(void)
     watching_end();
 }
 
+static void hide_what_has_ended(void)
+{
+    server_run("REVOKE EXECUTE ON FUNCTION domicile.findings_ended FROM domicile_monitor");
+}
+
+static void show_what_has_ended(void)
+{
+    server_run("GRANT EXECUTE ON FUNCTION domicile.findings_ended TO domicile_monitor");
+}
+
 static void what_has_ended_is_told_on_request(void **state)
 {
     json_t *json;
@@ -156,6 +166,10 @@ static void what_has_ended_is_told_on_request(void **state)
     assert_non_null(strstr(out, "publication-keys"));
     assert_non_null(strstr(out, "eu1: its log was not read"));
     assert_int_equal(domicile_since("2100-01-01T00:00:00Z"), 0);
+    server_test_run(hide_what_has_ended);
+    assert_int_equal(domicile_since("2100-01-01T00:00:00Z"), error_exit_status(E_FINDING));
+    assert_non_null(strstr(out, "what has ended"));
+    server_test_run(show_what_has_ended);
     static const char *const wrong[] = { "",     "h",       "1",         "1w",        "-1h",
                                          "1.5h", "100001d", "yesterday", "1960-01-01" };
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
