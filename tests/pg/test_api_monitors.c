@@ -3,6 +3,7 @@
 #include "base/buf.h"
 #include "base/log.h"
 #include "cell/migrate.h"
+#include "cell/watch.h"
 #include "directory/sqlite.h"
 #include "pair.h"
 
@@ -58,12 +59,32 @@ static void check_page(const char *page)
     assert_null(strstr(page, "disk_free_bytes{")); /* nobody was asked */
 }
 
+static int64_t open_findings(void)
+{
+    return server_number(
+        "SELECT count(*) FROM domicile.finding WHERE channel = 'publication' AND ended_at IS NULL");
+}
+
+/* What the watch records carries the monitor's lease; once the cell has seen a later one, it records nothing. */
+static void check_watch(void)
+{
+    uint64_t begin = now_ms();
+    server_run("CREATE PUBLICATION p FOR TABLE domicile.customer");
+    while (open_findings() == 0 && now_ms() - begin < 15000)
+        check_ok(fiber_sleep(50));
+    assert_int_equal(open_findings(), 1);
+    server_run("SELECT domicile.heartbeat_write('eu-fr', 1000000, 'other', 1); DROP PUBLICATION p");
+    check_ok(fiber_sleep(2000));
+    assert_int_equal(open_findings(), 1);
+}
+
 ON_LOOP(a_region_watches_over_its_cells)
 {
     const struct cell_stamp stamp = { "eu-fr", "eu-fr-1", 1 };
     struct pg_conn *conn = server_open(server_role("admin"));
     check_ok(cell_migrate(conn, &stamp, NULL, NULL));
     pg_close(conn);
+    server_run(watch_grants());
 
     struct pair pair;
     struct config *config;
@@ -84,6 +105,7 @@ ON_LOOP(a_region_watches_over_its_cells)
     check_page(page.ptr);
     buf_done(&page);
     assert_non_null(strstr(log_lines, "unknown -> healthy"));
+    check_watch();
 
     scope_end(&scope);
     gateway_monitors_free(&gateway);
