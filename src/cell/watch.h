@@ -107,6 +107,7 @@ enum { WATCH_PAST_MAX = 1024 };
 /* To be called before the first round, which then asks the cell as well which findings have ended after since_ms; lines of
  * the logs that are older are not looked at. That it cannot be asked is a finding (blind). */
 void cell_watch_since(struct cell_watch *watch, int64_t since_ms);
+bool watch_past_known(const struct cell_watch *watch); /* the cell has answered */
 /* The latest end first, WATCH_PAST_MAX at most; valid as long as the watch. */
 size_t watch_past_count(const struct cell_watch *watch);
 const struct watch_past *watch_past_at(const struct cell_watch *watch, size_t i);

@@ -116,6 +116,11 @@ void cell_watch_since(struct cell_watch *watch, int64_t since_ms)
     watch->since_ms = since_ms;
 }
 
+bool watch_past_known(const struct cell_watch *watch)
+{
+    return watch->past != NULL;
+}
+
 size_t watch_past_count(const struct cell_watch *watch)
 {
     return watch->past_count;

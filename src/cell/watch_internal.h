@@ -135,7 +135,7 @@ struct cell_watch {
     bool recalled, recalled_ended;
     int64_t since_ms; /* what was before is not looked for */
     struct arena arena;
-    struct watch_past *past;
+    struct watch_past *past; /* NULL: nobody has told */
     size_t past_count;
     bool (*lease)(void *context, struct watch_lease *ret); /* may be NULL */
     void *lease_context;

@@ -220,9 +220,10 @@ static json_t *open_json(struct cli *cli, const struct cell_watch *watch)
     return json;
 }
 
+/* null: it is not known. */
 static json_t *ended_json(struct cli *cli, const struct cell_watch *watch)
 {
-    json_t *json = json_array();
+    json_t *json = watch_past_known(watch) ? json_array() : json_null();
     for (size_t i = 0; i < watch_past_count(watch); i++) {
         const struct watch_past *past = watch_past_at(watch, i);
         json_array_append_new(json, finding_json(cli, &past->finding, time_text(cli, past->ended_ms)));
@@ -309,7 +310,9 @@ static void print_past(struct cli *cli, const struct looking *looking, size_t i)
     const struct cell *cell = looking->cells[i];
     const char *since = time_text(cli, looking->since_ms);
     size_t count = watch_past_count(watch);
-    if (count == 0)
+    if (!watch_past_known(watch))
+        fprintf(cli->out, "what has ended since %s is not known\n", since);
+    else if (count == 0)
         fprintf(cli->out, "nothing has ended since %s\n", since);
     else
         fprintf(cli->out, "%zu%s ended since %s\n", count,

@@ -169,6 +169,7 @@ static void what_has_ended_is_told_on_request(void **state)
     server_test_run(hide_what_has_ended);
     assert_int_equal(domicile_since("2100-01-01T00:00:00Z"), error_exit_status(E_FINDING));
     assert_non_null(strstr(out, "what has ended"));
+    assert_non_null(strstr(out, "\"ended\": null"));
     server_test_run(show_what_has_ended);
     static const char *const wrong[] = { "",     "h",       "1",         "1w",        "-1h",
                                          "1.5h", "100001d", "yesterday", "1960-01-01" };
