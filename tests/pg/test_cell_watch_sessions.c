@@ -1,44 +1,18 @@
 /* Who copies the cluster: programs that are really run, addresses of another region, what the log alone has, and a standby
  * that goes its own way. */
+#include "relay.h"
 #include "watch_test.h"
 
 #include <sys/stat.h>
 
 /* ---- addresses: a relay of ours, which speaks from them ---- */
 
-struct relay {
-    pid_t pid;
-    char port[8];
-};
-
-static struct relay start_relay(const char *from)
-{
-    struct relay relay = { 0 };
-    int out[2];
-    assert_int_equal(pipe2(out, O_CLOEXEC), 0);
-    posix_spawn_file_actions_t actions;
-    posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_adddup2(&actions, out[1], 1);
-    posix_spawn_file_actions_addopen(&actions, 2, server_path("programs.log"), O_WRONLY | O_CREAT | O_APPEND,
-                                     0644);
-    const char *argv[] = { SOURCE_DIR "/tests/pg/relay", "127.0.0.1", getenv("PGT_PORT"), from, NULL };
-    assert_int_equal(posix_spawn(&relay.pid, argv[0], &actions, NULL, (char *const *)argv, environ), 0);
-    posix_spawn_file_actions_destroy(&actions);
-    close(out[1]);
-    FILE *said = fdopen(out[0], "r");
-    assert_non_null(said);
-    assert_non_null(fgets(relay.port, sizeof relay.port, said));
-    fclose(said);
-    relay.port[strcspn(relay.port, "\n")] = '\0';
-    return relay;
-}
-
 static struct relay relay;
 static pid_t relayed;
 
 static void open_relayed(const char *from, const char *const *argv)
 {
-    relay = start_relay(from);
+    relay = relay_start(getenv("PGT_PORT"), from);
     set_environment("PGHOST", "127.0.0.1");
     set_environment("PGPORT", relay.port);
     relayed = start_program(argv);
@@ -49,7 +23,7 @@ static void open_relayed(const char *from, const char *const *argv)
 static void close_relayed(void)
 {
     stop_program(relayed);
-    stop_program(relay.pid);
+    relay_stop(&relay);
 }
 
 static const char *const sleeper[] = { BIN "psql", "-c", "SELECT pg_sleep(60)", NULL };
@@ -505,7 +479,7 @@ ON_LOOP(what_is_over_before_the_next_round_is_in_the_log)
     open_relayed("127.20.1.1", identify);
     int status;
     assert_int_equal(waitpid(relayed, &status, 0), relayed);
-    stop_program(relay.pid);
+    relay_stop(&relay);
     unsetenv("PGSSLMODE");
     uint64_t began = now_ms();
     while (found("log-connection", "visitor") == NULL ||
