@@ -73,10 +73,12 @@ static void on_event(void *context, const struct watch_event *event)
 
 /* ---- rounds ---- */
 
-static bool may_act(void *context)
+static bool lease(void *context, struct watch_lease *ret)
 {
     const struct gateway_watch *watch = context;
-    return cell_monitor_view(watch->monitor).active;
+    struct cell_monitor_view view = cell_monitor_view(watch->monitor);
+    *ret = (struct watch_lease){ view.fence, view.writer };
+    return view.active;
 }
 
 /* Who comes to the lease later begins with what the cell knows, not with what he remembers. */
@@ -89,7 +91,7 @@ static bool is_ours(struct gateway_watch *watch)
     } else if (watch->watch == NULL) {
         watch->watch = cell_watch_new(watch->config, watch->cell);
         cell_watch_tell(watch->watch, on_event, watch);
-        cell_watch_guard(watch->watch, may_act, watch);
+        cell_watch_guard(watch->watch, lease, watch);
     }
     return active;
 }

@@ -7,10 +7,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { NODE_WITHIN_MS = 10000, PIECES_A_ROUND = 64 };
+enum { NODE_WITHIN_MS = 10000 };
 
 struct host_reader {
     const struct cell *cell;
+    uint64_t first_bytes;
+    bool behind;
     struct cell_hosts *hosts;
     struct health_host *facts; /* of cell->nodes */
 };
@@ -20,6 +22,7 @@ result host_reader_new(const struct cell *cell, struct host_log *log, struct hos
     struct host_reader *reader = calloc(1, sizeof *reader);
     must(reader != NULL);
     reader->cell = cell;
+    reader->first_bytes = HOST_READER_FIRST_BYTES;
     reader->facts = calloc(cell->node_count, sizeof *reader->facts);
     must(reader->facts != NULL);
     result r = cell_hosts_new(cell, log, &reader->hosts);
@@ -108,16 +111,16 @@ static result read_piece(struct looking *looking, const struct log_file *file, u
         ret);
 }
 
-static uint64_t begin_at(struct cell_watch *watch, const struct node *node, const struct log_file *file)
+static uint64_t begin_at(const struct looking *looking, struct cell_watch *watch, const struct log_file *file)
 {
+    uint64_t first_bytes = looking->reader->first_bytes, offset = 0;
     struct str known = { 0 };
-    uint64_t offset = 0;
-    watch_log_position(watch, node, &known, &offset);
+    watch_log_position(watch, looking->node, &known, &offset);
     if (known.len == 0)
-        return file->bytes > HOST_READER_FIRST_BYTES ? file->bytes - HOST_READER_FIRST_BYTES : 0;
+        return file->bytes > first_bytes ? file->bytes - first_bytes : 0;
     if (str_eq(known, file->token) && offset <= file->bytes)
         return offset;
-    watch_log_cut(watch, node);
+    watch_log_cut(watch, looking->node);
     return 0;
 }
 
@@ -126,9 +129,13 @@ static result read_log(struct looking *looking, struct cell_watch *watch)
     struct log_file file;
     looking->step = "log";
     TRY(find_log(looking, &file));
-    struct watch_log_piece piece = { .file = file.token, .offset = begin_at(watch, looking->node, &file) };
+    struct watch_log_piece piece = { .file = file.token, .offset = begin_at(looking, watch, &file) };
+    uint64_t end = file.bytes - piece.offset < HOST_READER_ROUND_BYTES
+                       ? file.bytes
+                       : piece.offset + HOST_READER_ROUND_BYTES;
     watch_log_feed(watch, looking->node, &piece); /* an empty file has begun as well */
-    for (int i = 0; i < PIECES_A_ROUND && piece.offset < file.bytes; i++) {
+    looking->reader->behind |= end < file.bytes;
+    while (piece.offset < end) {
         TRY(read_piece(looking, &file, piece.offset, &piece.text));
         if (piece.text.len == 0) { /* it was longer a moment ago; by the next round it may be so again */
             watch_log_cut(watch, looking->node);
@@ -196,8 +203,19 @@ static void read_node(struct looking *looking, struct cell_watch *watch)
         note_unread(looking, watch, node->paths.data, &disk.error);
 }
 
+void host_reader_reach(struct host_reader *reader, uint64_t bytes)
+{
+    reader->first_bytes = bytes;
+}
+
+bool host_reader_behind(const struct host_reader *reader)
+{
+    return reader->behind;
+}
+
 void host_reader_round(struct host_reader *reader, struct cell_watch *watch)
 {
+    reader->behind = false;
     for (size_t i = 0; i < reader->cell->node_count && !failed(fiber_check()); i++) {
         struct looking looking = { .reader = reader, .node = &reader->cell->nodes[i] };
         if (looking.node->ssh.user == NULL)

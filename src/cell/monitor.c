@@ -284,6 +284,7 @@ struct cell_monitor_view cell_monitor_view(const struct cell_monitor *monitor)
     view.cell = monitor->options.cell;
     view.active = monitor->held && clock_monotonic_ns() < monitor->lease.until_ns;
     view.fence = (int64_t)monitor->lease.fence;
+    view.writer = monitor->name;
     view.state = monitor->machine.state;
     view.state_since_ms = monitor->machine.since_ms;
     view.health = monitor->looked ? monitor->health : NULL;

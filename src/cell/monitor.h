@@ -38,6 +38,7 @@ struct cell_monitor_view {
     const struct cell *cell;
     bool active; /* it has the lease, and what follows is of now */
     int64_t fence;
+    const char *writer; /* the daemon's name */
     enum cell_state state;
     uint64_t state_since_ms;          /* of clock_monotonic_ns */
     const struct cell_health *health; /* the last look; NULL: none yet */

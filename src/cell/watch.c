@@ -18,13 +18,21 @@ struct cell_watch *cell_watch_new(const struct config *config, const struct cell
         watch_log_init(&watch->nodes[i].log);
     }
     watch_known_init(&watch->known, config, cell);
+    arena_init(&watch->arena);
     return watch;
 }
 
-void cell_watch_guard(struct cell_watch *watch, bool (*may_act)(void *context), void *context)
+void cell_watch_guard(struct cell_watch *watch, bool (*get)(void *context, struct watch_lease *ret),
+                      void *context)
 {
-    watch->may_act = may_act;
-    watch->guard_context = context;
+    watch->lease = get;
+    watch->lease_context = context;
+}
+
+bool watch_may_act(const struct cell_watch *watch, struct watch_lease *ret)
+{
+    *ret = (struct watch_lease){ .writer = "" };
+    return watch->lease == NULL || watch->lease(watch->lease_context, ret);
 }
 
 void cell_watch_tell(struct cell_watch *watch, void (*told)(void *context, const struct watch_event *event),
@@ -43,6 +51,7 @@ void cell_watch_free(struct cell_watch *watch)
     watch_known_done(&watch->known);
     watch_findings_done(&watch->findings);
     watch_sealed_done(&watch->sealed);
+    arena_done(&watch->arena);
     free(watch->nodes);
     free(watch);
 }
@@ -131,11 +140,15 @@ static result read_facts(struct watch_node *node, struct pg_conn *conn)
 
 static void note_unresolved(struct cell_watch *watch, const struct watch_node *node)
 {
+    static const char refused_before[] = "it was refused in the round before";
     for (size_t i = 0; i < watch->known.unresolved_count; i++)
         watch_blind(watch, node->node->name.ptr, watch->known.unresolved[i],
                     "the name has no address: whoever connects from there is not known by it");
-    if (node->sever_refused) /* until it is asked again, after the sweep */
-        watch_blind(watch, node->node->name.ptr, WATCH_SEVER_REFUSED, "it was refused in the round before");
+    /* Until they are asked again, after the sweep. */
+    if (node->sever_refused)
+        watch_blind(watch, node->node->name.ptr, WATCH_SEVER_REFUSED, refused_before);
+    if (node->recording_refused)
+        watch_blind(watch, node->node->name.ptr, WATCH_RECORDING_REFUSED, refused_before);
     if (watch->findings.events_dropped > 0)
         watch_blind(watch, node->node->name.ptr, "events", "there are more than can be kept unrecorded");
 }

@@ -65,9 +65,15 @@ void cell_watch_free(struct cell_watch *watch); /* takes NULL */
 void cell_watch_tell(struct cell_watch *watch, void (*told)(void *context, const struct watch_event *event),
                      void *context);
 
-/* may_act is asked directly before anything is ended or recorded, and may not wait: a round can outlive a lease. Without it
- * WATCH_ACT always may. */
-void cell_watch_guard(struct cell_watch *watch, bool (*may_act)(void *context), void *context);
+/* Of the monitor (monitor.h). The cell refuses one with a smaller fence than it has seen. */
+struct watch_lease {
+    int64_t fence;
+    const char *writer;
+};
+/* get is asked directly before anything is ended or recorded, and may not wait: a round can outlive a lease. False: it is
+ * lost. Without a guard the fence is 0, which a cell takes as long as no monitor has written its heartbeat. */
+void cell_watch_guard(struct cell_watch *watch, bool (*get)(void *context, struct watch_lease *ret),
+                      void *context);
 
 /* Asks `node` over conn, whose search_path it sets to pg_catalog and synchronous_commit to local. Waits.
  * E_UNAVAILABLE, E_DEADLINE, E_CANCELLED: the connection is of no more use; tell watch_miss. A refused statement is a
@@ -92,6 +98,20 @@ result watch_round(struct cell_watch *watch, enum watch_mode mode) MUST_USE;
 size_t watch_finding_count(const struct cell_watch *watch);
 const struct watch_finding *watch_finding_at(const struct cell_watch *watch, size_t i);
 
+/* ---- what is over ---- */
+struct watch_past {
+    struct watch_finding finding;
+    int64_t ended_ms;
+};
+enum { WATCH_PAST_MAX = 1024 };
+/* To be called before the first round, which then asks the cell as well which findings have ended after since_ms; lines of
+ * the logs that are older are not looked at. That it cannot be asked is a finding (blind). */
+void cell_watch_since(struct cell_watch *watch, int64_t since_ms);
+bool watch_past_known(const struct cell_watch *watch); /* the cell has answered */
+/* The latest end first, WATCH_PAST_MAX at most; valid as long as the watch. */
+size_t watch_past_count(const struct cell_watch *watch);
+const struct watch_past *watch_past_at(const struct cell_watch *watch, size_t i);
+
 /* ---- what changed ---- the oldest first, until it is recorded */
 enum watch_event_kind { WATCH_BEGIN, WATCH_END, WATCH_SEVERED, WATCH_NOT_SEVERED };
 struct watch_event {
@@ -105,7 +125,8 @@ const struct watch_event *watch_event_at(const struct cell_watch *watch, size_t 
 void watch_events_forget(struct cell_watch *watch, size_t count); /* the oldest */
 
 /* Writes the events into the cell, each with its audit row, and forgets those that were written. conn: the primary.
- * Waits. E_REGION_STAMP: the cell is another region's. E_SQL: see whether the schema has 006-watch. */
+ * Waits. E_REGION_STAMP: the cell is another region's. E_STALE: the lease is another's by now. E_SQL: see whether the
+ * schema has 006-watch and 007-heartbeat. */
 result watch_record(struct cell_watch *watch, struct pg_conn *conn) MUST_USE;
 /* Takes over the findings that the cell knows as open: for a monitor that starts, so that they keep their begin, and end
  * if they are gone. Call it before the first round. Waits. */
@@ -126,6 +147,8 @@ void watch_log_feed(struct cell_watch *watch, const struct node *node, const str
 /* The file of the last piece was cut, or is gone, and nobody knows what it had beyond: a finding (blind) of that round. The
  * next piece begins at 0, of the same file too. As watch_log_feed, after a watch_round. */
 void watch_log_cut(struct cell_watch *watch, const struct node *node);
+/* The time of the first line that was read, in ms since 1970; 0: none had a time in UTC. */
+int64_t watch_log_from(const struct cell_watch *watch, const struct node *node);
 /* Where to read on: file is empty before the first piece. */
 void watch_log_position(const struct cell_watch *watch, const struct node *node, struct str *ret_file,
                         uint64_t *ret_offset);

@@ -58,8 +58,11 @@ bool watch_known_home(const struct watch_known *known, struct str address);
 bool watch_known_replication_home(const struct watch_known *known, struct str role, struct str address);
 
 /* ---- watch_findings.c: the store ---- */
-#define WATCH_SEVER_REFUSED "sever" /* subject of blind */
-#define WATCH_OVERFLOW "findings"   /* subject of blind: there was no place for one */
+/* Subjects of blind. */
+#define WATCH_SEVER_REFUSED "sever"
+#define WATCH_RECORDING_REFUSED "recording"
+#define WATCH_OVERFLOW "findings"              /* there was no place for one */
+#define WATCH_SEALED_OVERFLOW "more cleartext" /* nor for one of these */
 struct held_finding {
     struct watch_finding finding; /* its strings are the holder's own */
     uint64_t seen_at;             /* of the watch's clock; 0: in an earlier life alone */
@@ -90,6 +93,7 @@ struct watch_log {
     char file[64];
     uint64_t offset; /* of what comes next: `rest` is before it */
     struct buf rest; /* the line that is not complete */
+    int64_t from_ms; /* the time of the first line that had one; 0: none had */
     bool skipping;   /* what is left of a line that is too long, or was not read from its begin */
 };
 void watch_log_init(struct watch_log *log);
@@ -99,8 +103,8 @@ bool watch_log_channel(const struct watch_channel *channel);
 /* ---- a node, as the watch remembers it ---- */
 struct watch_node {
     const struct node *node;
-    bool answered, writable; /* in this round */
-    bool sever_refused;      /* by the server, when it was last asked */
+    bool answered, writable;               /* in this round */
+    bool sever_refused, recording_refused; /* by the server, when it was last asked */
     char system_identifier[24];
     uint64_t previous_run;         /* of the watch's clock */
     bool asked[WATCH_QUERY_COUNT]; /* and answered, in this round */
@@ -118,6 +122,7 @@ struct watch_sealed {
     uint64_t pass; /* that is under way: 0 is the first */
     struct watch_unsealed found[WATCH_UNSEALED_MAX];
     size_t count;
+    bool overflow, overflowed; /* one found no place: in this pass, in the one before */
 };
 void watch_sealed_done(struct watch_sealed *sealed);
 
@@ -127,11 +132,17 @@ struct cell_watch {
     struct watch_sealed sealed;
     struct watch_node *nodes;
     size_t node_count;
-    bool recalled;
-    bool (*may_act)(void *context); /* may be NULL */
-    void *guard_context;
+    bool recalled, recalled_ended;
+    int64_t since_ms; /* what was before is not looked for */
+    struct arena arena;
+    struct watch_past *past; /* NULL: nobody has told */
+    size_t past_count;
+    bool (*lease)(void *context, struct watch_lease *ret); /* may be NULL */
+    void *lease_context;
     uint64_t clock; /* one more with each run, to tell what was seen in it */
 };
+result watch_recall_ended(struct cell_watch *watch, struct pg_conn *conn) MUST_USE; /* since since_ms */
+bool watch_may_act(const struct cell_watch *watch, struct watch_lease *ret);        /* ret: as it is now */
 struct watch_node *watch_node_of(struct cell_watch *watch, const struct node *node);
 /* label: the node's name, or the cell's. */
 void watch_note(struct cell_watch *watch, const struct watch_channel *channel, const char *label,

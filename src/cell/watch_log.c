@@ -5,7 +5,6 @@
 #include "cell/watch_internal.h"
 
 #include <stdio.h>
-#include <time.h>
 
 enum { LINE_MAX_BYTES = 16 * 1024 };
 
@@ -30,34 +29,17 @@ static bool take(struct str *rest, struct str prefix)
     return true;
 }
 
-static bool take_number(struct str *rest, size_t digits, int *ret)
-{
-    *ret = 0;
-    if (rest->len < digits)
-        return false;
-    for (size_t i = 0; i < digits; i++) {
-        if (rest->ptr[i] < '0' || rest->ptr[i] > '9')
-            return false;
-        *ret = *ret * 10 + (rest->ptr[i] - '0');
-    }
-    *rest = (struct str){ rest->ptr + digits, rest->len - digits };
-    return true;
-}
-
-/* "2026-11-25 20:16:00.123 UTC" */
+/* "2026-11-25 20:16:00.123 UTC"; 0: it is not UTC, or no time. */
 static int64_t parse_time(struct str text)
 {
-    struct tm tm = { 0 };
-    int ms;
-    if (!take_number(&text, 4, &tm.tm_year) || !take(&text, STR("-")) || !take_number(&text, 2, &tm.tm_mon) ||
-        !take(&text, STR("-")) || !take_number(&text, 2, &tm.tm_mday) || !take(&text, STR(" ")) ||
-        !take_number(&text, 2, &tm.tm_hour) || !take(&text, STR(":")) || !take_number(&text, 2, &tm.tm_min) ||
-        !take(&text, STR(":")) || !take_number(&text, 2, &tm.tm_sec) || !take(&text, STR(".")) ||
-        !take_number(&text, 3, &ms) || !str_is(text, " UTC"))
+    char whole[CLOCK_TEXT_SIZE];
+    int64_t ms;
+    if (text.len != CLOCK_TEXT_SIZE + 2 || memcmp(&text.ptr[23], " UTC", 4) != 0 || text.ptr[10] != ' ')
         return 0;
-    tm.tm_year -= 1900;
-    tm.tm_mon -= 1;
-    return (int64_t)timegm(&tm) * 1000 + ms;
+    memcpy(whole, text.ptr, 23);
+    whole[10] = 'T';
+    whole[23] = 'Z';
+    return clock_parse((struct str){ whole, 24 }, &ms) ? ms : 0;
 }
 
 /* "user=x database=y application_name=z SSL enabled (...)": a name may hold spaces; the next key ends it. */
@@ -96,10 +78,12 @@ struct watch_log_line watch_log_parse(struct str text)
 {
     struct watch_log_line line = { 0 };
     struct str time, pid, database;
-    if (!cut_at(&text, " [", &time) || !cut_at(&text, "] ", &pid) || !cut_at(&text, "@", &line.user) ||
-        !cut_at(&text, " from ", &database) || !cut_at(&text, " LOG:  ", &line.host))
-        return (struct watch_log_line){ 0 };
+    if (!cut_at(&text, " [", &time))
+        return line;
     line.at_ms = parse_time(time);
+    if (!cut_at(&text, "] ", &pid) || !cut_at(&text, "@", &line.user) ||
+        !cut_at(&text, " from ", &database) || !cut_at(&text, " LOG:  ", &line.host))
+        return (struct watch_log_line){ .at_ms = line.at_ms };
     if (memmem(text.ptr, text.len, " LOG:  ", strlen(" LOG:  ")) != NULL)
         line.kind = WATCH_LOG_FORGED;
     else if (take(&text, STR("connection authorized: "))) {
@@ -172,6 +156,10 @@ static void judge_line(struct cell_watch *watch, struct watch_node *node, struct
 {
     const struct watch_log_line line = watch_log_parse(text);
     int64_t at_ms = line.at_ms != 0 ? line.at_ms : clock_wall_ms();
+    if (node->log.from_ms == 0)
+        node->log.from_ms = line.at_ms;
+    if (at_ms < watch->since_ms)
+        return;
     if (line.kind == WATCH_LOG_FORGED)
         watch_note(watch, watch_channel_named(STR("log-connection")), node->node->name.ptr,
                    STR("a line within a line"), text, at_ms);
@@ -288,6 +276,14 @@ void watch_log_cut(struct cell_watch *watch, const struct node *which)
     watch_blind(watch, which->name.ptr, "the server's log", evidence);
     end_line(watch, node);
     node->log.offset = 0;
+}
+
+int64_t watch_log_from(const struct cell_watch *watch, const struct node *node)
+{
+    for (size_t i = 0; i < watch->node_count; i++)
+        if (watch->nodes[i].node == node)
+            return watch->nodes[i].log.from_ms;
+    return 0;
 }
 
 void watch_log_position(const struct cell_watch *watch, const struct node *node, struct str *ret_file,

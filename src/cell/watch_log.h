@@ -15,7 +15,7 @@ enum watch_log_kind {
 
 struct watch_log_line {
     enum watch_log_kind kind;
-    int64_t at_ms; /* 0: the line's time is not UTC, or no time */
+    int64_t at_ms; /* of any line; 0: its time is not UTC, or no time */
     struct str user, host;
     struct str application; /* of connections */
     struct str command;     /* BASE_BACKUP, START_REPLICATION, CREATE_REPLICATION_SLOT, ... */

@@ -35,19 +35,28 @@ static result recall_once(struct cell_watch *watch, struct pg_conn *conn)
     return OK;
 }
 
-/* The node has answered, even if the cell cannot keep what was found. */
-static result record(struct cell_watch *watch, const struct watch_node *node, struct pg_conn *conn)
+/* After the questions, whose sweep would end what is said here. */
+static result recall_ended_once(struct cell_watch *watch, const struct node *node, struct pg_conn *conn)
 {
-    result r = watch_record(watch, conn);
-    if (!failed(r) || (r.error.code != E_SQL && r.error.code != E_REGION_STAMP))
+    if (watch->since_ms == 0 || watch->recalled_ended)
+        return OK;
+    result r = watch_recall_ended(watch, conn);
+    if (failed(r) && r.error.code != E_SQL)
         return r;
-    watch_blind(watch, node->node->name.ptr, "recording", r.error.what);
+    watch->recalled_ended = true;
+    if (failed(r))
+        watch_blind(watch, node->name.ptr, "what has ended", r.error.what);
     return OK;
 }
 
-static bool may_act(const struct cell_watch *watch, enum watch_mode mode)
+/* The node has answered, even if the cell cannot keep what was found. Who has lost the lease leaves it to whoever has it. */
+static result record(struct cell_watch *watch, struct watch_node *node, struct pg_conn *conn)
 {
-    return mode == WATCH_ACT && (watch->may_act == NULL || watch->may_act(watch->guard_context));
+    result r = watch_record(watch, conn);
+    node->recording_refused = failed(r) && (r.error.code == E_SQL || r.error.code == E_REGION_STAMP);
+    if (node->recording_refused)
+        watch_blind(watch, node->node->name.ptr, WATCH_RECORDING_REFUSED, r.error.what);
+    return node->recording_refused || r.error.code == E_STALE ? OK : r;
 }
 
 static result ask_node(struct cell_watch *watch, struct watch_node *node, enum watch_mode mode)
@@ -57,9 +66,11 @@ static result ask_node(struct cell_watch *watch, struct watch_node *node, enum w
     result r = recall_once(watch, conn);
     if (!failed(r))
         r = watch_run(watch, node->node, conn);
-    if (!failed(r) && may_act(watch, mode))
+    if (!failed(r))
+        r = recall_ended_once(watch, node->node, conn);
+    if (!failed(r) && mode == WATCH_ACT)
         r = watch_sever(watch, node->node, conn);
-    if (!failed(r) && may_act(watch, mode) && node->writable)
+    if (!failed(r) && mode == WATCH_ACT && node->writable)
         r = record(watch, node, conn);
     pg_close(conn);
     return r;

@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+enum { ROWS_MAX = 100 }; /* that domicile.watch_unsealed returns, beside the first */
+
 static const char look_sql[] = "SELECT pages, customer, class, records, sample FROM domicile.watch_unsealed("
                                "ARRAY(SELECT jsonb_array_elements_text($1::text::jsonb)), $2, $3)";
 
@@ -20,7 +22,8 @@ static char *sealed_classes(const struct config *config, struct arena *arena)
     return arena_printf(arena, "[%s]", list);
 }
 
-static void keep(struct watch_sealed *sealed, const char *subject, const char *evidence)
+/* False: there is no place for it. */
+static bool keep(struct watch_sealed *sealed, const char *subject, const char *evidence)
 {
     struct watch_unsealed *place = NULL;
     for (size_t i = 0; i < sealed->count && place == NULL; i++)
@@ -29,11 +32,12 @@ static void keep(struct watch_sealed *sealed, const char *subject, const char *e
     if (place == NULL && sealed->count < WATCH_UNSEALED_MAX)
         place = &sealed->found[sealed->count++];
     if (place == NULL)
-        return;
+        return false;
     free(place->subject);
     free(place->evidence);
     *place = (struct watch_unsealed){ strdup(subject), strdup(evidence), sealed->pass };
     must(place->subject != NULL && place->evidence != NULL);
+    return true;
 }
 
 static void forget_older(struct watch_sealed *sealed)
@@ -59,12 +63,15 @@ static void take_rows(struct watch_sealed *sealed, const struct pg_reply *reply)
                  STR_ARG(pg_reply_str(reply, row, 1)));
         snprintf(evidence, sizeof evidence, "%lld records, the first key is %.*s",
                  (long long)pg_reply_number(reply, row, 3), STR_ARG(pg_reply_str(reply, row, 4)));
-        keep(sealed, subject, evidence);
+        sealed->overflow |= !keep(sealed, subject, evidence);
     }
+    sealed->overflow |= pg_reply_rows(reply) > ROWS_MAX;
     sealed->next_page += WATCH_PAGES_A_ROUND;
     if (sealed->next_page >= pg_reply_number(reply, 0, 0)) {
         sealed->next_page = 0;
         sealed->pass++;
+        sealed->overflowed = sealed->overflow;
+        sealed->overflow = false;
         forget_older(sealed);
     }
 }
@@ -105,6 +112,9 @@ result watch_sealed_look(struct cell_watch *watch, struct watch_node *node, stru
     }
     take_rows(&watch->sealed, &reply);
     pg_reply_done(&reply);
+    if (watch->sealed.overflow || watch->sealed.overflowed)
+        watch_blind(watch, node->node->name.ptr, WATCH_SEALED_OVERFLOW,
+                    "there are as many records in clear as can be kept, or more");
     compare(watch);
     return OK;
 }

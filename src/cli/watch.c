@@ -1,13 +1,13 @@
-/* cell watch: one round over the nodes, as domicile_monitor. It looks and changes nothing. */
-#include "cell/watch.h"
-
+/* cell watch: one round over the nodes, as domicile_monitor, and with --since the past. It looks and changes nothing. */
 #include "base/clock.h"
+#include "cell/host_reader.h"
 #include "cli/cell.h"
+#include "cli/host_log.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { CELLS_MAX = 256 };
+enum { CELLS_MAX = 256, LOG_BYTES = 64 * 1024 * 1024, LOG_ROUNDS = 2 * LOG_BYTES / HOST_READER_ROUND_BYTES };
 
 /* ---- the table of channels ---- */
 
@@ -95,6 +95,9 @@ struct looking {
     const struct cell *cells[CELLS_MAX];
     struct cell_watch *watches[CELLS_MAX];
     size_t count;
+    int64_t since_ms; /* 0: now alone */
+    struct host_log *log;
+    struct cli *cli;
 };
 
 static result choose(struct cli *cli, struct looking *ret)
@@ -110,17 +113,68 @@ static result choose(struct cli *cli, struct looking *ret)
     return OK;
 }
 
-static result look(void *arg)
+/* "30m" ago, or a time. */
+static result parse_since(struct cli *cli, int64_t *ret_ms)
 {
-    struct looking *looking = arg;
-    for (size_t i = 0; i < looking->count; i++)
-        TRY(watch_round(looking->watches[i], WATCH_LOOK));
+    static const struct {
+        char letter;
+        int64_t ms;
+    } units[] = { { 's', SEC(1) }, { 'm', SEC(60) }, { 'h', SEC(3600) }, { 'd', SEC(86400) } };
+    enum { AGO_MAX = 100000 };
+    struct str text = str_from(cli->values[OPT_SINCE]),
+               digits = { text.ptr, text.len > 0 ? text.len - 1 : 0 };
+    uint64_t count;
+    if (clock_parse(text, ret_ms) && *ret_ms > 0)
+        return OK;
+    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
+        if (text.len == 0 || text.ptr[text.len - 1] != units[i].letter ||
+            !str_to_u64(digits, AGO_MAX, &count))
+            continue;
+        *ret_ms = clock_wall_ms() - (int64_t)count * units[i].ms;
+        return OK;
+    }
+    return FAIL(E_ARGUMENT, "Say how long ago, as 30m, 24h or 7d, or a time, as 2026-01-31T12:00:00Z.",
+                "\"%.*s\" is no time", STR_ARG(text));
+}
+
+static result read_logs(const struct looking *looking, size_t i)
+{
+    struct cell_watch *watch = looking->watches[i];
+    struct host_reader *reader;
+    TRY(host_reader_new(looking->cells[i], looking->log, &reader));
+    host_reader_reach(reader, LOG_BYTES);
+    for (int round = 0; round == 0 || (round < LOG_ROUNDS && host_reader_behind(reader)); round++)
+        host_reader_round(reader, watch);
+    host_reader_free(reader);
     return OK;
 }
 
 static const char *cell_name(struct cli *cli, const struct cell *cell)
 {
     return arena_printf(&cli->arena, "%s/%s", cell->region->name.ptr, cell->name.ptr);
+}
+
+static result look_at(struct looking *looking, size_t i)
+{
+    const char *name = cell_name(looking->cli, looking->cells[i]);
+    cli_progress(looking->cli, "%s: asking each node", name);
+    if (looking->since_ms == 0)
+        return watch_round(looking->watches[i], WATCH_LOOK);
+    cell_watch_since(looking->watches[i], looking->since_ms);
+    TRY(watch_round(looking->watches[i], WATCH_LOOK));
+    cli_progress(looking->cli, "%s: reading the servers' logs", name);
+    return read_logs(looking, i);
+}
+
+static result look(void *arg)
+{
+    struct looking *looking = arg;
+    result r = OK;
+    looking->log = cli_host_log(looking->cli, "cell-watch");
+    for (size_t i = 0; i < looking->count && !failed(r); i++)
+        r = look_at(looking, i);
+    host_log_free(looking->log);
+    return r;
 }
 
 static const char *time_text(struct cli *cli, int64_t at_ms)
@@ -152,33 +206,64 @@ static const struct watch_finding **sorted(struct cli *cli, const struct cell_wa
     return list;
 }
 
-static json_t *findings_json(struct cli *cli, const struct cell_watch *watch)
+/* end NULL: it has none yet. */
+static json_t *finding_json(struct cli *cli, const struct watch_finding *finding, const char *end)
+{
+    return json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s?,s:s,s:s}", "channel", finding->channel->id, "severity",
+                     watch_severity_word(finding->channel->severity), "node", finding->node, "subject",
+                     finding->subject, "evidence", finding->evidence, "begin",
+                     time_text(cli, finding->began_ms), "end", end, "title", finding->channel->title,
+                     "what_to_do", finding->channel->advice);
+}
+
+static json_t *open_json(struct cli *cli, const struct cell_watch *watch)
 {
     json_t *json = json_array();
     size_t count;
     const struct watch_finding **list = sorted(cli, watch, &count);
     for (size_t i = 0; i < count; i++)
-        json_array_append_new(
-            json, json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s}", "channel", list[i]->channel->id, "severity",
-                            watch_severity_word(list[i]->channel->severity), "node", list[i]->node, "subject",
-                            list[i]->subject, "evidence", list[i]->evidence, "begin",
-                            time_text(cli, list[i]->began_ms), "title", list[i]->channel->title, "what_to_do",
-                            list[i]->channel->advice));
+        json_array_append_new(json, finding_json(cli, list[i], NULL));
     return json;
 }
 
-static size_t print_json(struct cli *cli, const struct looking *looking)
+/* null: it is not known. */
+static json_t *ended_json(struct cli *cli, const struct cell_watch *watch)
+{
+    json_t *json = watch_past_known(watch) ? json_array() : json_null();
+    for (size_t i = 0; i < watch_past_count(watch); i++) {
+        const struct watch_past *past = watch_past_at(watch, i);
+        json_array_append_new(json, finding_json(cli, &past->finding, time_text(cli, past->ended_ms)));
+    }
+    return json;
+}
+
+/* Since when each server's log was read; null: not at all. */
+static json_t *logs_json(struct cli *cli, const struct cell_watch *watch, const struct cell *cell)
+{
+    json_t *json = json_object();
+    for (size_t i = 0; i < cell->node_count; i++) {
+        int64_t from_ms = watch_log_from(watch, &cell->nodes[i]);
+        json_object_set_new(json, cell->nodes[i].name.ptr,
+                            from_ms == 0 ? json_null() : json_string(time_text(cli, from_ms)));
+    }
+    return json;
+}
+
+static void print_json(struct cli *cli, const struct looking *looking)
 {
     json_t *cells = json_array();
-    size_t total = 0;
     for (size_t i = 0; i < looking->count; i++) {
-        json_t *findings = findings_json(cli, looking->watches[i]);
-        total += json_array_size(findings);
-        json_array_append_new(
-            cells, json_pack("{s:s,s:o}", "cell", cell_name(cli, looking->cells[i]), "findings", findings));
+        const struct cell_watch *watch = looking->watches[i];
+        json_t *cell = json_pack("{s:s,s:o}", "cell", cell_name(cli, looking->cells[i]), "findings",
+                                 open_json(cli, watch));
+        if (looking->since_ms != 0) {
+            json_object_set_new(cell, "since", json_string(time_text(cli, looking->since_ms)));
+            json_object_set_new(cell, "ended", ended_json(cli, watch));
+            json_object_set_new(cell, "logs_from", logs_json(cli, watch, looking->cells[i]));
+        }
+        json_array_append_new(cells, cell);
     }
     cli_print_json(cli, json_pack("{s:o}", "cells", cells));
-    return total;
 }
 
 static void print_findings(struct cli *cli, const struct watch_finding *const *list, size_t count)
@@ -203,9 +288,53 @@ static void print_findings(struct cli *cli, const struct watch_finding *const *l
             fprintf(cli->out, "%s: %s\n", list[i]->channel->id, list[i]->channel->advice);
 }
 
-static size_t print_tables(struct cli *cli, const struct looking *looking)
+static void print_ended(struct cli *cli, const struct cell_watch *watch)
 {
-    size_t total = 0;
+    enum { COLUMNS = 6 };
+    static const char *const head[COLUMNS] = { "SEVERITY", "CHANNEL", "NODE", "BEGAN", "ENDED", "SUBJECT" };
+    size_t count = watch_past_count(watch);
+    const char **cells = arena_array(&cli->arena, const char *, (count + 1) * COLUMNS);
+    memcpy(cells, head, sizeof head);
+    for (size_t i = 0; i < count; i++) {
+        const struct watch_past *past = watch_past_at(watch, i);
+        const struct watch_finding *finding = &past->finding;
+        const char *const row[COLUMNS] = { watch_severity_word(finding->channel->severity),
+                                           finding->channel->id,
+                                           finding->node,
+                                           time_text(cli, finding->began_ms),
+                                           time_text(cli, past->ended_ms),
+                                           arena_printf(&cli->arena, "%s (%s)", finding->subject,
+                                                        finding->evidence) };
+        memcpy(&cells[(i + 1) * COLUMNS], row, sizeof row);
+    }
+    cli_print_table(cli, cells, count + 1, COLUMNS);
+}
+
+static void print_past(struct cli *cli, const struct looking *looking, size_t i)
+{
+    const struct cell_watch *watch = looking->watches[i];
+    const struct cell *cell = looking->cells[i];
+    const char *since = time_text(cli, looking->since_ms);
+    size_t count = watch_past_count(watch);
+    if (!watch_past_known(watch))
+        fprintf(cli->out, "what has ended since %s is not known\n", since);
+    else if (count == 0)
+        fprintf(cli->out, "nothing has ended since %s\n", since);
+    else
+        fprintf(cli->out, "%zu%s ended since %s\n", count,
+                count == WATCH_PAST_MAX ? " findings, the latest of those that" : " findings", since);
+    if (count > 0)
+        print_ended(cli, watch);
+    for (size_t n = 0; n < cell->node_count; n++) {
+        int64_t from_ms = watch_log_from(watch, &cell->nodes[n]);
+        fprintf(cli->out, "%s%s: its log was %s%s%s\n", cli_style(cli, STYLE_FAINT), cell->nodes[n].name.ptr,
+                from_ms == 0 ? "not read" : "read from ", from_ms == 0 ? "" : time_text(cli, from_ms),
+                cli_plain(cli));
+    }
+}
+
+static void print_tables(struct cli *cli, const struct looking *looking)
+{
     for (size_t i = 0; i < looking->count; i++) {
         size_t count;
         const struct watch_finding **list = sorted(cli, looking->watches[i], &count);
@@ -214,9 +343,23 @@ static size_t print_tables(struct cli *cli, const struct looking *looking)
                            : arena_printf(&cli->arena, "%zu findings", count));
         if (count > 0)
             print_findings(cli, list, count);
-        total += count;
+        if (looking->since_ms != 0)
+            print_past(cli, looking, i);
     }
-    return total;
+}
+
+static result verdict(const struct looking *looking)
+{
+    static const char hint[] = "Each finding says what to do; docs/watch.md says what its channel is.";
+    size_t open = 0, ended = 0;
+    for (size_t i = 0; i < looking->count; i++) {
+        open += watch_finding_count(looking->watches[i]);
+        ended += watch_past_count(looking->watches[i]);
+    }
+    if (open + ended == 0)
+        return OK;
+    return ended == 0 ? FAIL(E_FINDING, hint, "%zu findings are open", open)
+                      : FAIL(E_FINDING, hint, "%zu findings are open, and %zu have ended", open, ended);
 }
 
 result cli_cell_watch(struct cli *cli)
@@ -224,18 +367,19 @@ result cli_cell_watch(struct cli *cli)
     if (cli_has(cli, OPT_CHANNELS))
         return print_channels(cli);
     struct looking *looking = arena_new(&cli->arena, struct looking);
+    looking->cli = cli;
     TRY(choose(cli, looking));
+    if (cli_has(cli, OPT_SINCE))
+        TRY(parse_since(cli, &looking->since_ms));
     for (size_t i = 0; i < looking->count; i++)
         looking->watches[i] = cell_watch_new(cli->config, looking->cells[i]);
     result r = cli_on_loop(look, looking);
-    size_t total = 0;
+    cli_progress_end(cli);
     if (!failed(r))
-        total = cli_has(cli, OPT_JSON) ? print_json(cli, looking) : print_tables(cli, looking);
+        (cli_has(cli, OPT_JSON) ? print_json : print_tables)(cli, looking);
+    if (!failed(r))
+        r = verdict(looking);
     for (size_t i = 0; i < looking->count; i++)
         cell_watch_free(looking->watches[i]);
-    TRY(r);
-    return total == 0
-               ? OK
-               : FAIL(E_FINDING, "Each finding says what to do; docs/watch.md says what its channel is.",
-                      "%zu findings are open", total);
+    return r;
 }

@@ -38,6 +38,14 @@ def test_the_operators_looks_are_in_the_same_file(sandbox, domicile):
     assert [line["step"] for line in lines] == ["round-trip"] * 3 + ["guard"] and {line["host"] for line in lines} == {"eu1"}
 
 
+def test_reading_the_logs_of_the_past_is_recorded(sandbox, domicile):
+    begin = len(looks(sandbox))
+    domicile("cell", "watch", "eu-fr/eu-fr-1", "--since", "1h", operator=True, status=None)
+    lines = [line for line in looks(sandbox)[begin:] if line["run"] == "cell-watch"]
+    assert {(line["host"], line["step"]) for line in lines} == {(name, step) for name in ("eu1", "eu2")
+                                                               for step in ("log", "disk")}
+
+
 def test_the_record_is_its_owners_alone(sandbox):
     commands = f"{sandbox.config}/state/commands"
     assert stat.S_IMODE(os.stat(commands).st_mode) == 0o700

@@ -38,7 +38,8 @@ static inline void pair_write_region(const struct pair *pair, struct arena *aren
                    "admin = { certificate = \"%s\"; private_key = \"%s\"; };\n"
                    "monitor = { certificate = \"%s\"; private_key = \"%s\"; interval_ms = 200; lost_after_ms "
                    "= 1000; };\n"
-                   "on_standby_loss = \"block\"; } );\n",
+                   "watch = { interval_ms = 300; };\n"
+                   "on_standby_loss = \"degrade\"; } );\n",
                    (int)(cells - text.ptr), text.ptr, server_path("ca.crt"), (unsigned)primary_port,
                    (unsigned)standby_port, server_path("gateway.crt"), server_path("gateway.key"),
                    server_path("admin.crt"), server_path("admin.key"), server_path("monitor.crt"),

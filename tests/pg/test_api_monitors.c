@@ -3,8 +3,10 @@
 #include "base/buf.h"
 #include "base/log.h"
 #include "cell/migrate.h"
+#include "cell/watch.h"
 #include "directory/sqlite.h"
 #include "pair.h"
+#include "relay.h"
 
 static char log_lines[4096];
 
@@ -23,12 +25,12 @@ static double value_of(const char *page, const char *series)
     return strtod(at + strlen(series), NULL);
 }
 
-static void until_healthy(const struct gateway *gateway)
+static void until_state(const struct gateway *gateway, enum cell_state state)
 {
     uint64_t begin = now_ms();
-    while (cell_monitor_view(gateway->monitors[0]).state != CELL_HEALTHY && now_ms() - begin < 5000)
+    while (cell_monitor_view(gateway->monitors[0]).state != state && now_ms() - begin < 15000)
         check_ok(fiber_sleep(20));
-    check_ok(fiber_sleep(500));
+    assert_int_equal(cell_monitor_view(gateway->monitors[0]).state, state);
 }
 
 static void check_page(const char *page)
@@ -58,43 +60,134 @@ static void check_page(const char *page)
     assert_null(strstr(page, "disk_free_bytes{")); /* nobody was asked */
 }
 
-ON_LOOP(a_region_watches_over_its_cells)
+static int64_t open_findings(void)
+{
+    return server_number(
+        "SELECT count(*) FROM domicile.finding WHERE channel = 'publication' AND ended_at IS NULL");
+}
+
+/* What the watch records carries the monitor's lease; once the cell has seen a later one, it records nothing. */
+static void check_watch(void)
+{
+    uint64_t begin = now_ms();
+    server_run("CREATE PUBLICATION p FOR TABLE domicile.customer");
+    while (open_findings() == 0 && now_ms() - begin < 15000)
+        check_ok(fiber_sleep(50));
+    assert_int_equal(open_findings(), 1);
+    server_run("SELECT domicile.heartbeat_write('eu-fr', 1000000, 'other', 1); DROP PUBLICATION p");
+    check_ok(fiber_sleep(2000));
+    assert_int_equal(open_findings(), 1);
+}
+
+/* ---- a region's gateway ---- */
+
+struct watching {
+    struct pair pair;
+    struct config *config;
+    struct scope scope;
+    struct gateway gateway;
+};
+
+static void watching_start(struct watching *watching, uint16_t primary, uint16_t standby)
 {
     const struct cell_stamp stamp = { "eu-fr", "eu-fr-1", 1 };
     struct pg_conn *conn = server_open(server_role("admin"));
     check_ok(cell_migrate(conn, &stamp, NULL, NULL));
     pg_close(conn);
+    server_run(watch_grants());
 
-    struct pair pair;
-    struct config *config;
-    struct scope scope = SCOPE_INIT;
-    struct gateway gateway = { .region = "eu-fr" };
+    *watching = (struct watching){ .scope = SCOPE_INIT, .gateway.region = "eu-fr" };
+    log_lines[0] = '\0';
     log_set_sink(keep_line, NULL);
-    pair_init(&pair, server_port(), standby_port());
-    check_ok(config_load(pair.dir, &config, NULL));
-    check_ok(directory_open_sqlite(config->directory_path, &gateway.directory));
-    check_ok(gateway_monitors_start(&gateway, config, &scope));
-    assert_int_equal(gateway.monitor_count, 1);
-    until_healthy(&gateway);
+    pair_init(&watching->pair, primary, standby);
+    check_ok(config_load(watching->pair.dir, &watching->config, NULL));
+    check_ok(directory_open_sqlite(watching->config->directory_path, &watching->gateway.directory));
+    check_ok(gateway_monitors_start(&watching->gateway, watching->config, &watching->scope));
+    assert_int_equal(watching->gateway.monitor_count, 1);
+    until_state(&watching->gateway, CELL_HEALTHY);
+}
+
+static void watching_stop(struct watching *watching)
+{
+    scope_end(&watching->scope);
+    gateway_monitors_free(&watching->gateway);
+    directory_free(watching->gateway.directory);
+    config_free(watching->config);
+    pair_done(&watching->pair);
+    log_set_sink(NULL, NULL);
+}
+
+ON_LOOP(a_region_watches_over_its_cells)
+{
+    struct watching watching;
+    watching_start(&watching, server_port(), standby_port());
+    check_ok(fiber_sleep(500));
 
     struct buf page;
     buf_init(&page, 1 << 20);
-    gateway_monitor_metrics(&page, &gateway);
+    gateway_monitor_metrics(&page, &watching.gateway);
     assert_true(buf_append(&page, (struct str){ "", 1 }));
     check_page(page.ptr);
     buf_done(&page);
     assert_non_null(strstr(log_lines, "unknown -> healthy"));
+    check_watch();
+    watching_stop(&watching);
+}
 
-    scope_end(&scope);
-    gateway_monitors_free(&gateway);
-    directory_free(gateway.directory);
-    config_free(config);
-    pair_done(&pair);
-    log_set_sink(NULL, NULL);
+/* ---- a network that is gone ---- */
+
+struct cell_facts {
+    int64_t audit_rows, findings, heartbeats, degraded, synchronous;
+};
+
+static struct cell_facts cell_facts(void)
+{
+    return (struct cell_facts){
+        .audit_rows = server_number("SELECT count(*) FROM domicile.audit"),
+        .findings = server_number("SELECT coalesce(sum(id), 0) + count(ended_at) FROM domicile.finding"),
+        .heartbeats = server_number("SELECT sequence FROM domicile.heartbeat"),
+        .degraded = server_number("SELECT count(degraded_since) FROM domicile.cell_state"),
+        .synchronous =
+            server_number("SELECT count(*) FROM pg_stat_replication WHERE sync_state <> 'async'") == 1,
+    };
+}
+
+/* Nothing comes back from either node, though both are well: connections that are there fall silent, and new ones come to
+ * nobody. The policy would let the gateway degrade the cell. */
+ON_LOOP(a_gateway_that_loses_its_network_changes_nothing)
+{
+    enum { WELL_BEYOND_EVERY_LIMIT_MS = 6000 };
+    struct watching watching;
+    struct relay relays[] = { relay_start(getenv("PGT_PORT"), "127.0.0.1"),
+                              relay_start(getenv("PGT_STANDBY_PORT"), "127.0.0.1") };
+    watching_start(&watching, (uint16_t)atoi(relays[0].port), (uint16_t)atoi(relays[1].port));
+    kill(relays[0].pid, SIGSTOP);
+    kill(relays[1].pid, SIGSTOP);
+    check_ok(fiber_sleep(500)); /* what was under way arrives */
+    struct cell_facts before = cell_facts();
+    until_state(&watching.gateway, CELL_BLIND);
+    check_ok(fiber_sleep(WELL_BEYOND_EVERY_LIMIT_MS));
+    assert_int_equal(cell_monitor_view(watching.gateway.monitors[0]).state, CELL_BLIND);
+    struct cell_facts after = cell_facts();
+    assert_memory_equal(&before, &after, sizeof before);
+    assert_int_equal(after.synchronous, 1);
+
+    kill(relays[0].pid, SIGCONT);
+    kill(relays[1].pid, SIGCONT);
+    until_state(&watching.gateway, CELL_HEALTHY);
+    uint64_t begin = now_ms();
+    while (cell_facts().audit_rows < before.audit_rows + 2 && now_ms() - begin < 10000)
+        check_ok(fiber_sleep(50)); /* it says afterwards that it was blind */
+    assert_true(cell_facts().audit_rows >= before.audit_rows + 2);
+    assert_true(cell_facts().heartbeats > before.heartbeats);
+    watching_stop(&watching);
+    relay_stop(&relays[0]);
+    relay_stop(&relays[1]);
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(a_region_watches_over_its_cells) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(a_gateway_that_loses_its_network_changes_nothing),
+                                        cmocka_unit_test(a_region_watches_over_its_cells) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

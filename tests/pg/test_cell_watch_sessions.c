@@ -1,44 +1,18 @@
 /* Who copies the cluster: programs that are really run, addresses of another region, what the log alone has, and a standby
  * that goes its own way. */
+#include "relay.h"
 #include "watch_test.h"
 
 #include <sys/stat.h>
 
 /* ---- addresses: a relay of ours, which speaks from them ---- */
 
-struct relay {
-    pid_t pid;
-    char port[8];
-};
-
-static struct relay start_relay(const char *from)
-{
-    struct relay relay = { 0 };
-    int out[2];
-    assert_int_equal(pipe2(out, O_CLOEXEC), 0);
-    posix_spawn_file_actions_t actions;
-    posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_adddup2(&actions, out[1], 1);
-    posix_spawn_file_actions_addopen(&actions, 2, server_path("programs.log"), O_WRONLY | O_CREAT | O_APPEND,
-                                     0644);
-    const char *argv[] = { SOURCE_DIR "/tests/pg/relay", "127.0.0.1", getenv("PGT_PORT"), from, NULL };
-    assert_int_equal(posix_spawn(&relay.pid, argv[0], &actions, NULL, (char *const *)argv, environ), 0);
-    posix_spawn_file_actions_destroy(&actions);
-    close(out[1]);
-    FILE *said = fdopen(out[0], "r");
-    assert_non_null(said);
-    assert_non_null(fgets(relay.port, sizeof relay.port, said));
-    fclose(said);
-    relay.port[strcspn(relay.port, "\n")] = '\0';
-    return relay;
-}
-
 static struct relay relay;
 static pid_t relayed;
 
 static void open_relayed(const char *from, const char *const *argv)
 {
-    relay = start_relay(from);
+    relay = relay_start(getenv("PGT_PORT"), from);
     set_environment("PGHOST", "127.0.0.1");
     set_environment("PGPORT", relay.port);
     relayed = start_program(argv);
@@ -49,7 +23,7 @@ static void open_relayed(const char *from, const char *const *argv)
 static void close_relayed(void)
 {
     stop_program(relayed);
-    stop_program(relay.pid);
+    relay_stop(&relay);
 }
 
 static const char *const sleeper[] = { BIN "psql", "-c", "SELECT pg_sleep(60)", NULL };
@@ -287,9 +261,71 @@ ON_LOOP(an_open_finding_keeps_its_begin_when_the_monitor_starts_again)
     watching_end();
 }
 
-static bool answer(void *context)
+static bool answer(void *context, struct watch_lease *ret)
 {
+    *ret = (struct watch_lease){ .writer = "" };
     return *(bool *)context;
+}
+
+static bool lease_of(void *context, struct watch_lease *ret)
+{
+    *ret = *(struct watch_lease *)context;
+    return true;
+}
+
+/* A gateway that was stopped between its last look at the lease and its act. */
+ON_LOOP(a_lease_that_is_over_without_notice_is_refused_by_the_cell)
+{
+    struct watch_lease lease = { 1, "eu" };
+    watching_begin("sever = true;");
+    cell_watch_guard(w.watch, lease_of, &lease);
+    server_run("SELECT domicile.heartbeat_write('eu-fr', 2, 'other', 1); TRUNCATE domicile.finding");
+    set_environment("PGUSER", "domicile_replication");
+    open_from_us();
+    assert_true(rounds_until("replication-abroad", "domicile_replication from 127.20.1.1", true) >= 0);
+    const struct watch_lease stale[] = { { 1, "eu" }, { 2, "eu" } };
+    for (size_t i = 0; i < 2; i++) {
+        lease = stale[i];
+        check_ok(watch_sever(w.watch, &w.cell->nodes[0], w.monitor));
+        ask_once();
+        assert_non_null(found("replication-abroad", NULL));
+        check_fails(E_STALE, watch_record(w.watch, w.monitor));
+        check_ok(watch_round(w.watch, WATCH_ACT));
+        assert_string_equal(found("blind", "the node")->node, "eu2"); /* which is not there */
+        assert_null(found("blind", "recording"));
+        assert_int_equal(server_number("SELECT count(*) FROM domicile.finding"), 0);
+    }
+    lease = (struct watch_lease){ 2, "other" };
+    check_ok(watch_sever(w.watch, &w.cell->nodes[0], w.monitor));
+    assert_true(rounds_until("replication-abroad", NULL, false) >= 0);
+    check_ok(watch_record(w.watch, w.monitor));
+    assert_true(server_number("SELECT count(*) FROM domicile.finding WHERE channel = 'replication-abroad'") >
+                0);
+    close_relayed();
+    set_environment("PGUSER", "postgres");
+    server_run("UPDATE domicile.heartbeat SET fence = 0, writer = ''");
+    watching_end();
+}
+
+ON_LOOP(that_nothing_can_be_recorded_is_one_finding_until_it_can)
+{
+    int64_t began_ms = 0;
+    watching_begin("");
+    do_lines("CREATE PUBLICATION p FOR TABLE domicile.customer\n"
+             "REVOKE EXECUTE ON FUNCTION domicile.finding_event FROM domicile_monitor");
+    for (int round = 0; round < 3; round++) {
+        check_ok(watch_round(w.watch, WATCH_ACT));
+        assert_non_null(found("blind", "recording"));
+        if (round == 0)
+            began_ms = found("blind", "recording")->began_ms;
+        assert_int_equal(found("blind", "recording")->began_ms, began_ms);
+    }
+    do_lines("DROP PUBLICATION p\nGRANT EXECUTE ON FUNCTION domicile.finding_event TO domicile_monitor");
+    check_ok(watch_round(w.watch, WATCH_ACT));
+    check_ok(watch_round(w.watch, WATCH_ACT));
+    assert_null(found("blind", "recording"));
+    assert_int_equal(watch_event_count(w.watch), 0);
+    watching_end();
 }
 
 ON_LOOP(who_lost_the_lease_in_a_round_records_nothing)
@@ -341,6 +377,20 @@ ON_LOOP(a_record_in_clear_is_open_until_its_page_was_looked_at_again)
              "DELETE FROM domicile.record\nDELETE FROM domicile.customer");
     expect_clean("once the record is gone");
     check_ok(watch_record(w.watch, w.monitor));
+    watching_end();
+}
+
+ON_LOOP(more_records_in_clear_than_can_be_kept_are_told)
+{
+    watching_begin("");
+    do_lines("INSERT INTO domicile.customer (id, region, services_version) "
+             "SELECT 'clear-' || i, 'eu-fr', 1 FROM generate_series(1, 120) i\n"
+             "INSERT INTO domicile.record (revision, key_version, customer, class, key, payload) "
+             "SELECT 1, 0, 'clear-' || i, 'health', 'k', 'in clear' FROM generate_series(1, 120) i");
+    ask_once();
+    assert_non_null(found("blind", "more cleartext"));
+    do_lines("DELETE FROM domicile.record\nDELETE FROM domicile.customer WHERE id LIKE 'clear-%'");
+    expect_clean("once they are gone");
     watching_end();
 }
 
@@ -429,7 +479,7 @@ ON_LOOP(what_is_over_before_the_next_round_is_in_the_log)
     open_relayed("127.20.1.1", identify);
     int status;
     assert_int_equal(waitpid(relayed, &status, 0), relayed);
-    stop_program(relay.pid);
+    relay_stop(&relay);
     unsetenv("PGSSLMODE");
     uint64_t began = now_ms();
     while (found("log-connection", "visitor") == NULL ||
@@ -542,6 +592,9 @@ int main(void)
         cmocka_unit_test(that_nothing_may_be_severed_is_a_finding_and_no_more),
         cmocka_unit_test(an_open_finding_keeps_its_begin_when_the_monitor_starts_again),
         cmocka_unit_test(who_lost_the_lease_in_a_round_records_nothing),
+        cmocka_unit_test(a_lease_that_is_over_without_notice_is_refused_by_the_cell),
+        cmocka_unit_test(that_nothing_can_be_recorded_is_one_finding_until_it_can),
+        cmocka_unit_test(more_records_in_clear_than_can_be_kept_are_told),
         cmocka_unit_test(a_record_in_clear_is_open_until_its_page_was_looked_at_again),
         cmocka_unit_test(findings_are_recorded_though_no_standby_confirms),
         cmocka_unit_test(what_cannot_be_asked_ends_nothing),

@@ -4,36 +4,14 @@
 #include "base/json.h"
 #include "cell/location_sample.h"
 #include "cell/migrate.h"
-#include "cli/cli.h"
+#include "cli/cli_test.h"
 
-static char *out, *err;
 static struct pair pair;
 static struct arena arena;
 
-static int domicile(const char *line)
+static int node_locate(const char *line)
 {
-    char copy[512], *words[16] = { "domicile" }, *rest = copy;
-    int count = 1;
-    size_t out_len, err_len;
-    snprintf(copy, sizeof copy, "--config %s %s", pair.dir, line);
-    for (char *word; (word = strsep(&rest, " ")) != NULL && count < 16;)
-        words[count++] = word;
-    free(out);
-    free(err);
-    struct cli cli;
-    FILE *to_out = open_memstream(&out, &out_len), *to_err = open_memstream(&err, &err_len);
-    cli_init(&cli, to_out, to_err);
-    int status = cli_run(&cli, count, words);
-    cli_done(&cli);
-    fclose(to_out);
-    fclose(to_err);
-    return status;
-}
-
-static void has(const char *text, const char *wanted)
-{
-    if (strstr(text, wanted) == NULL)
-        fail_msg("\"%s\" is not in: %.2000s (%.500s)", wanted, text, err);
+    return domicile(arena_printf(&arena, "--config %s %s", pair.dir, line));
 }
 
 static void be_vantage(const char *name)
@@ -56,7 +34,7 @@ static const char *state_file(void)
 static json_t *located(const char *node)
 {
     json_t *document = NULL;
-    assert_int_equal(domicile(arena_printf(&arena, "node locate %s --samples 0 --json", node)), 0);
+    assert_int_equal(node_locate(arena_printf(&arena, "node locate %s --samples 0 --json", node)), 0);
     check_ok(json_parse(str_from(out), JSON_DEPTH_MAX, &document));
     return document;
 }
@@ -85,25 +63,25 @@ static void migrate(void *arg)
 
 static void a_host_that_is_no_vantage_measures_nothing(void **state)
 {
-    assert_int_equal(domicile("node locate p1"), 7);
+    assert_int_equal(node_locate("node locate p1"), 7);
     has(err, "this host is no vantage");
-    assert_int_equal(domicile("node locate p1 --samples 1001"), 2);
-    assert_int_equal(domicile("node locate p1 --samples x"), 2);
-    assert_int_equal(domicile("node locate nobody --samples 0"), 4);
+    assert_int_equal(node_locate("node locate p1 --samples 1001"), 2);
+    assert_int_equal(node_locate("node locate p1 --samples x"), 2);
+    assert_int_equal(node_locate("node locate nobody --samples 0"), 4);
     is_outside("p1", "declared", 0);
 }
 
 static void a_measurement_is_stored_and_judged(void **state)
 {
     be_vantage("par-noc");
-    assert_int_equal(domicile("node locate p1 --samples 30"), 0);
+    assert_int_equal(node_locate("node locate p1 --samples 30"), 0);
     has(out, "par-noc");
     has(out, "observed: not in ");
     has(out, "US");
     has(out, "s1"); /* checked by */
     is_outside("p1", "observed", 1);
     is_outside("s1", "declared", 0);
-    assert_int_equal(domicile("node locate s1"), 0);
+    assert_int_equal(node_locate("node locate s1"), 0);
     is_outside("s1", "observed", 1);
 }
 
@@ -133,20 +111,20 @@ static void what_another_vantage_measured_corroborates(void **state)
     const char *kept = arena_printf(&arena, "%s/kept", pair.dir);
     assert_int_equal(rename(state_file(), kept), 0);
     be_vantage("fra-noc");
-    assert_int_equal(domicile("node locate p1"), 0);
+    assert_int_equal(node_locate("node locate p1"), 0);
     carry_with_delay(carried, 9000);
     assert_int_equal(rename(kept, state_file()), 0);
     be_vantage("par-noc");
-    assert_int_equal(domicile(arena_printf(&arena, "node locate p1 --json --import %s", carried)), 0);
+    assert_int_equal(node_locate(arena_printf(&arena, "node locate p1 --json --import %s", carried)), 0);
     has(out, "\"stored\": 1");
     is_outside("p1", "corroborated", 2);
-    assert_int_equal(domicile(arena_printf(&arena, "node locate p1 --json --import %s", carried)), 0);
+    assert_int_equal(node_locate(arena_printf(&arena, "node locate p1 --json --import %s", carried)), 0);
     has(out, "\"stored\": 0"); /* again, it is there already */
     is_outside("p1", "corroborated", 2);
     FILE *file = fopen(carried, "a");
     fputs("{\"vantage\":1}\n", file);
     fclose(file);
-    assert_int_equal(domicile(arena_printf(&arena, "node locate --import %s", carried)), 2);
+    assert_int_equal(node_locate(arena_printf(&arena, "node locate --import %s", carried)), 2);
     has(err, "line 2: ");
     remove(carried);
 }
@@ -155,7 +133,7 @@ static void what_another_vantage_measured_corroborates(void **state)
 static void a_node_that_answers_too_soon_is_a_finding(void **state)
 {
     be_vantage("syd-noc");
-    assert_int_equal(domicile("node locate s1"), 9);
+    assert_int_equal(node_locate("node locate s1"), 9);
     has(out, "it answered too soon to be in FR");
     has(out, "no host is near enough to both");
     has(err, "a node is not where it is declared");
@@ -180,8 +158,7 @@ int main(void)
     remove(arena_printf(&arena, "%s/state", pair.dir));
     remove(arena_printf(&arena, "%s/domicile.cfg", pair.dir));
     pair_done(&pair);
-    free(out);
-    free(err);
+    domicile_done();
     arena_done(&arena);
     return failed;
 }

@@ -1,33 +1,16 @@
 /* `domicile cell status` of a real pair: what is on the screen, what is in the JSON, and the exit status. */
 #include "cell/migrate.h"
 #include "cell/monitor.h"
-#include "cli/cli.h"
+#include "cli/cli_test.h"
 #include "pair.h"
 
 static struct pair pair;
-static char *out;
 
-static int status_of_pair(const char *more)
+static int cell_status(const char *more)
 {
-    char *argv[] = {
-        "domicile", "cell", "status", "eu-fr/eu-fr-1", "--config", pair.dir, (char *)more, NULL
-    };
-    size_t len;
-    struct cli cli;
-    free(out);
-    FILE *to = open_memstream(&out, &len);
-    assert_non_null(to);
-    cli_init(&cli, to, to);
-    int status = cli_run(&cli, more != NULL ? 7 : 6, argv);
-    cli_done(&cli);
-    fclose(to);
-    return status;
-}
-
-static void has(const char *text)
-{
-    if (strstr(out, text) == NULL)
-        fail_msg("no \"%s\" in\n%s", text, out);
+    char line[160];
+    snprintf(line, sizeof line, "--config %s cell status %s", pair.dir, more);
+    return domicile(line);
 }
 
 static void set_up_on_loop(void)
@@ -49,7 +32,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     (void)state;
-    free(out);
+    domicile_done();
     pair_done(&pair);
     return 0;
 }
@@ -57,13 +40,13 @@ static int tear_down(void **state)
 static void a_healthy_pair(void **state)
 {
     (void)state;
-    assert_int_equal(status_of_pair(NULL), 0);
-    has("eu-fr/eu-fr-1  healthy  The primary takes writes");
-    has("\np1    primary  yes");
-    has("\ns1    standby  -");
-    has("confirms");
-    has("not asked"); /* the disk: over SSH, and nobody did */
-    has("no monitor has written a heartbeat yet");
+    assert_int_equal(cell_status("eu-fr/eu-fr-1"), 0);
+    has(out, "eu-fr/eu-fr-1  healthy  The primary takes writes");
+    has(out, "\np1    primary  yes");
+    has(out, "\ns1    standby  -");
+    has(out, "confirms");
+    has(out, "not asked"); /* the disk: over SSH, and nobody did */
+    has(out, "no monitor has written a heartbeat yet");
 }
 
 static const json_t *fact(const json_t *document, size_t node, const char *name)
@@ -80,7 +63,7 @@ static const json_t *fact(const json_t *document, size_t node, const char *name)
 static void json_names_every_fact(void **state)
 {
     (void)state;
-    assert_int_equal(status_of_pair("--json"), 0);
+    assert_int_equal(cell_status("eu-fr/eu-fr-1 --json"), 0);
     json_t *document = json_loads(out, 0, NULL);
     assert_non_null(document);
     const json_t *writable = fact(document, 0, "writable"), *lag = fact(document, 1, "replay_lag_bytes");
@@ -103,11 +86,11 @@ static void a_stopped_standby_blocks(void **state)
 {
     (void)state;
     server_signal(server_pid_in("PGT_STANDBY_PIDFILE"), SIGSTOP);
-    int status = status_of_pair(NULL);
+    int status = cell_status("eu-fr/eu-fr-1");
     server_signal(server_pid_in("PGT_STANDBY_PIDFILE"), SIGCONT);
     assert_int_equal(status, cell_state_exit(CELL_BLOCKED));
-    has("blocked  Writes wait");
-    has("no answer");
+    has(out, "blocked  Writes wait");
+    has(out, "no answer");
 }
 
 static void nobody_answers(void **state)
@@ -116,26 +99,18 @@ static void nobody_answers(void **state)
     (void)state;
     arena_init(&arena);
     pair_write_region(&pair, &arena, 1, 2);
-    assert_int_equal(status_of_pair(NULL), cell_state_exit(CELL_BLIND));
-    has("blind  No node answers");
-    has("refused");
+    assert_int_equal(cell_status("eu-fr/eu-fr-1"), cell_state_exit(CELL_BLIND));
+    has(out, "blind  No node answers");
+    has(out, "refused");
     pair_write_region(&pair, &arena, server_port(), standby_port());
     arena_done(&arena);
 }
 
 static void an_unknown_cell_is_an_error(void **state)
 {
-    char *argv[] = { "domicile", "--config", pair.dir, "cell", "status", "eu-fr/none" };
-    size_t len;
-    struct cli cli;
     (void)state;
-    free(out);
-    FILE *to = open_memstream(&out, &len);
-    cli_init(&cli, to, to);
-    assert_int_equal(cli_run(&cli, 6, argv), 4);
-    cli_done(&cli);
-    fclose(to);
-    has("there is no cell");
+    assert_int_equal(cell_status("eu-fr/none"), error_exit_status(E_NOT_FOUND));
+    has(err, "there is no cell");
 }
 
 int main(void)

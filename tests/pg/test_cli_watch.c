@@ -1,26 +1,24 @@
 /* `domicile cell watch` against a real server: what it prints, and how it ends. */
 #include "watch_test.h"
 
-#include "cli/cli.h"
+#include "cli/cli_test.h"
 
 #include <sys/stat.h>
 
-static char config_dir[256], *out, *err;
+static char config_dir[256];
 
-static int domicile(const char *verb, const char *option)
+static int cell_watch(const char *options)
 {
-    const char *words[] = { "domicile", "--config", config_dir, "cell", verb, "eu-fr/eu-fr-1", option };
-    size_t out_len, err_len;
-    struct cli cli;
-    free(out);
-    free(err);
-    FILE *to_out = open_memstream(&out, &out_len), *to_err = open_memstream(&err, &err_len);
-    cli_init(&cli, to_out, to_err);
-    int status = cli_run(&cli, option == NULL ? 6 : 7, (char **)words);
-    cli_done(&cli);
-    fclose(to_out);
-    fclose(to_err);
-    return status;
+    char line[400];
+    snprintf(line, sizeof line, "--config %s cell watch eu-fr/eu-fr-1 %s", config_dir, options);
+    return domicile(line);
+}
+
+static int since(const char *time)
+{
+    char *words[] = { "domicile",      "--config", config_dir, "cell",      "watch",
+                      "eu-fr/eu-fr-1", "--json",   "--since",  (char *)time };
+    return domicile_words(sizeof words / sizeof words[0], words);
 }
 
 static void make_folder(const char *name)
@@ -63,9 +61,9 @@ static void prepare(void)
 static void a_clean_cell(void **state)
 {
     server_test_run(prepare);
-    assert_int_equal(domicile("watch", NULL), 0);
+    assert_int_equal(cell_watch(""), 0);
     assert_string_equal(out, "eu-fr/eu-fr-1: nothing that is not declared\n");
-    assert_int_equal(domicile("watch", "--json"), 0);
+    assert_int_equal(cell_watch("--json"), 0);
     json_t *json;
     check_ok(json_parse(str_from(out), JSON_DEPTH_MAX, &json));
     json_t *cell = json_array_get(json_object_get(json, "cells"), 0);
@@ -87,12 +85,12 @@ static void close_publication(void)
 static void findings_have_an_exit_status_of_their_own(void **state)
 {
     server_test_run(open_publication);
-    assert_int_equal(domicile("watch", NULL), error_exit_status(E_FINDING));
+    assert_int_equal(cell_watch(""), error_exit_status(E_FINDING));
     assert_non_null(strstr(out, "critical  publication-keys"));
     assert_non_null(strstr(out, "Drop it at once"));
     assert_true(strstr(out, "critical") < strstr(out, "high "));
     assert_non_null(strstr(err, "2 findings are open"));
-    assert_int_equal(domicile("watch", "--json"), error_exit_status(E_FINDING));
+    assert_int_equal(cell_watch("--json"), error_exit_status(E_FINDING));
     json_t *json;
     check_ok(json_parse(str_from(out), JSON_DEPTH_MAX, &json));
     json_t *cell = json_array_get(json_object_get(json, "cells"), 0);
@@ -100,10 +98,68 @@ static void findings_have_an_exit_status_of_their_own(void **state)
     static const char *const members[] = { "channel", "severity", "node", "subject", "evidence", "begin" };
     for (size_t i = 0; i < sizeof members / sizeof members[0]; i++)
         assert_true(json_is_string(json_object_get(finding, members[i])));
+    assert_true(json_is_null(json_object_get(finding, "end")));
     assert_string_equal(json_string_value(json_object_get(finding, "channel")), "publication-keys");
     json_decref(json);
     server_test_run(close_publication);
-    assert_int_equal(domicile("watch", NULL), 0);
+    assert_int_equal(cell_watch(""), 0);
+}
+
+/* A watch that records, as a gateway's does. */
+static void open_and_close_recorded(void)
+{
+    watching_begin("");
+    open_publication();
+    ask_once();
+    close_publication();
+    ask_once();
+    check_ok(watch_record(w.watch, w.monitor));
+    watching_end();
+}
+
+static void hide_what_has_ended(void)
+{
+    server_run("REVOKE EXECUTE ON FUNCTION domicile.findings_ended FROM domicile_monitor");
+}
+
+static void show_what_has_ended(void)
+{
+    server_run("GRANT EXECUTE ON FUNCTION domicile.findings_ended TO domicile_monitor");
+}
+
+static void what_has_ended_is_told_on_request(void **state)
+{
+    json_t *json;
+    server_test_run(open_and_close_recorded);
+    assert_int_equal(cell_watch("--json"), 0);
+    assert_null(strstr(out, "\"ended\""));
+    assert_int_equal(since("1h"), error_exit_status(E_FINDING));
+    assert_non_null(strstr(err, "0 findings are open, and 2 have ended"));
+    check_ok(json_parse(str_from(out), JSON_DEPTH_MAX, &json));
+    json_t *cell = json_array_get(json_object_get(json, "cells"), 0);
+    assert_int_equal(json_array_size(json_object_get(cell, "findings")), 0);
+    assert_int_equal(json_array_size(json_object_get(cell, "ended")), 2);
+    json_t *ended = json_array_get(json_object_get(cell, "ended"), 0);
+    assert_string_equal(json_string_value(json_object_get(ended, "subject")), "p");
+    assert_true(strcmp(json_string_value(json_object_get(ended, "begin")),
+                       json_string_value(json_object_get(ended, "end"))) <= 0);
+    assert_true(json_is_null(json_object_get(json_object_get(cell, "logs_from"), "eu1")));
+    json_decref(json);
+
+    assert_int_equal(cell_watch("--since 2026-01-01"), error_exit_status(E_FINDING));
+    assert_non_null(strstr(out, "2 findings ended since 2026-01-01T00:00:00.000Z"));
+    assert_non_null(strstr(out, "publication-keys"));
+    assert_non_null(strstr(out, "eu1: its log was not read"));
+    assert_int_equal(since("2100-01-01T00:00:00Z"), 0);
+    server_test_run(hide_what_has_ended);
+    assert_int_equal(since("2100-01-01T00:00:00Z"), error_exit_status(E_FINDING));
+    assert_non_null(strstr(out, "what has ended"));
+    assert_non_null(strstr(out, "\"ended\": null"));
+    server_test_run(show_what_has_ended);
+    static const char *const wrong[] = { "",     "h",       "1",         "1w",        "-1h",
+                                         "1.5h", "100001d", "yesterday", "1960-01-01" };
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+        assert_int_equal(since(wrong[i]), error_exit_status(E_ARGUMENT));
 }
 
 static void a_silent_node_is_a_finding(void **state)
@@ -122,7 +178,7 @@ static void a_silent_node_is_a_finding(void **state)
     rewind(file);
     fwrite(text, 1, len, file);
     fclose(file);
-    assert_int_equal(domicile("watch", NULL), error_exit_status(E_FINDING));
+    assert_int_equal(cell_watch(""), error_exit_status(E_FINDING));
     assert_non_null(strstr(out, "the node"));
 }
 
@@ -131,10 +187,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_clean_cell),
         cmocka_unit_test(findings_have_an_exit_status_of_their_own),
+        cmocka_unit_test(what_has_ended_is_told_on_request),
         cmocka_unit_test(a_silent_node_is_a_finding),
     };
     int status = cmocka_run_group_tests(tests, NULL, NULL);
-    free(out);
-    free(err);
+    domicile_done();
     return status;
 }

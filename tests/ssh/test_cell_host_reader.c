@@ -140,6 +140,28 @@ ON_LOOP(the_first_time_it_begins_before_the_end)
     end();
 }
 
+ON_LOOP(it_reaches_back_and_leaves_what_was_before_a_time)
+{
+    begin();
+    cell_watch_since(watch, INT64_C(1790000000000)); /* 2026-09-21 */
+    host_reader_reach(reader, 4 * HOST_READER_ROUND_BYTES);
+    write_log("we", "2020-01-01 00:00:00.000 UTC [1] LOG:  starting\n");
+    write_log("ae",
+              "2020-01-01 00:00:01.000 UTC [2] early@domicile from 10.9.9.9 LOG:  connection authorized: "
+              "user=early database=domicile SSL enabled (p)\n");
+    write_log("ae", session_of("late"));
+    write_filler(HOST_READER_ROUND_BYTES);
+    write_log("ae", session_of("last"));
+    look_and_count(1);
+    assert_true(host_reader_behind(reader));
+    look_and_count(2);
+    assert_false(host_reader_behind(reader));
+    assert_non_null(found("log-connection", "late"));
+    assert_non_null(found("log-connection", "last"));
+    assert_int_equal(watch_log_from(watch, &node), INT64_C(1577836800000));
+    end();
+}
+
 ON_LOOP(later_it_reads_on)
 {
     begin();
@@ -351,6 +373,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_first_time_it_begins_before_the_end),
+        cmocka_unit_test(it_reaches_back_and_leaves_what_was_before_a_time),
         cmocka_unit_test(later_it_reads_on),
         cmocka_unit_test(a_log_that_was_cut_is_read_from_its_begin),
         cmocka_unit_test(a_log_that_was_rotated_away_may_have_had_more),

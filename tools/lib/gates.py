@@ -160,7 +160,7 @@ def gate_tidy():
         seen = os.path.join(cache, f"{path.replace('/', '-')}.{key.hexdigest()[:24]}")
         if os.path.exists(seen):
             return []
-        status, said = outcome(["clang-tidy", "--quiet", "-p", build, path])
+        status, said = outcome(["nice", "-n", "19", "clang-tidy", "--quiet", "-p", build, path], 900)
         if status == 0:
             with open(seen, "w", encoding="utf-8"):
                 return []

@@ -219,6 +219,9 @@ def fuzz(build, target):
 STAGES = {name[6:].replace("_", "-"): stage for name, stage in list(globals().items()) if name.startswith("stage_")}
 
 
+BESIDE = {"check"}  # only reads, and lets everybody else go first
+
+
 @contextlib.contextmanager
 def addresses_free():
     """The sandbox's addresses are fixed: one that runs in build/sandbox is stopped meanwhile, with its data kept."""
@@ -237,26 +240,43 @@ def addresses_free():
             print("test: the sandbox in build/sandbox is up again" if status == 0 else f"test: {said}")
 
 
+def outcome_of(name):
+    """What the stage counted, and how long it took."""
+    began = time.monotonic()
+    try:
+        count = STAGES[name]()
+    except Failure as failure:
+        count = Count(0, [str(failure)])
+    except Exception as error:  # a stage that breaks has failed, and the rest go on
+        count = Count(0, [f"{name} broke: {error!r}"])
+    if count.passed + len(count.failures) == 0:
+        count.failures.append(f"{name} counted nothing")
+    return count, time.monotonic() - began
+
+
+def tell(name, count, seconds):
+    for failure in count.failures:
+        print(f"    FAILED {failure}".replace("\n", "\n        "))
+    print(f"{name:20} {count.passed} passed, {len(count.failures)} failed in {seconds:.0f} s", flush=True)
+
+
 def run_stages(names):
-    passed, failures = 0, []
-    for name in names:
-        began = time.monotonic()
-        print(f"{name:20} {STAGES[name].__doc__} ...", flush=True)
-        try:
-            count = STAGES[name]()
-        except Failure as failure:
-            count = Count(0, [str(failure)])
-        except Exception as error:  # a stage that breaks has failed, and the rest go on
-            count = Count(0, [f"{name} broke: {error!r}"])
-        if count.passed + len(count.failures) == 0:
-            count.failures.append(f"{name} counted nothing")
-        for failure in count.failures:
-            print(f"    FAILED {failure}".replace("\n", "\n        "))
-        print(f"{'':20} {count.passed} passed, {len(count.failures)} failed in {time.monotonic() - began:.0f} s",
-              flush=True)
-        passed += count.passed
-        failures += count.failures
-    return passed, failures
+    counts, beside = [], {}
+    with ThreadPoolExecutor() as pool:
+        for name in names:
+            if name in BESIDE:
+                print(f"{name:20} {STAGES[name].__doc__} ... beside what follows", flush=True)
+                beside[name] = pool.submit(outcome_of, name)
+                continue
+            print(f"{name:20} {STAGES[name].__doc__} ...", flush=True)
+            count, seconds = outcome_of(name)
+            tell("", count, seconds)
+            counts.append(count)
+        for name, running in beside.items():
+            count, seconds = running.result()
+            tell(name, count, seconds)
+            counts.append(count)
+    return sum(count.passed for count in counts), [failure for count in counts for failure in count.failures]
 
 
 def main(arguments):

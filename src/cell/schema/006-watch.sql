@@ -25,17 +25,19 @@ BEGIN
                                  'system', 'system', 'watch:' || p_channel, p_node);
 END $$;
 
--- p_event: begin, end, severed, not-severed. Outcomes: recorded; unchanged (it had begun, or had ended); region.
+-- p_event: begin, end, severed, not-severed. p_fence, p_writer: of the monitor's lease (007-heartbeat). Outcomes: recorded;
+-- unchanged (it had begun, or had ended); region, fence.
 CREATE FUNCTION domicile.finding_event(
-    p_region text, p_event text, p_channel text, p_severity text, p_node text, p_subject text, p_evidence text,
-    p_at timestamptz, OUT outcome text)
+    p_region text, p_fence bigint, p_writer text, p_event text, p_channel text, p_severity text, p_node text,
+    p_subject text, p_evidence text, p_at timestamptz, OUT outcome text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    outcome := 'unchanged';
-    IF p_region IS DISTINCT FROM (SELECT c.region FROM domicile.cell c) THEN
-        outcome := 'region';
+    outcome := domicile.monitor_refusal(p_region, p_fence, p_writer);
+    IF outcome IS NOT NULL THEN
         RETURN;
-    ELSIF p_event = 'begin' THEN
+    END IF;
+    outcome := 'unchanged';
+    IF p_event = 'begin' THEN
         INSERT INTO domicile.finding (channel, severity, node, subject, evidence, began_at)
         VALUES (p_channel, p_severity, p_node, p_subject, p_evidence, p_at) ON CONFLICT DO NOTHING;
     ELSIF p_event = 'end' THEN
@@ -57,6 +59,16 @@ BEGIN ATOMIC
     SELECT f.channel, f.node, f.subject, f.evidence, f.began_at FROM domicile.finding f
      WHERE f.ended_at IS NULL ORDER BY f.id LIMIT 1024;
 END;
+
+-- Findings that ended after p_from, the latest first.
+CREATE FUNCTION domicile.findings_ended(p_from timestamptz)
+RETURNS TABLE (channel text, node text, subject text, evidence text, began_at timestamptz, ended_at timestamptz)
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT f.channel, f.node, f.subject, f.evidence, f.began_at, f.ended_at FROM domicile.finding f
+     WHERE f.ended_at > p_from ORDER BY f.ended_at DESC, f.id DESC LIMIT 1024;
+END;
+CREATE INDEX finding_ended ON domicile.finding (ended_at) WHERE ended_at IS NOT NULL;
 
 -- Records of the pages p_from to p_from + p_pages - 1 that should be sealed and do not look it: of a class in p_sealed
 -- with key version 0, or with a key version and without the header of a sealed record (0xd1, the version as u32).
@@ -84,13 +96,13 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     IF EXISTS (SELECT FROM pg_roles r WHERE r.rolname = 'domicile_monitor') THEN
         GRANT USAGE ON SCHEMA domicile TO domicile_monitor;
-        GRANT EXECUTE ON FUNCTION domicile.finding_event, domicile.findings_open, domicile.watch_unsealed,
-            domicile.cell_status TO domicile_monitor;
+        GRANT EXECUTE ON FUNCTION domicile.finding_event, domicile.findings_open, domicile.findings_ended,
+            domicile.watch_unsealed, domicile.cell_status TO domicile_monitor;
     END IF;
 END $$;
 
 REVOKE ALL ON domicile.finding FROM PUBLIC, domicile_gateway;
 REVOKE ALL ON ALL SEQUENCES IN SCHEMA domicile FROM PUBLIC, domicile_gateway;
-REVOKE ALL ON FUNCTION domicile.finding_audit, domicile.finding_event, domicile.findings_open, domicile.watch_unsealed,
-    domicile.watch_rights FROM PUBLIC, domicile_gateway;
+REVOKE ALL ON FUNCTION domicile.finding_audit, domicile.finding_event, domicile.findings_open, domicile.findings_ended,
+    domicile.watch_unsealed, domicile.watch_rights FROM PUBLIC, domicile_gateway;
 SELECT domicile.watch_rights();

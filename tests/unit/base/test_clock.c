@@ -26,6 +26,49 @@ static void times_are_rfc_3339_with_milliseconds(void **state)
     }
 }
 
+static void times_are_read_as_they_are_written(void **state)
+{
+    static const struct {
+        const char *text;
+        int64_t ms;
+    } times[] = {
+        { "1970-01-01T00:00:00.001Z", 1 },
+        { "1969-12-31T23:59:59.999Z", -1 },
+        { "2000-02-29T12:34:56.789Z", INT64_C(951827696789) },
+        { "2026-01-31T12:00:00Z", INT64_C(1769860800000) },
+        { "2026-01-31", INT64_C(1769817600000) },
+    };
+    static const char *const wrong[] = {
+        "",
+        "2026",
+        "2026-1-31",
+        "2026-02-30",
+        "2026-01-32",
+        "31-01-2026",
+        "2026-01-31T12:00Z",
+        "2026-01-31T12:00:00",
+        "2026-01-3x",
+        "2026-01-31T25",
+        "2026-01-31T24:00:00Z",
+        "2026-01-31T12:00:00.12xZ",
+        " 2026-01-3",
+        "2026-01-31 ",
+        "2026-01-31T12:00:0 Z",
+        "2026-01-31T12:00:00.123+",
+    };
+    int64_t ms;
+    for (size_t i = 0; i < sizeof times / sizeof times[0]; i++) {
+        assert_true(clock_parse(str_from(times[i].text), &ms));
+        assert_int_equal(ms, times[i].ms);
+    }
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+        assert_false(clock_parse(str_from(wrong[i]), &ms));
+    assert_false(clock_parse((struct str){ "2026-01\0"
+                                           "31",
+                                           10 },
+                             &ms));
+}
+
 static void a_time_beyond_the_calendar_stays_in_its_buffer(void **state)
 {
     const int64_t far[] = { INT64_MAX, INT64_MIN, INT64_C(253402300800000), INT64_C(-62167219200001) };
@@ -76,6 +119,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(times_are_rfc_3339_with_milliseconds),
+        cmocka_unit_test(times_are_read_as_they_are_written),
         cmocka_unit_test(a_time_beyond_the_calendar_stays_in_its_buffer),
         cmocka_unit_test(a_source_takes_the_place_of_both_clocks),
         cmocka_unit_test(the_monotonic_clock_does_not_go_back),

@@ -1,6 +1,5 @@
 /* The command line as a whole, without a gateway or a cell: what it prints and how it ends. */
-#include "check.h"
-
+#include "cli/cli_test.h"
 #include "cli/gateway.h"
 
 #include <dirent.h>
@@ -10,38 +9,6 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-enum { WORDS_MAX = 16 };
-
-static char *out, *err;
-
-/* Runs `domicile LINE`, split at spaces. */
-static int domicile(const char *line)
-{
-    char copy[1024], *words[WORDS_MAX] = { "domicile" }, *rest = copy;
-    int count = 1;
-    size_t out_len, err_len;
-    snprintf(copy, sizeof copy, "%s", line);
-    for (char *word; (word = strsep(&rest, " ")) != NULL && count < WORDS_MAX;)
-        if (word[0] != '\0')
-            words[count++] = word;
-    free(out);
-    free(err);
-    struct cli cli;
-    FILE *to_out = open_memstream(&out, &out_len), *to_err = open_memstream(&err, &err_len);
-    cli_init(&cli, to_out, to_err);
-    int status = cli_run(&cli, count, words);
-    cli_done(&cli);
-    fclose(to_out);
-    fclose(to_err);
-    return status;
-}
-
-static void has(const char *text, const char *wanted)
-{
-    if (strstr(text, wanted) == NULL)
-        fail_msg("\"%s\" is not in: %.2000s", wanted, text);
-}
 
 static const char *name_of(const struct cli_command *command)
 {
@@ -501,7 +468,6 @@ int main(void)
         cmocka_unit_test(problems_become_errors),
     };
     int status = cmocka_run_group_tests(tests, NULL, NULL);
-    free(out);
-    free(err);
+    domicile_done();
     return status;
 }
