@@ -51,6 +51,7 @@ HBA_LINE(md5_hba, "hostssl all domicile_gateway 127.0.0.1/32 md5")
 HBA_LINE(changed_hba, "hostssl all domicile_gateway 10.0.0.0/8 cert")
 HBA_LINE(replication_hba, "hostssl replication domicile_replication 127.30.1.0/24 cert")
 HBA_LINE(by_database_hba, "hostssl domicile domicile_replication 127.30.1.0/24 cert")
+HBA_LINE(gateway_hba, "hostssl replication domicile_gateway 127.0.0.1/32 cert")
 HBA_LINE(broken_hba, "hostssl nonsense")
 
 static void shortened_hba(void)
@@ -97,6 +98,8 @@ static const struct opening own[] = {
     { "hba-changed", .open_by = changed_hba, .close_by = restore_hba, .subject = "10.0.0.0/8" },
     { "hba-changed", .open_by = replication_hba, .close_by = restore_hba, .subject = "127.30.1.0/24" },
     { "hba-changed", .open_by = by_database_hba, .close_by = restore_hba, .subject = "domicile_replication" },
+    { "hba-changed", .open_by = gateway_hba, .close_by = restore_hba,
+      .subject = "replication domicile_gateway" },
     { "hba-changed", .open_by = broken_hba, .close_by = restore_hba, .subject = "line " },
     { "hba-changed", .open_by = shortened_hba, .close_by = restore_hba, .subject = "missing: local" },
 };
