@@ -113,16 +113,9 @@ class Intruder:
             return [Opening(one["channel"], one["subject"], lambda one=one: self.done(one["open"], one["close"]))
                     for one in json.load(file) if "alone" not in one and one.get("round", 1) == number]
 
-    @contextlib.contextmanager
-    def restarted_with(self, **settings):
+    def restarted_with(self, settings):
         """The primary runs with settings that need a restart, and without them afterwards."""
-        self.do(*(f"ALTER SYSTEM SET {name} = '{value}'" for name, value in settings.items()))
-        self._restart()
-        try:
-            yield
-        finally:
-            self.do(*(f"ALTER SYSTEM RESET {name}" for name in settings))
-            self._restart()
+        return self.lines_in("postgresql.conf", settings, self._restart)
 
     def _restart(self):
         self.connection.close()
@@ -237,18 +230,21 @@ class Intruder:
     # --- who is on a host ---
 
     @contextlib.contextmanager
-    def admitted(self, line):
-        """A line at the end of the primary's pg_hba.conf, and in force."""
-        path = f"{self.eu1.data}/pg_hba.conf"
+    def lines_in(self, name, lines, take):
+        """Lines at the end of a file of the primary; take() makes it read the file."""
+        path = os.path.join(self.eu1.data, name)
         with open(path, encoding="utf-8") as file:
             before = file.read()
-        rewrite(path, f"{before}{line}\n")
-        self.reload()
+        rewrite(path, f"{before}{lines}\n")
         try:
+            take()
             yield
         finally:
             rewrite(path, before)
-            self.reload()
+            take()
+
+    def admitted(self, line):
+        return self.lines_in("pg_hba.conf", line, self.reload)
 
     @contextlib.contextmanager
     def visitor_admitted(self):
