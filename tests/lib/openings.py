@@ -108,7 +108,8 @@ class Intruder:
         until(loaded, what="PostgreSQL has read its files again")
 
     def by_sql(self, number):
-        """Those of tests/pg/watch_openings.json that can all be open at once, in this round."""
+        """Those of tests/pg/watch_openings.json that are open at once in this round, which is the first where none is said;
+        `why` not in the first, and why one must be `alone`, is told there."""
         with open(f"{PG}/watch_openings.json", encoding="utf-8") as file:
             return [Opening(one["channel"], one["subject"], lambda one=one: self.done(one["open"], one["close"]))
                     for one in json.load(file) if "alone" not in one and one.get("round", 1) == number]
