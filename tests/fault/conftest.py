@@ -1,9 +1,21 @@
+import json
+
 import pytest
 
 
 @pytest.fixture(scope="session")
 def eu1(sandbox):
     return sandbox.nodes["eu1"]
+
+
+@pytest.fixture
+def state(domicile):
+    """state(): what `cell status` calls the cell of eu-fr."""
+    def ask():
+        done = domicile("cell", "status", "eu-fr/eu-fr-1", "--json", operator=True, status=None)
+        return json.loads(done.stdout)["cells"][0]["state"]
+
+    return ask
 
 
 @pytest.fixture(autouse=True)

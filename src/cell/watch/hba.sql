@@ -19,7 +19,9 @@ judged AS (
            u.type IN ('host', 'hostnossl', 'hostnogssenc')
                OR u.auth_method IN ('trust', 'password', 'md5', 'ident') AS plain,
            u.type = 'hostssl' AND u.auth_method = 'cert' AND u.options = '{clientcert=verify-full}'
-               AND NOT EXISTS (SELECT FROM unnest(u.user_name) n WHERE NOT (d.j->'roles' ? n))
+               AND NOT EXISTS (SELECT FROM unnest(u.user_name) n
+                                WHERE NOT (d.j->(CASE WHEN 'replication' = ANY (u.database) THEN 'replication_roles'
+                                                      ELSE 'roles' END) ? n))
                AND EXISTS (SELECT FROM jsonb_array_elements_text(CASE WHEN u.replicates THEN d.j->'replication_home'
                                                                       ELSE d.j->'home' END) n
                             WHERE CASE WHEN u.network ~ '/' THEN u.network::inet <<= n::inet END) AS ours
