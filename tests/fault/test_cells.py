@@ -125,6 +125,10 @@ def test_the_primary_comes_back_after_kill_9(new_customer, eu, eu1, state):
 
 
 def test_reading_the_hosts_disks(eu):
-    metrics = eu.ask("GET", "/metrics").body.decode()
-    free = dict(re.findall(r'domicile_disk_free_bytes\{[^}]*node="(eu\d)"\} (\S+)', metrics))
-    assert set(free) == {"eu1", "eu2"} and all(float(value) > 0 for value in free.values())
+    """A gateway asks the hosts with each round of the watch."""
+    def free():
+        metrics = eu.ask("GET", "/metrics").body.decode()
+        found = dict(re.findall(r'domicile_disk_free_bytes\{[^}]*node="(eu\d)"\} (\S+)', metrics))
+        return set(found) == {"eu1", "eu2"} and all(float(value) > 0 for value in found.values())
+
+    until(free, within_s=25, every_s=0.2, what="the disks of both hosts are in the metrics")
