@@ -225,6 +225,11 @@ static result port_is_ours(const struct provisioning *p, const struct cell_call 
     TRY(host_look(p->hosts, node, call,
                   own != NULL ? own : HOST_ARGV("grep", "-h", " 0A ", "/proc/net/tcp", "/proc/net/tcp6"),
                   STR(""), &output));
+    bool none_listens = own == NULL && (output.exit_status == 1 || output.exit_status == 2); /* or no tcp6 */
+    if (output.signal != NULL || (output.exit_status != 0 && !none_listens))
+        return FAIL(E_HOST, "See that the command works there, and ends with 0.",
+                    "\"%s\": \"%.40s\", which tells who listens, failed: %.*s", node->name.ptr,
+                    own != NULL ? own[0] : "grep", STR_ARG(last_line(output.err)));
     if (output.out_cut)
         return FAIL(E_HOST, "See what that host serves; it should serve PostgreSQL alone.",
                     "\"%s\": there are too many listening sockets to look at", node->name.ptr);

@@ -1,6 +1,7 @@
 #include "cell/host_log.h"
 
 #include "base/clock.h"
+#include "base/folder.h"
 
 #include <ctype.h>
 #include <dirent.h>
@@ -21,8 +22,7 @@ struct host_log {
     void (*unrecorded)(void *context, const struct error *why);
     void *context;
     int fd;     /* -1: not open */
-    char *name; /* of the file that is open */
-    bool torn;  /* it ends within a line */
+    char *path; /* of the file that is open, or could not be */
     bool told;  /* that commands which look are not recorded */
     result failure;
 };
@@ -45,8 +45,8 @@ static void close_file(struct host_log *log)
     if (log->fd >= 0)
         close(log->fd);
     log->fd = -1;
-    free(log->name);
-    log->name = NULL;
+    free(log->path);
+    log->path = NULL;
 }
 
 void host_log_free(struct host_log *log)
@@ -65,35 +65,16 @@ result host_log_failure(const struct host_log *log)
     return log == NULL ? OK : log->failure;
 }
 
+static const char disk_hint[] =
+    "Look at the disk and at the rights of the state directory; then give the command again.";
+
 static result disk_failure(const char *path)
 {
-    return FAIL(E_IO,
-                "Look at the disk and at the rights of the state directory; then give the command again.",
-                "the log of commands \"%.120s\" cannot be written: %s", path, strerror(errno));
+    return FAIL(E_IO, disk_hint, "the log of commands \"%.120s\" cannot be written: %s", path,
+                strerror(errno));
 }
 
 /* ---- the file ---- */
-
-/* What root makes in another account's directory would keep that account out. */
-static bool give_to_owner(const char *above, int fd)
-{
-    struct stat owner;
-    return geteuid() != 0 || (stat(above, &owner) == 0 && fchown(fd, owner.st_uid, owner.st_gid) == 0);
-}
-
-static result make_folder(const char *path)
-{
-    if (mkdir(path, 0700) != 0)
-        return errno == EEXIST ? OK : disk_failure(path);
-    char *above = NULL;
-    must(asprintf(&above, "%s/..", path) > 0);
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    result r = fd >= 0 && give_to_owner(above, fd) ? OK : disk_failure(path);
-    if (fd >= 0)
-        close(fd);
-    free(above);
-    return r;
-}
 
 static bool is_look_file(const char *name)
 {
@@ -103,66 +84,83 @@ static bool is_look_file(const char *name)
     return true;
 }
 
-static void remove_old(const struct host_log *log, int64_t now_ms)
+static void remove_old(int folder_fd, int64_t now_ms)
 {
     char oldest[CLOCK_TEXT_SIZE];
     clock_format(now_ms - (int64_t)HOST_LOG_DAYS * 24 * 3600 * 1000, oldest);
-    DIR *folder = opendir(log->folder);
-    if (folder == NULL)
+    int fd = openat(folder_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *folder = fd < 0 ? NULL : fdopendir(fd);
+    if (folder == NULL) {
+        if (fd >= 0)
+            close(fd);
         return;
+    }
     for (const struct dirent *entry; (entry = readdir(folder)) != NULL;)
         if (is_look_file(entry->d_name) && strncmp(entry->d_name + LOOK_DATE, oldest, DATE_BYTES) < 0)
-            unlinkat(dirfd(folder), entry->d_name, 0);
+            unlinkat(folder_fd, entry->d_name, 0);
     closedir(folder);
 }
 
-/* Or another process is writing one: then an empty line comes behind that. */
-static bool ends_within_a_line(int fd)
-{
-    struct stat file;
-    char last = '\n';
-    return fstat(fd, &file) == 0 && file.st_size > 0 && pread(fd, &last, 1, file.st_size - 1) == 1 &&
-           last != '\n';
-}
-
 /* *ret_made: nobody had begun it. */
-static int open_at(const struct host_log *log, const char *path, bool *ret_made)
+static int open_at(int folder, const char *name, bool *ret_made)
 {
     enum { HOW = O_RDWR | O_APPEND | O_CLOEXEC | O_NOFOLLOW };
-    int fd = open(path, HOW | O_CREAT | O_EXCL, 0600);
+    int fd = openat(folder, name, HOW | O_CREAT | O_EXCL, 0600);
     *ret_made = fd >= 0;
     if (fd < 0 && errno == EEXIST)
-        return open(path, HOW);
-    if (fd >= 0 && !give_to_owner(log->folder, fd)) {
+        return openat(folder, name, HOW);
+    if (fd >= 0 && !folder_give(folder, fd)) {
         int why = errno;
         close(fd);
-        unlink(path);
+        unlinkat(folder, name, 0);
         errno = why;
         return -1;
     }
     return fd;
 }
 
+static result open_within(struct host_log *log, int folder, const char *name, int64_t now_ms)
+{
+    bool made = false;
+    log->fd = open_at(folder, name, &made);
+    if (log->fd < 0)
+        return disk_failure(log->path);
+    if (made && is_look_file(name))
+        remove_old(folder, now_ms);
+    return OK;
+}
+
+/* Who has moved it away, or its folder, shall find what comes next where it belongs. */
+static bool is_still_there(const struct host_log *log)
+{
+    struct stat ours, there;
+    return fstat(log->fd, &ours) == 0 && lstat(log->path, &there) == 0 && ours.st_dev == there.st_dev &&
+           ours.st_ino == there.st_ino;
+}
+
+static result open_folder(const char *path, int *ret)
+{
+    result r = folder_open_private(path, E_IO, ret);
+    return failed(r) ? FAIL(E_IO, disk_hint, "the log of commands cannot be written: %s", r.error.what) : OK;
+}
+
 static result open_file(struct host_log *log, const char *name, int64_t now_ms)
 {
     char *path = NULL;
-    bool made = false;
-    if (log->name != NULL && strcmp(log->name, name) == 0)
-        return OK;
-    close_file(log);
-    TRY(make_folder(log->state_path));
-    TRY(make_folder(log->folder));
+    int state, folder;
     must(asprintf(&path, "%s/%s", log->folder, name) > 0);
-    log->fd = open_at(log, path, &made);
-    result r = log->fd < 0 ? disk_failure(path) : OK;
-    free(path);
-    TRY(r);
-    log->name = strdup(name);
-    must(log->name != NULL);
-    log->torn = ends_within_a_line(log->fd);
-    if (made && is_look_file(name))
-        remove_old(log, now_ms);
-    return OK;
+    if (log->fd >= 0 && strcmp(log->path, path) == 0 && is_still_there(log)) {
+        free(path);
+        return OK;
+    }
+    close_file(log);
+    log->path = path;
+    TRY(open_folder(log->state_path, &state));
+    close(state);
+    TRY(open_folder(log->folder, &folder));
+    result r = open_within(log, folder, name, now_ms);
+    close(folder);
+    return r;
 }
 
 /* ---- a line ---- */
@@ -223,19 +221,25 @@ static json_t *trace_json(const struct ssh_trace *trace, const char *run, int64_
     return object;
 }
 
+/* Or another process is writing one: then an empty line comes behind that. */
+static bool ends_within_a_line(int fd)
+{
+    struct stat file;
+    char last = '\n';
+    return fstat(fd, &file) == 0 && file.st_size > 0 && pread(fd, &last, 1, file.st_size - 1) == 1 &&
+           last != '\n';
+}
+
 static result write_line(struct host_log *log, const struct ssh_trace *trace, const char *run, int64_t now_ms)
 {
     json_t *object = trace_json(trace, run, now_ms);
     char *text = json_dumps(object, JSON_COMPACT | JSON_ENSURE_ASCII), *line = NULL;
     json_decref(object);
     must(text != NULL);
-    int length = asprintf(&line, "%s%s\n", log->torn ? "\n" : "", text);
+    int length = asprintf(&line, "%s%s\n", ends_within_a_line(log->fd) ? "\n" : "", text);
     must(length > 0);
     errno = ENOSPC; /* what a write that is too short means */
-    ssize_t written = write(log->fd, line, (size_t)length);
-    result r = written == length ? OK : disk_failure(log->folder);
-    if (written > 0)
-        log->torn = written < length;
+    result r = write(log->fd, line, (size_t)length) == length ? OK : disk_failure(log->path);
     free(text);
     free(line);
     return r;

@@ -124,27 +124,39 @@ static uint64_t begin_at(const struct looking *looking, struct cell_watch *watch
     return 0;
 }
 
+/* Up to `end`; *ret_at is how far it came, failed or not. */
+static result read_pieces(struct looking *looking, struct cell_watch *watch, const struct log_file *file,
+                          uint64_t end, uint64_t *ret_at)
+{
+    struct watch_log_piece piece = { .file = file->token, .offset = *ret_at };
+    while (piece.offset < end) {
+        TRY(read_piece(looking, file, piece.offset, &piece.text));
+        if (piece.text.len == 0) { /* it was longer a moment ago; by the next round it may be so again */
+            watch_log_cut(watch, looking->node);
+            return OK;
+        }
+        watch_log_feed(watch, looking->node, &piece);
+        piece.offset += piece.text.len;
+        *ret_at = piece.offset;
+    }
+    return OK;
+}
+
+/* A slow way is no fault as long as it goes on: the next round does. */
 static result read_log(struct looking *looking, struct cell_watch *watch)
 {
     struct log_file file;
     looking->step = "log";
     TRY(find_log(looking, &file));
-    struct watch_log_piece piece = { .file = file.token, .offset = begin_at(looking, watch, &file) };
-    uint64_t end = file.bytes - piece.offset < HOST_READER_ROUND_BYTES
-                       ? file.bytes
-                       : piece.offset + HOST_READER_ROUND_BYTES;
-    watch_log_feed(watch, looking->node, &piece); /* an empty file has begun as well */
-    looking->reader->behind |= end < file.bytes;
-    while (piece.offset < end) {
-        TRY(read_piece(looking, &file, piece.offset, &piece.text));
-        if (piece.text.len == 0) { /* it was longer a moment ago; by the next round it may be so again */
-            watch_log_cut(watch, looking->node);
-            break;
-        }
-        watch_log_feed(watch, looking->node, &piece);
-        piece.offset += piece.text.len;
-    }
-    return OK;
+    uint64_t begin = begin_at(looking, watch, &file), at = begin;
+    watch_log_feed(
+        watch, looking->node,
+        &(struct watch_log_piece){ file.token, begin, { 0 } }); /* an empty file has begun as well */
+    bool more = file.bytes - begin > HOST_READER_ROUND_BYTES;
+    result r = read_pieces(looking, watch, &file, more ? begin + HOST_READER_ROUND_BYTES : file.bytes, &at);
+    bool slow = failed(r) && r.error.code == E_DEADLINE && at > begin;
+    looking->reader->behind |= slow || (!failed(r) && more);
+    return slow ? OK : r;
 }
 
 /* ---- the disk ---- */

@@ -107,6 +107,7 @@ static result begin_change(struct cell_hosts *hosts, const struct node *node, co
     TRY(host_session(hosts, node, ret_ssh));
     if (!token_equal(&host->over, &guard.token))
         TRY(ssh_guard_over(*ret_ssh, &guard, call->run, call->step, OVER_WITHIN_MS));
+    TRY(host_log_failure(hosts->log));
     host->over = guard.token;
     *ret_guard = guard;
     return OK;
@@ -209,13 +210,15 @@ result host_read(struct cell_hosts *hosts, const struct node *node, const struct
 
 /* ---- argv ---- */
 
+static const char LOCALE[] = "LC_ALL=C"; /* a program's words are read here */
+
 static const char *const *make_argv(struct arena *arena, const struct config_words *instead,
                                     const char *program, va_list words)
 {
     const char **argv = arena_array(arena, const char *, WORDS_MAX);
     size_t count = 0;
     argv[count++] = "env";
-    argv[count++] = "LC_ALL=C"; /* its words are read here */
+    argv[count++] = LOCALE;
     for (size_t i = 0; i < instead->count; i++)
         argv[count++] = instead->items[i].text.ptr;
     if (instead->count == 0)
@@ -250,7 +253,8 @@ const char *const *host_tool(struct arena *arena, const struct config_words *ins
 
 const char *host_program_of(const char *const *argv)
 {
-    return strcmp(argv[0], "env") == 0 ? argv[2] : argv[0];
+    bool by_make_argv = strcmp(argv[0], "env") == 0 && argv[1] != NULL && strcmp(argv[1], LOCALE) == 0;
+    return by_make_argv ? argv[2] : argv[0];
 }
 
 const char *const *host_words(struct arena *arena, const struct config_words *words)

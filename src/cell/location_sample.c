@@ -1,5 +1,7 @@
 #include "cell/location_sample.h"
 
+#include "base/folder.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
@@ -224,33 +226,20 @@ static result append_to(int fd, const char *path, struct str lines)
     return r;
 }
 
-static result sync_directory(const char *path)
-{
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    bool synced = fd >= 0 && fsync(fd) == 0;
-    result r = synced ? OK : FAIL_IO("synced", path);
-    if (fd >= 0)
-        close(fd);
-    return r;
-}
-
 static result append_lines(const char *state_path, struct str lines)
 {
     struct arena arena;
+    int folder, fd;
+    TRY(folder_open_private(state_path, E_IO, &folder));
     arena_init(&arena);
     const char *path = location_store_path(state_path, &arena);
-    result r = OK;
-    int fd = -1;
-    if (mkdir(state_path, 0700) != 0 && errno != EEXIST)
-        r = FAIL_IO("made", state_path);
-    if (!failed(r) && (fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600)) < 0)
-        r = FAIL_IO("opened", path);
-    if (!failed(r))
-        r = append_to(fd, path, lines);
+    fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    result r = fd >= 0 && folder_give(folder, fd) ? append_to(fd, path, lines) : FAIL_IO("opened", path);
+    if (!failed(r) && fsync(folder) != 0)
+        r = FAIL_IO("synced", state_path);
     if (fd >= 0)
         close(fd);
-    if (!failed(r))
-        r = sync_directory(state_path);
+    close(folder);
     arena_done(&arena);
     return r;
 }

@@ -104,8 +104,8 @@ struct watch_past {
     int64_t ended_ms;
 };
 enum { WATCH_PAST_MAX = 1024 };
-/* To be called before the first round, which then asks the cell as well which findings have ended after since_ms; lines of
- * the logs that are older are not looked at. That it cannot be asked is a finding (blind). */
+/* To be called before the first round, which then asks the primary as well which findings have ended after since_ms; lines
+ * of the logs that are older are not looked at. That nobody can be asked is a finding (blind). */
 void cell_watch_since(struct cell_watch *watch, int64_t since_ms);
 bool watch_past_known(const struct cell_watch *watch); /* the cell has answered */
 /* The latest end first, WATCH_PAST_MAX at most; valid as long as the watch. */
@@ -149,6 +149,8 @@ void watch_log_feed(struct cell_watch *watch, const struct node *node, const str
 void watch_log_cut(struct cell_watch *watch, const struct node *node);
 /* The time of the first line that was read, in ms since 1970; 0: none had a time in UTC. */
 int64_t watch_log_from(const struct cell_watch *watch, const struct node *node);
+/* Nobody reads on, though a log has more: a finding (blind) of each node whose log was read. */
+void watch_log_unfinished(struct cell_watch *watch);
 /* Where to read on: file is empty before the first piece. */
 void watch_log_position(const struct cell_watch *watch, const struct node *node, struct str *ret_file,
                         uint64_t *ret_offset);

@@ -61,6 +61,8 @@ bool watch_known_replication_home(const struct watch_known *known, struct str ro
 /* Subjects of blind. */
 #define WATCH_SEVER_REFUSED "sever"
 #define WATCH_RECORDING_REFUSED "recording"
+#define WATCH_LOG_PART "the server's log"
+#define WATCH_ENDED_UNKNOWN "what has ended"
 #define WATCH_OVERFLOW "findings"              /* there was no place for one */
 #define WATCH_SEALED_OVERFLOW "more cleartext" /* nor for one of these */
 struct held_finding {

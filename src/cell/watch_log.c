@@ -230,7 +230,7 @@ static void note_gap(struct cell_watch *watch, struct watch_node *node, uint64_t
 {
     char evidence[WATCH_TEXT_MAX];
     snprintf(evidence, sizeof evidence, "%llu bytes of it were never read", (unsigned long long)bytes);
-    watch_blind(watch, node->node->name.ptr, "the server's log", evidence);
+    watch_blind(watch, node->node->name.ptr, WATCH_LOG_PART, evidence);
     buf_clear(&node->log.rest);
     node->log.skipping = true; /* up to the next line's begin */
 }
@@ -273,9 +273,22 @@ void watch_log_cut(struct cell_watch *watch, const struct node *which)
     snprintf(evidence, sizeof evidence,
              "it was cut or rotated away: what followed its first %llu bytes, if anything, was never read",
              (unsigned long long)node->log.offset);
-    watch_blind(watch, which->name.ptr, "the server's log", evidence);
+    watch_blind(watch, which->name.ptr, WATCH_LOG_PART, evidence);
     end_line(watch, node);
     node->log.offset = 0;
+}
+
+void watch_log_unfinished(struct cell_watch *watch)
+{
+    for (size_t i = 0; i < watch->node_count; i++) {
+        const struct watch_node *node = &watch->nodes[i];
+        char evidence[WATCH_TEXT_MAX];
+        if (node->log.file[0] == '\0')
+            continue;
+        snprintf(evidence, sizeof evidence, "it may go on behind its first %llu bytes, which were read",
+                 (unsigned long long)node->log.offset);
+        watch_blind(watch, node->node->name.ptr, WATCH_LOG_PART, evidence);
+    }
 }
 
 int64_t watch_log_from(const struct cell_watch *watch, const struct node *node)

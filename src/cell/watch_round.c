@@ -35,17 +35,17 @@ static result recall_once(struct cell_watch *watch, struct pg_conn *conn)
     return OK;
 }
 
-/* After the questions, whose sweep would end what is said here. */
-static result recall_ended_once(struct cell_watch *watch, const struct node *node, struct pg_conn *conn)
+/* After the questions, whose sweep would end what is said here. A standby may be days behind. */
+static result recall_ended_once(struct cell_watch *watch, const struct watch_node *node, struct pg_conn *conn)
 {
-    if (watch->since_ms == 0 || watch->recalled_ended)
+    if (watch->since_ms == 0 || watch->recalled_ended || !node->writable)
         return OK;
     result r = watch_recall_ended(watch, conn);
     if (failed(r) && r.error.code != E_SQL)
         return r;
     watch->recalled_ended = true;
     if (failed(r))
-        watch_blind(watch, node->name.ptr, "what has ended", r.error.what);
+        watch_blind(watch, node->node->name.ptr, WATCH_ENDED_UNKNOWN, r.error.what);
     return OK;
 }
 
@@ -67,11 +67,13 @@ static result ask_node(struct cell_watch *watch, struct watch_node *node, enum w
     if (!failed(r))
         r = watch_run(watch, node->node, conn);
     if (!failed(r))
-        r = recall_ended_once(watch, node->node, conn);
+        r = recall_ended_once(watch, node, conn);
     if (!failed(r) && mode == WATCH_ACT)
         r = watch_sever(watch, node->node, conn);
     if (!failed(r) && mode == WATCH_ACT && node->writable)
         r = record(watch, node, conn);
+    if (!node->writable)
+        node->recording_refused = false; /* it is not asked any more */
     pg_close(conn);
     return r;
 }
@@ -90,5 +92,8 @@ result watch_round(struct cell_watch *watch, enum watch_mode mode)
             watch_miss(watch, node->node, &r.error);
     }
     watch_round_end(watch);
+    if (watch->since_ms != 0 && !watch->recalled_ended)
+        watch_blind(watch, watch->known.cell->primary->name.ptr, WATCH_ENDED_UNKNOWN,
+                    "no node that takes writes has answered");
     return OK;
 }

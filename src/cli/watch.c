@@ -145,6 +145,8 @@ static result read_logs(const struct looking *looking, size_t i)
     host_reader_reach(reader, LOG_BYTES);
     for (int round = 0; round == 0 || (round < LOG_ROUNDS && host_reader_behind(reader)); round++)
         host_reader_round(reader, watch);
+    if (host_reader_behind(reader))
+        watch_log_unfinished(watch);
     host_reader_free(reader);
     return OK;
 }

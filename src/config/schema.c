@@ -134,9 +134,9 @@ static const struct schema_key commands_keys[] = {
               "server, as "
               "of pg_ctl status and systemctl is-active." },
     { "sockets", KEY_WORDS, COMMAND(sockets),
-      .help =
-          "Prints the lines of /proc/net/tcp and /proc/net/tcp6, at least those of sockets that listen: who "
-          "has PostgreSQL's port is looked for in them." },
+      .help = "Prints the lines of /proc/net/tcp and /proc/net/tcp6, at least those of sockets that listen, "
+              "and ends with 0: who "
+              "has PostgreSQL's port is looked for in them." },
     { "initdb", KEY_WORDS, COMMAND(initdb),
       .help = "Instead of initdb of bin; the arguments are put behind these words, here and below." },
     { "base_backup", KEY_WORDS, COMMAND(base_backup), .help = "Instead of pg_basebackup of bin." },

@@ -1,5 +1,6 @@
 /* A journal as a file: state_path/runs/ID.journal, 0600, locked by the one process that drives the run. The disk is
  * never waited for on the loop. */
+#include "base/folder.h"
 #include "loop/fiber.h"
 #include "runbook/internal.h"
 
@@ -52,46 +53,6 @@ static result disk_failure(const char *what, const char *name)
     return FAIL(E_JOURNAL, disk_hint, "cannot %s \"%s\": %s", what, name, strerror(errno));
 }
 
-/* ---- folders ---- */
-static result sync_folder(const char *path)
-{
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return disk_failure("open", path);
-    result r = fsync(fd) == 0 ? OK : disk_failure("sync", path);
-    close(fd);
-    return r;
-}
-
-static result check_folder(const char *path)
-{
-    struct stat status;
-    if (stat(path, &status) != 0)
-        return disk_failure("look at", path);
-    if (!S_ISDIR(status.st_mode) || status.st_uid != geteuid() || (status.st_mode & 077) != 0)
-        return FAIL(E_JOURNAL, "Make it a directory of this user alone: chmod 0700.",
-                    "\"%s\" is open to others, or not this user's directory", path);
-    return OK;
-}
-
-/* There, closed to others, and there after a crash. */
-static result make_folder(const char *path)
-{
-    if (mkdir(path, 0700) != 0) {
-        if (errno != EEXIST)
-            return disk_failure("make", path);
-        return check_folder(path);
-    }
-    char *slash = strrchr(path, '/');
-    if (slash == NULL)
-        return sync_folder(".");
-    char *parent = strndup(path, (size_t)(slash - path) + (slash == path));
-    must(parent != NULL);
-    result r = sync_folder(parent);
-    free(parent);
-    return r;
-}
-
 /* ---- the lock ---- of the open file, not of the process: two runs of one process exclude each other as well */
 static result lock_file(const struct journal_file *file, const char *id)
 {
@@ -114,17 +75,23 @@ static bool is_locked(int fd)
 static result create_work(struct disk_call *call)
 {
     struct journal_file *file = call->file;
+    int state = -1, runs = -1;
     char *folder = NULL;
     must(asprintf(&folder, "%s/runs", call->state_path) > 0);
-    result r = make_folder(call->state_path);
+    result r = folder_open_private(call->state_path, E_JOURNAL, &state);
     if (!failed(r))
-        r = make_folder(folder);
+        r = folder_open_private(folder, E_JOURNAL, &runs);
     if (!failed(r)) {
         file->fd = open(file->name, O_RDWR | O_CREAT | O_EXCL | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
-        r = file->fd >= 0 ? lock_file(file, call->id) : disk_failure("make", file->name);
+        r = file->fd >= 0 && folder_give(runs, file->fd) ? lock_file(file, call->id)
+                                                         : disk_failure("make", file->name);
     }
-    if (!failed(r))
-        r = sync_folder(folder);
+    if (!failed(r) && fsync(runs) != 0)
+        r = disk_failure("sync", folder);
+    if (state >= 0)
+        close(state);
+    if (runs >= 0)
+        close(runs);
     free(folder);
     return r;
 }

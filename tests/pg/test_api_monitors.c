@@ -66,7 +66,8 @@ static int64_t open_findings(void)
         "SELECT count(*) FROM domicile.finding WHERE channel = 'publication' AND ended_at IS NULL");
 }
 
-/* What the watch records carries the monitor's lease; once the cell has seen a later one, it records nothing. */
+/* What the watch records carries the monitor's lease, or the cell would refuse it; a gateway that learns of a later one
+ * steps down, and its watch with it. */
 static void check_watch(void)
 {
     uint64_t begin = now_ms();

@@ -369,11 +369,33 @@ ON_LOOP(the_hosts_own_commands_are_used)
     end();
 }
 
+/* More than a round has time for. */
+ON_LOOP(a_slow_way_is_gone_in_several_rounds)
+{
+    struct config_word words[] = { { .text = STR("sh") },
+                                   { .text = STR("-c") },
+                                   { .text = STR("sleep 0.7; exec dd \"$@\"") },
+                                   { .text = STR("dd") } };
+    begin();
+    node.commands.dd = (struct config_words){ words, 4 };
+    write_log("we", session_of("early"));
+    write_filler(15 * HOST_READER_PIECE_BYTES);
+    write_log("ae", session_of("last"));
+    look_and_count(1);
+    assert_non_null(found("log-connection", "early"));
+    assert_true(host_reader_behind(reader));
+    look_and_count(2);
+    assert_non_null(found("log-connection", "last"));
+    assert_false(host_reader_behind(reader));
+    end();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_first_time_it_begins_before_the_end),
         cmocka_unit_test(it_reaches_back_and_leaves_what_was_before_a_time),
+        cmocka_unit_test(a_slow_way_is_gone_in_several_rounds),
         cmocka_unit_test(later_it_reads_on),
         cmocka_unit_test(a_log_that_was_cut_is_read_from_its_begin),
         cmocka_unit_test(a_log_that_was_rotated_away_may_have_had_more),

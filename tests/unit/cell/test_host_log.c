@@ -349,6 +349,35 @@ static void behind_a_torn_line_the_next_is_whole(void **context)
     assert_string_equal(word_of(3, 0), "third");
 }
 
+static void behind_what_another_process_tore_the_next_is_whole(void **context)
+{
+    size_t others;
+    ADD(NULL, "first");
+    write_text("look-2026-11-26.jsonl", "ae", "{\"at\":\"20");
+    ADD(NULL, "second");
+    read_lines("look-2026-11-26.jsonl", &others);
+    assert_int_equal(others, 1);
+    assert_int_equal(line_count, 2);
+    assert_string_equal(word_of(1, 0), "second");
+}
+
+static void what_was_moved_away_is_begun_again(void **context)
+{
+    const char *away = arena_printf(&arena, "%s/away", dir);
+    size_t others;
+    ADD(NULL, "first");
+    assert_int_equal(rename(path_of("look-2026-11-26.jsonl"), away), 0);
+    ADD(NULL, "second");
+    assert_int_equal(rename(path_of(""), arena_printf(&arena, "%s/commands-away", dir)), 0);
+    ADD(NULL, "third");
+    ADD(NULL, "fourth");
+    read_lines("look-2026-11-26.jsonl", &others);
+    assert_int_equal(others, 0);
+    assert_int_equal(line_count, 2);
+    assert_string_equal(word_of(0, 0), "third");
+    assert_int_equal(unrecorded, 0);
+}
+
 static void check_mode(const char *path, mode_t mode, uid_t owner)
 {
     struct stat at;
@@ -385,6 +414,17 @@ static void a_link_is_not_followed(void **context)
     fclose(file);
 }
 
+static void a_folder_that_is_a_link_is_not_followed(void **context)
+{
+    const char *elsewhere = arena_printf(&arena, "%s/elsewhere", dir);
+    assert_int_equal(mkdir(state, 0700), 0);
+    assert_int_equal(mkdir(elsewhere, 0700), 0);
+    assert_int_equal(symlink(elsewhere, arena_printf(&arena, "%s/commands", state)), 0);
+    ADD(NULL, "true");
+    assert_int_equal(unrecorded, 1);
+    assert_int_equal(rmdir(elsewhere), 0); /* it is empty */
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -399,6 +439,9 @@ int main(void)
         TEST(a_look_that_is_not_recorded_is_told_once),
         TEST(without_its_record_a_run_shall_not_go_on),
         TEST(behind_a_torn_line_the_next_is_whole),
+        TEST(behind_what_another_process_tore_the_next_is_whole),
+        TEST(what_was_moved_away_is_begun_again),
+        TEST(a_folder_that_is_a_link_is_not_followed),
         TEST(it_is_its_owners_alone),
         TEST(a_link_is_not_followed),
     };
