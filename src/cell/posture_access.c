@@ -172,7 +172,7 @@ static bool is_loopback(const struct config_socket *socket)
 struct posture_line posture_judge_sockets(const struct posture_subject *subject, bool udp,
                                           const struct posture_said *said)
 {
-    enum { SHOWN_MAX = 10 };
+    enum { SHOWN_MAX = 40 };
     struct posture_sockets sockets;
     struct allowed *allowed = arena_new(subject->arena, struct allowed);
     const char *undeclared = "";

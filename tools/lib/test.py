@@ -42,7 +42,7 @@ def run(command, log, within_s, **environment):
         return status, file.read()
 
 
-# --- build and gates ---
+# --- build ---
 
 def stage_build():
     """gcc release, gcc ASan+UBSan, clang with its warnings, libFuzzer"""
@@ -54,14 +54,6 @@ def stage_build():
         else:
             count.passed += 1
     return count
-
-
-def stage_check():
-    """format, layers, banned calls, clang-tidy, shellcheck, ..."""
-    with open(os.path.join(LOGS, "check.log"), "w", encoding="utf-8") as log:
-        results = gates.check(say=lambda line: print(line, file=log))
-    failures = [f"gate {name}:\n" + "\n".join(lines[:20]) for name, lines in results.items() if lines]
-    return Count(len(results) - len(failures), failures)
 
 
 # --- unit tests ---
@@ -136,6 +128,40 @@ def stage_demo():
     return count
 
 
+# --- gates and fuzz ---
+
+def stage_check():
+    """format, layers, banned calls, clang-tidy, shellcheck, ..."""
+    with open(os.path.join(LOGS, "check.log"), "w", encoding="utf-8") as log:
+        results = gates.check(say=lambda line: print(line, file=log))
+    failures = [f"gate {name}:\n" + "\n".join(lines[:20]) for name, lines in results.items() if lines]
+    return Count(len(results) - len(failures), failures)
+
+
+def stage_fuzz():
+    """each fuzz target, a few seconds from its seeds"""
+    build = os.path.join(ROOT, "build", "fuzz")
+    targets = [os.path.basename(path)[:-2] for path in gates.files("tests/fuzz", endings=(".c",))]
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        complaints = list(pool.map(lambda target: fuzz(build, target), targets))
+    failures = [complaint for complaint in complaints if complaint]
+    return Count(len(targets) - len(failures), failures or ([] if targets else ["there is no fuzz target"]))
+
+
+def fuzz(build, target):
+    seeds = os.path.join(ROOT, "tests", "fuzz", "corpus", target.removeprefix("fuzz_"))
+    if not os.path.isdir(seeds) or not os.listdir(seeds):
+        return f"{target}: it has no seeds in {seeds}"
+    if not os.access(os.path.join(build, target), os.X_OK):
+        return f"{target}: it was not built"
+    grown = os.path.join(ROOT, "build", "fuzz-corpus", target)
+    os.makedirs(grown, exist_ok=True)
+    status, said = run(["nice", "-n", "19", os.path.join(build, target), f"-max_total_time={FUZZ_S}", "-timeout=60",
+                        "-rss_limit_mb=2048", "-print_final_stats=1", f"-artifact_prefix={LOGS}/{target}-", grown, seeds],
+                       f"{target}.log", FUZZ_S + 300)
+    return f"{target} ended with {status}:\n{said[-2000:]}" if status else None
+
+
 # --- integration and fault tests ---
 
 def pytest(preset, within_s, *options):
@@ -190,36 +216,10 @@ def stage_integration_asan():
     return pytest("asan", 600, "-m", "not slow")
 
 
-# --- fuzz ---
-
-def stage_fuzz():
-    """each fuzz target, a few seconds from its seeds"""
-    build = os.path.join(ROOT, "build", "fuzz")
-    targets = [os.path.basename(path)[:-2] for path in gates.files("tests/fuzz", endings=(".c",))]
-    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        complaints = list(pool.map(lambda target: fuzz(build, target), targets))
-    failures = [complaint for complaint in complaints if complaint]
-    return Count(len(targets) - len(failures), failures or ([] if targets else ["there is no fuzz target"]))
-
-
-def fuzz(build, target):
-    seeds = os.path.join(ROOT, "tests", "fuzz", "corpus", target.removeprefix("fuzz_"))
-    if not os.path.isdir(seeds) or not os.listdir(seeds):
-        return f"{target}: it has no seeds in {seeds}"
-    if not os.access(os.path.join(build, target), os.X_OK):
-        return f"{target}: it was not built"
-    grown = os.path.join(ROOT, "build", "fuzz-corpus", target)
-    os.makedirs(grown, exist_ok=True)
-    status, said = run([os.path.join(build, target), f"-max_total_time={FUZZ_S}", "-timeout=10", "-rss_limit_mb=2048",
-                        "-print_final_stats=1", f"-artifact_prefix={LOGS}/{target}-", grown, seeds],
-                       f"{target}.log", FUZZ_S + 60)
-    return f"{target} ended with {status}:\n{said[-2000:]}" if status else None
-
-
 STAGES = {name[6:].replace("_", "-"): stage for name, stage in list(globals().items()) if name.startswith("stage_")}
 
 
-BESIDE = {"check"}  # only reads, and lets everybody else go first
+BESIDE = {"check", "fuzz"}  # read only, and let everybody else go first: what follows waits most of its time
 
 
 @contextlib.contextmanager
