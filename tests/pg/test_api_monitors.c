@@ -145,7 +145,8 @@ static struct cell_facts cell_facts(void)
 {
     return (struct cell_facts){
         .audit_rows = server_number("SELECT count(*) FROM domicile.audit"),
-        .findings = server_number("SELECT coalesce(sum(id), 0) + count(ended_at) FROM domicile.finding"),
+        .findings =
+            server_number("SELECT coalesce(sum(id), 0)::bigint + count(ended_at) FROM domicile.finding"),
         .heartbeats = server_number("SELECT sequence FROM domicile.heartbeat"),
         .degraded = server_number("SELECT count(degraded_since) FROM domicile.cell_state"),
         .synchronous =
