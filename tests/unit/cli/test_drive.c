@@ -1,6 +1,5 @@
 /* What a command that runs a runbook shows: lines, the step at hand, JSON, a plan; and what signals do. */
-#include "check.h"
-
+#include "cli/cli_test.h"
 #include "cli/drive.h"
 #include "loop/fiber.h"
 
@@ -11,7 +10,6 @@
 #include <unistd.h>
 
 static char folder[] = "/tmp/domicile-drive-XXXXXX", state_path[sizeof folder + 8];
-static char *out, *err;
 static bool on[3], stuck;
 static uint32_t blind_from; /* the number of the first step that cannot see; 0: all see */
 static int acts;
@@ -86,12 +84,6 @@ static void drive(enum cli_option option, uint64_t fence, bool watched)
     cli_done(&cli);
     fclose(to_out);
     fclose(to_err);
-}
-
-static void has(const char *text, const char *wanted)
-{
-    if (strstr(text, wanted) == NULL)
-        fail_msg("\"%s\" is not in: %s", wanted, text);
 }
 
 static int set_up(void **state)
@@ -225,14 +217,11 @@ static void what_needs_a_person_can_be_walked_back(void **state)
 }
 
 /* ---- runbook ... ---- */
-/* Runs `domicile --config FOLDER LINE`, split at spaces, on the shipped configuration. */
-static int domicile(const char *format, const char *argument)
+/* Runs `domicile --config FOLDER VERB ARGUMENT` on the shipped configuration. */
+static int runbooks(const char *verb, const char *argument)
 {
-    enum { WORDS_MAX = 12 };
-    char copy[512], *words[WORDS_MAX] = { "domicile", "--config", folder }, *rest = copy;
     static const char *const linked[] = { "regions", "policies" };
-    int count = 3;
-    size_t out_len, err_len;
+    char line[512];
     for (size_t i = 0; i < 2; i++) {
         char from[300], to[300];
         snprintf(from, sizeof from, SOURCE_DIR "/%s", linked[i]);
@@ -240,45 +229,35 @@ static int domicile(const char *format, const char *argument)
         if (symlink(from, to) != 0 && access(to, F_OK) != 0)
             fail_msg("cannot link %s", to);
     }
-    snprintf(copy, sizeof copy, "%s%s", format, argument);
-    for (char *word; (word = strsep(&rest, " ")) != NULL && count < WORDS_MAX;)
-        words[count++] = word;
-    free(out);
-    free(err);
-    FILE *to_out = open_memstream(&out, &out_len), *to_err = open_memstream(&err, &err_len);
-    cli_init(&cli, to_out, to_err);
-    int status = cli_run(&cli, count, words);
-    cli_done(&cli);
-    fclose(to_out);
-    fclose(to_err);
-    return status;
+    snprintf(line, sizeof line, "--config %s %s%s", folder, verb, argument);
+    return domicile(line);
 }
 
 static void runs_are_looked_at_and_abandoned(void **state)
 {
     char id[64] = "";
-    assert_int_equal(domicile("runbook runs", ""), 0);
+    assert_int_equal(runbooks("runbook runs", ""), 0);
     assert_null(strstr(out, "lamps-"));
     blind_from = 3;
     drive(OPT_COUNT, 1, false);
     check_fails(E_NEEDS_PERSON, outcome);
-    assert_int_equal(domicile("runbook runs", ""), 0);
+    assert_int_equal(runbooks("runbook runs", ""), 0);
     has(out, " hall   needs-person  second  2026-01-31T12:00:0");
     has(out, "it is not known whether its goal is true: the hall is dark");
     const char *at = strstr(out, "lamps-2026");
     assert_non_null(at);
     memcpy(id, at, strcspn(at, " "));
-    assert_int_equal(domicile("runbook journal ", id), 0);
+    assert_int_equal(runbooks("runbook journal ", id), 0);
     has(out, "act      first   1    lamp 2 is no\n");
     has(out, "end                   needs-person; step \"second\"");
-    assert_int_equal(domicile("--json runbook journal ", id), 0);
+    assert_int_equal(runbooks("--json runbook journal ", id), 0);
     has(out, "\"state\": \"needs-person\"");
-    assert_int_equal(domicile("runbook journal ", "lamps-20260131-000000-000000"), 4);
-    assert_int_equal(domicile("runbook abandon ", id), 2); /* it does not say why */
-    assert_int_equal(domicile("runbook abandon --why dark ", id), 0);
+    assert_int_equal(runbooks("runbook journal ", "lamps-20260131-000000-000000"), 4);
+    assert_int_equal(runbooks("runbook abandon ", id), 2); /* it does not say why */
+    assert_int_equal(runbooks("runbook abandon --why dark ", id), 0);
     has(out, "what it did stays as it is");
-    assert_int_equal(domicile("runbook abandon --why dark ", id), 6);
-    assert_int_equal(domicile("--json runbook runs", ""), 0);
+    assert_int_equal(runbooks("runbook abandon --why dark ", id), 6);
+    assert_int_equal(runbooks("--json runbook runs", ""), 0);
     has(out, "\"state\": \"abandoned\"");
     has(out, "\"why\": \"dark\"");
     assert_true(on[1]);
@@ -286,15 +265,15 @@ static void runs_are_looked_at_and_abandoned(void **state)
 
 static void tables_are_listed_and_checked(void **state)
 {
-    assert_int_equal(domicile("runbook list", ""), 0);
-    assert_int_equal(domicile("--json runbook list", ""), 0);
+    assert_int_equal(runbooks("runbook list", ""), 0);
+    assert_int_equal(runbooks("--json runbook list", ""), 0);
     has(out, "\"runbooks\": [");
-    assert_int_equal(domicile("runbook check", ""), 0);
-    assert_int_equal(domicile("--json runbook check", ""), 0);
+    assert_int_equal(runbooks("runbook check", ""), 0);
+    assert_int_equal(runbooks("--json runbook check", ""), 0);
     has(out, "\"sound\": true");
-    assert_int_equal(domicile("runbook check ", "no-such"), 4);
-    assert_int_equal(domicile("runbook show ", "no-such"), 4);
-    assert_int_equal(domicile("runbook draw --dot ", "no-such"), 4);
+    assert_int_equal(runbooks("runbook check ", "no-such"), 4);
+    assert_int_equal(runbooks("runbook show ", "no-such"), 4);
+    assert_int_equal(runbooks("runbook draw --dot ", "no-such"), 4);
     has(err, "there is no runbook \"no-such\"");
 }
 
