@@ -3,6 +3,7 @@
 #include "host.h"
 
 #include "cell/host_reader.h"
+#include "cell/hosts.h"
 #include "cell/watch_internal.h"
 
 #include <string.h>
@@ -338,6 +339,28 @@ ON_LOOP(every_command_is_recorded)
     host_log_free(record);
 }
 
+/* The first command of an act ends what an older one still does there; that one is not recorded. */
+ON_LOOP(no_act_follows_a_command_that_is_not_recorded)
+{
+    const struct host_log_options options = { scratch("no-folder"), "gateway", fail_to_record, NULL };
+    const struct cell_call call = {
+        .arena = &test_arena, .run = "run", .step = "step", .fence = 1, .serial = 1, .attempt = 1
+    };
+    const struct host_command touch = { .argv = HOST_ARGV("touch", scratch("acted")), .within_ms = 5000 };
+    struct cell_hosts *hosts;
+    declare();
+    node.ssh.state = scratch("guard");
+    FILE *no_folder = fopen(options.state_path, "we");
+    assert_non_null(no_folder);
+    fclose(no_folder);
+    struct host_log *record = host_log_new(&options);
+    check_ok(cell_hosts_new(&cell, record, &hosts));
+    check_fails(E_IO, host_run(hosts, &node, &call, &touch, NULL));
+    assert_int_equal(access(scratch("acted"), F_OK), -1);
+    cell_hosts_free(hosts);
+    host_log_free(record);
+}
+
 static struct config_words instead_of(const char *program)
 {
     const char *path = scratch(arena_printf(&test_arena, "own-%s", program));
@@ -406,6 +429,7 @@ int main(void)
         cmocka_unit_test(a_disk_is_read_without_a_log),
         cmocka_unit_test(a_log_is_read_though_no_server_answers),
         cmocka_unit_test(every_command_is_recorded),
+        cmocka_unit_test(no_act_follows_a_command_that_is_not_recorded),
         cmocka_unit_test(the_hosts_own_commands_are_used),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
