@@ -2,8 +2,8 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "cell/migrate.h"
 #include "directory/sqlite.h"
+#include "schema/migrate.h"
 
 #include <stdlib.h>
 #include <unistd.h>

@@ -1,6 +1,6 @@
 /* Roles, schema and slots of the primary. */
-#include "cell/migrate.h"
 #include "cell/provision_internal.h"
+#include "schema/migrate.h"
 
 #define MONITORED(p) ((p)->cell->monitor.files.certificate != NULL ? "monitored=t" : "monitored=f")
 

@@ -1,7 +1,7 @@
 #pragma once
 /* Cells as the operator reaches them: straight to PostgreSQL, with the certificate of domicile_admin. */
-#include "cell/migrate.h"
 #include "cli/cli.h"
+#include "schema/migrate.h"
 
 /* "REGION/CELL". E_REGION_UNKNOWN, E_NOT_FOUND. */
 result cell_parse(struct cli *cli, const char *text, const struct cell **ret) MUST_USE;

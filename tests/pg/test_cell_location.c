@@ -3,7 +3,7 @@
 
 #include "cell/location.h"
 #include "cell/location_measure.h"
-#include "cell/migrate.h"
+#include "schema/migrate.h"
 
 #include <arpa/inet.h>
 #include <string.h>

@@ -1,8 +1,8 @@
 /* The monitor over a real pair, with real faults: processes that are killed or stopped, addresses where nobody is, and
  * two monitors at once, in this process and in another one. */
-#include "cell/migrate.h"
 #include "cell/monitor.h"
 #include "directory/sqlite.h"
+#include "schema/migrate.h"
 #include "server.h"
 
 #include <string.h>

@@ -3,8 +3,8 @@
 
 #include "base/json.h"
 #include "cell/location_sample.h"
-#include "cell/migrate.h"
 #include "cli/cli_test.h"
+#include "schema/migrate.h"
 
 static struct pair pair;
 static struct arena arena;

@@ -1,8 +1,8 @@
 /* `domicile cell status` of a real pair: what is on the screen, what is in the JSON, and the exit status. */
-#include "cell/migrate.h"
 #include "cell/monitor.h"
 #include "cli/cli_test.h"
 #include "pair.h"
+#include "schema/migrate.h"
 
 static struct pair pair;
 

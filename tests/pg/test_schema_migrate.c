@@ -1,5 +1,5 @@
 /* The schema's files, the stamp, and the check that a gateway makes. Each test has a database of its own. */
-#include "cell/migrate.h"
+#include "schema/migrate.h"
 #include "server.h"
 
 static const char *database;

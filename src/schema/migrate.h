@@ -1,5 +1,5 @@
 #pragma once
-/* A cell's schema: src/cell/schema/NNN-name.sql, in the library itself, applied in order, each in a
+/* A cell's schema: src/schema/NNN-name.sql, in the library itself, applied in order, each in a
  * transaction of its own, under one advisory lock. What was applied is remembered with its SHA-256: a file
  * that changed after it was applied is refused. The cell is stamped with region, name and epoch once, and
  * never again. Everything here waits. */

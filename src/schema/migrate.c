@@ -1,4 +1,4 @@
-#include "cell/migrate.h"
+#include "schema/migrate.h"
 
 #include "base/arena.h"
 

@@ -1,7 +1,7 @@
 /* The record path of a gateway, with real keys, on a real cell: two gateways are two stores, each with its ring of keys. */
-#include "cell/migrate.h"
 #include "records/keys.h"
 #include "records/records.h"
+#include "schema/migrate.h"
 #include "server.h"
 
 struct side {

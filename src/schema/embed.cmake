@@ -16,6 +16,6 @@ foreach(file ${FILES})
     string(APPEND texts "static const char sql_${version}[] = { ${bytes}0 };\n")
     string(APPEND rows "    { ${version}, \"${name}\", sql_${version}, \"${sha256}\" },\n")
 endforeach()
-file(WRITE ${OUTPUT} "#include \"cell/migrate.h\"\n\n${texts}\n"
+file(WRITE ${OUTPUT} "#include \"schema/migrate.h\"\n\n${texts}\n"
     "const struct cell_migration cell_migrations[] = {\n${rows}};\n"
     "const size_t cell_migration_count = sizeof cell_migrations / sizeof cell_migrations[0];\n")

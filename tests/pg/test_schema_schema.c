@@ -1,5 +1,5 @@
 /* The functions of a cell, called as the gateway's role over TLS, and the walls around its tables. */
-#include "cell/migrate.h"
+#include "schema/migrate.h"
 #include "server.h"
 
 #define ACTOR "'c-0123456789','customer-app','own-records','req-0001'"
