@@ -2,8 +2,8 @@
 /* The authority and the control plane's own client certificates, as files here. Each function does its work on another
  * thread and waits for it. A private key is a new file (0600, never overwritten); a certificate (0644) replaces the one
  * that is there at once. */
-#include "cell/certificate.h"
 #include "config/config.h"
+#include "pki/certificate.h"
 
 /* Both files. E_NOT_FOUND: neither is there; E_CERTIFICATE: one is missing, or they do not fit each other, or it is no
  * authority. */

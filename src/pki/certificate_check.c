@@ -1,6 +1,6 @@
 /* Whether a certificate is what it should be. */
-#include "cell/certificate.h"
-#include "cell/certificate_internal.h"
+#include "pki/certificate.h"
+#include "pki/certificate_internal.h"
 
 #include <arpa/inet.h>
 #include <openssl/err.h>

@@ -2,7 +2,7 @@
 #include "check.h"
 
 #include "base/clock.h"
-#include "cell/certificate.h"
+#include "pki/certificate.h"
 
 #include <openssl/evp.h>
 #include <openssl/pem.h>

@@ -1,7 +1,7 @@
-#include "cell/certificate.h"
+#include "pki/certificate.h"
 
 #include "base/clock.h"
-#include "cell/certificate_internal.h"
+#include "pki/certificate_internal.h"
 
 #include <openssl/pem.h>
 #include <openssl/rand.h>

@@ -1,4 +1,4 @@
-#include "cell/certificate_file.h"
+#include "pki/certificate_file.h"
 
 #include "base/secret.h"
 #include "loop/fiber.h"
