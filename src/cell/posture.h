@@ -3,8 +3,8 @@
  * there. The table of questions is posture.def. A question that could not be asked, or whose answer was not understood, is
  * unknown, and says why: it is never a pass. */
 #include "base/arena.h"
-#include "cell/host_log.h"
 #include "config/config.h"
+#include "hosts/host_log.h"
 
 enum posture_id {
 #define X(id, name, question, asked, advice) id,

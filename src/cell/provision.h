@@ -5,8 +5,8 @@
  * A question only looks and fails if it cannot tell. What is done may have been done before, in whole or in part, and
  * needs nothing in memory from a step before it. Where several nodes are meant, all are looked at and the first that does
  * not fit is the answer. */
-#include "cell/conf.h"
-#include "cell/hosts.h"
+#include "hosts/conf.h"
+#include "hosts/hosts.h"
 
 enum { CELL_NODES_MAX = 16, CELL_SEEN_MAX = 400 };
 

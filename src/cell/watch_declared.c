@@ -3,7 +3,7 @@
 
 #include "base/clock.h"
 #include "base/json.h"
-#include "cell/conf.h"
+#include "hosts/conf.h"
 #include "loop/fiber.h"
 
 #include <netdb.h>

@@ -3,8 +3,8 @@
 #include "host.h"
 
 #include "cell/host_reader.h"
-#include "cell/hosts.h"
 #include "cell/watch_internal.h"
+#include "hosts/hosts.h"
 
 #include <string.h>
 

@@ -2,8 +2,8 @@
 #include "config/shipped.h"
 
 #include "base/clock.h"
-#include "cell/conf.h"
 #include "cell/watch_internal.h"
+#include "hosts/conf.h"
 #include "loop/fiber.h"
 
 #include <ctype.h>

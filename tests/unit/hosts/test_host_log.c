@@ -2,7 +2,7 @@
 
 #include "base/arena.h"
 #include "base/clock.h"
-#include "cell/host_log.h"
+#include "hosts/host_log.h"
 
 #include <errno.h>
 #include <jansson.h>

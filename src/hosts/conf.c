@@ -1,4 +1,4 @@
-#include "cell/conf.h"
+#include "hosts/conf.h"
 
 #include "base/buf.h"
 #include "base/encode.h"

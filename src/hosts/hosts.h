@@ -1,8 +1,8 @@
 #pragma once
 /* The hosts of a cell while something is done on them: one SSH session a node, opened when it is needed, and anew when it
  * was lost; every command recorded. Everything here but new and free waits. */
-#include "cell/host_log.h"
 #include "config/config.h"
+#include "hosts/host_log.h"
 
 /* Who asks or acts: for the guard on the host, and for the record. */
 struct cell_call {

@@ -1,4 +1,4 @@
-#include "cell/host_log.h"
+#include "hosts/host_log.h"
 
 #include "base/clock.h"
 #include "base/folder.h"

@@ -1,4 +1,4 @@
-#include "cell/hosts.h"
+#include "hosts/hosts.h"
 
 #include "ssh/node.h"
 

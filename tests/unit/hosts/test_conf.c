@@ -1,7 +1,7 @@
 /* The files of a data directory as they are written. */
 #include "check.h"
 
-#include "cell/conf.h"
+#include "hosts/conf.h"
 
 static struct arena arena;
 
