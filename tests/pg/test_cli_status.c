@@ -1,6 +1,6 @@
 /* `domicile cell status` of a real pair: what is on the screen, what is in the JSON, and the exit status. */
-#include "cell/monitor.h"
 #include "cli/cli_test.h"
+#include "health/monitor.h"
 #include "pair.h"
 #include "schema/migrate.h"
 

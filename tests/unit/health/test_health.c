@@ -2,7 +2,7 @@
  * that only these tests move. */
 #include "check.h"
 
-#include "cell/health.h"
+#include "health/health.h"
 
 #include <stdio.h>
 #include <stdlib.h>

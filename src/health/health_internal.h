@@ -1,6 +1,6 @@
 #pragma once
 /* Between health_ask.c, which keeps connections, and health_sql.c, which asks one node over one of them. */
-#include "cell/health_ask.h"
+#include "health/health_ask.h"
 
 struct health_visit {
     struct pg_conn *conn;

@@ -1,5 +1,5 @@
 /* The states of a cell over time: the table of changes, and the one function that makes one. */
-#include "cell/health.h"
+#include "health/health.h"
 
 #define STATE(state) (1U << (state))
 enum {

@@ -1,7 +1,7 @@
 /* The monitor over a real pair, with real faults: processes that are killed or stopped, addresses where nobody is, and
  * two monitors at once, in this process and in another one. */
-#include "cell/monitor.h"
 #include "directory/sqlite.h"
+#include "health/monitor.h"
 #include "schema/migrate.h"
 #include "server.h"
 

@@ -1,4 +1,4 @@
-#include "cell/health.h"
+#include "health/health.h"
 
 #include <ctype.h>
 
@@ -9,7 +9,7 @@ static const struct {
     int exit;
 } states[CELL_STATE_COUNT] = {
 #define X(state, name, exit, words) [state] = { name, words, exit },
-#include "cell/health_states.def"
+#include "health/health_states.def"
 #undef X
 };
 

@@ -7,9 +7,9 @@
  * smaller one is refused by the cell; so a monitor that was stopped and comes back changes nothing. Monitors without the
  * lease ask nobody. Every change of state, and everything done, is in the cell's audit log: at once, or, while the primary
  * is away, kept in the journal (monitor_journal.h) and written later in order. */
-#include "cell/health_ask.h"
-#include "cell/monitor_journal.h"
 #include "directory/directory.h"
+#include "health/health_ask.h"
+#include "health/monitor_journal.h"
 
 struct cell_monitor;
 

@@ -1,6 +1,6 @@
 /* What a monitor writes: rows of the audit log, the setting that makes a cell asynchronous or synchronous again, and the
  * end of a slot. Every statement carries the fence, and begins before the lease can have run out. */
-#include "cell/monitor_internal.h"
+#include "health/monitor_internal.h"
 
 #include "base/clock.h"
 

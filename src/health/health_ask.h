@@ -2,7 +2,7 @@
 /* Asks each node of a cell how it is: over one kept connection a node, all nodes at once, each under a deadline of its
  * own. The connections are of domicile_monitor, or, for `domicile cell status` in a cell that has no such certificate, of
  * domicile_admin; what that role may not see is left unknown. */
-#include "cell/health.h"
+#include "health/health.h"
 #include "loop/fiber.h"
 #include "pg/exec.h"
 

@@ -1,7 +1,7 @@
-#include "cell/monitor.h"
+#include "health/monitor.h"
 
 #include "base/clock.h"
-#include "cell/monitor_internal.h"
+#include "health/monitor_internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>

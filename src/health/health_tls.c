@@ -1,5 +1,5 @@
 /* Until when certificates are valid. */
-#include "cell/health_ask.h"
+#include "health/health_ask.h"
 
 #include <openssl/err.h>
 #include <openssl/pem.h>

@@ -1,4 +1,4 @@
-#include "cell/health_json.h"
+#include "health/health_json.h"
 
 #include "base/clock.h"
 

@@ -1,5 +1,5 @@
 /* The questions to one node. */
-#include "cell/health_internal.h"
+#include "health/health_internal.h"
 
 #include "base/clock.h"
 

@@ -1,4 +1,4 @@
-#include "cell/monitor_journal.h"
+#include "health/monitor_journal.h"
 
 #include "base/json.h"
 

@@ -1,7 +1,7 @@
-#include "cell/health_ask.h"
+#include "health/health_ask.h"
 
 #include "base/clock.h"
-#include "cell/health_internal.h"
+#include "health/health_internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -122,7 +122,7 @@ void health_relate(struct cell_health *health);
 /* ---- what follows ---- */
 enum cell_state {
 #define X(state, name, exit, words) state,
-#include "cell/health_states.def"
+#include "health/health_states.def"
 #undef X
     CELL_STATE_COUNT
 };

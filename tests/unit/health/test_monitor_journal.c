@@ -1,6 +1,6 @@
 #include "check.h"
 
-#include "cell/monitor_journal.h"
+#include "health/monitor_journal.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 #pragma once
 /* Between monitor.c, which goes round, and monitor_act.c, which writes. */
-#include "cell/monitor.h"
+#include "health/monitor.h"
 
 struct cell_monitor {
     struct cell_monitor_options options;
