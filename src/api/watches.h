@@ -1,10 +1,10 @@
 #pragma once
 /* Beside a cell's monitor, and only while that has the cell's lease: who takes records out of the cell, and what its hosts
  * say over SSH. For the files of api alone. */
-#include "cell/host_reader.h"
-#include "cell/watch.h"
 #include "health/monitor.h"
 #include "hosts/host_log.h"
+#include "watch/host_reader.h"
+#include "watch/watch.h"
 
 struct gateway_watch {
     const struct config *config;

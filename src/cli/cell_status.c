@@ -1,9 +1,9 @@
 /* cell status: a screen that is read in five seconds. It asks the nodes itself, one look, and changes nothing. */
 #include "base/clock.h"
-#include "cell/host_reader.h"
 #include "cli/cell.h"
 #include "cli/host_log.h"
 #include "health/health_json.h"
+#include "watch/host_reader.h"
 
 #include <signal.h>
 #include <string.h>

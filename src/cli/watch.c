@@ -1,8 +1,8 @@
 /* cell watch: one round over the nodes, as domicile_monitor, and with --since the past. It looks and changes nothing. */
 #include "base/clock.h"
-#include "cell/host_reader.h"
 #include "cli/cell.h"
 #include "cli/host_log.h"
+#include "watch/host_reader.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -29,8 +29,8 @@ static void print_queries(struct cli *cli)
 static void print_channels_markdown(struct cli *cli)
 {
     fputs("# The watch: is data leaving?\n\n"
-          "Made by `domicile cell watch --channels --markdown` from `src/cell/watch.def` and "
-          "`src/cell/watch/`.\n\n"
+          "Made by `domicile cell watch --channels --markdown` from `src/watch/watch.def` and "
+          "`src/watch/`.\n\n"
           "Each channel is a way for records to leave a cell. What neither the set-up nor `watch` in the "
           "region's "
           "file\n"

@@ -2,11 +2,11 @@
 #include "api/gateway.h"
 #include "base/buf.h"
 #include "base/log.h"
-#include "cell/watch.h"
 #include "directory/sqlite.h"
 #include "pair.h"
 #include "relay.h"
 #include "schema/migrate.h"
+#include "watch/watch.h"
 
 static char log_lines[4096];
 

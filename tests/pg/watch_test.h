@@ -5,8 +5,8 @@
 #include "config/shipped.h"
 #include "server.h"
 
-#include "cell/watch.h"
 #include "schema/migrate.h"
+#include "watch/watch.h"
 
 #include <fcntl.h>
 

@@ -1,6 +1,6 @@
 /* Records that should be sealed and are not: some pages of the table in each round, all of them in a pass. A finding
  * stays until a whole pass has not seen it. */
-#include "cell/watch_internal.h"
+#include "watch/watch_internal.h"
 
 #include "base/clock.h"
 

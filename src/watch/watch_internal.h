@@ -1,14 +1,14 @@
 #pragma once
 /* Within the watch: what its files share. */
 #include "base/buf.h"
-#include "cell/watch.h"
+#include "watch/watch.h"
 
 enum watch_where { WATCH_EACH, WATCH_ONCE };
 
 enum watch_query_id {
 #define QUERY(name, where) WATCH_QUERY_##name,
 #define CHANNEL(id, severity, query, title, advice, blinds)
-#include "cell/watch.def"
+#include "watch/watch.def"
 #undef QUERY
 #undef CHANNEL
     WATCH_QUERY_COUNT
@@ -26,7 +26,7 @@ extern const char watch_text_begin[], watch_text_facts[], watch_text_sever[], wa
     watch_text_grants[], watch_text_describe[];
 #define QUERY(name, where) extern const char watch_text_##name[];
 #define CHANNEL(id, severity, query, title, advice, blinds)
-#include "cell/watch.def"
+#include "watch/watch.def"
 #undef QUERY
 #undef CHANNEL
 

@@ -1,9 +1,9 @@
 #pragma once
 /* What only a host tells, over SSH: what its server has logged, for the watch, and how full the disk is below the data
  * directory, for the monitor. It only looks. One session a node, kept between rounds, and made anew when it was lost. */
-#include "cell/watch.h"
 #include "health/health.h"
 #include "hosts/host_log.h"
+#include "watch/watch.h"
 
 struct host_reader;
 /* The cell and the log of its commands outlive it. Does not wait. */

@@ -1,5 +1,5 @@
 /* The store of findings. turn() is the only place where one begins or ends. */
-#include "cell/watch_internal.h"
+#include "watch/watch_internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>

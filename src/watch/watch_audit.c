@@ -1,5 +1,5 @@
 /* Findings in the cell itself, and the one thing that the watch does about one. */
-#include "cell/watch_internal.h"
+#include "watch/watch_internal.h"
 
 #include "base/clock.h"
 

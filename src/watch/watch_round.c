@@ -1,5 +1,5 @@
 /* A round over all nodes of a cell, on connections of its own. */
-#include "cell/watch_internal.h"
+#include "watch/watch_internal.h"
 
 #include "loop/fiber.h"
 

@@ -1,8 +1,8 @@
-#include "cell/host_reader.h"
+#include "watch/host_reader.h"
 
 #include "base/clock.h"
-#include "cell/watch_internal.h"
 #include "hosts/hosts.h"
+#include "watch/watch_internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -2,9 +2,9 @@
 #include "config/shipped.h"
 
 #include "base/clock.h"
-#include "cell/watch_internal.h"
 #include "hosts/conf.h"
 #include "loop/fiber.h"
+#include "watch/watch_internal.h"
 
 #include <ctype.h>
 #include <stdio.h>

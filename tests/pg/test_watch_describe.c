@@ -20,7 +20,7 @@ static void the_shipped_schema_is_what_its_files_make(void **state)
     server_test_run(describe_on_loop);
     size_t len = strlen(described);
     if (strncmp(watch_shipped(), described, len) != 0 || strcmp(watch_shipped() + len, "\n") != 0)
-        fail_msg("src/cell/watch/shipped.json is not what src/schema makes: print it anew with "
+        fail_msg("src/watch/shipped.json is not what src/schema makes: print it anew with "
                  "tests/pg/run PROGRAM --print");
     free(described);
 }

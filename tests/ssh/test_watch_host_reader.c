@@ -2,9 +2,9 @@
  * cuts. No PostgreSQL is there. */
 #include "host.h"
 
-#include "cell/host_reader.h"
-#include "cell/watch_internal.h"
 #include "hosts/hosts.h"
+#include "watch/host_reader.h"
+#include "watch/watch_internal.h"
 
 #include <string.h>
 

@@ -1,16 +1,16 @@
 /* The table of channels, made of watch.def. */
-#include "cell/watch_internal.h"
+#include "watch/watch_internal.h"
 
 #define QUERY(name, where)
 #define CHANNEL(id, severity, query, title, advice, blinds)                                                  \
     { id, WATCH_##severity, WATCH_QUERY_##query == WATCH_QUERY_none ? NULL : #query, title, advice, blinds },
 const struct watch_channel watch_channels[] = {
-#include "cell/watch.def"
+#include "watch/watch.def"
 };
 #undef CHANNEL
 #define CHANNEL(id, severity, query, title, advice, blinds) WATCH_QUERY_##query,
 static const enum watch_query_id channel_queries[] = {
-#include "cell/watch.def"
+#include "watch/watch.def"
 };
 #undef QUERY
 #undef CHANNEL
@@ -19,7 +19,7 @@ const size_t watch_channel_count = sizeof watch_channels / sizeof watch_channels
 #define QUERY(name, where) { #name, watch_text_##name, WATCH_##where },
 #define CHANNEL(id, severity, query, title, advice, blinds)
 const struct watch_query watch_queries[WATCH_QUERY_COUNT] = {
-#include "cell/watch.def"
+#include "watch/watch.def"
 };
 #undef QUERY
 #undef CHANNEL

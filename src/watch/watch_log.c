@@ -1,8 +1,8 @@
 /* The server's log: its lines, and the pieces that they come in. */
-#include "cell/watch_log.h"
+#include "watch/watch_log.h"
 
 #include "base/clock.h"
-#include "cell/watch_internal.h"
+#include "watch/watch_internal.h"
 
 #include <stdio.h>
 

@@ -1,5 +1,5 @@
 /* A line of the server's log: whatever is read from it is within it. */
-#include "cell/watch_log.h"
+#include "watch/watch_log.h"
 
 static void check_within(struct str part, struct str line)
 {

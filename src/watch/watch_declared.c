@@ -1,5 +1,5 @@
 /* What is known of a cell: domicile's own set-up, and what the region's file declares. */
-#include "cell/watch_internal.h"
+#include "watch/watch_internal.h"
 
 #include "base/clock.h"
 #include "base/json.h"

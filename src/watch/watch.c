@@ -1,5 +1,5 @@
 /* Rounds: every question to every node, and what has become of the findings. */
-#include "cell/watch_internal.h"
+#include "watch/watch_internal.h"
 
 #include "base/clock.h"
 
