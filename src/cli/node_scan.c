@@ -1,8 +1,8 @@
 /* node scan: what an auditor would ask of the hosts. */
-#include "cell/posture.h"
 #include "cli/host_log.h"
 #include "cli/node_choice.h"
 #include "loop/fiber.h"
+#include "posture/posture.h"
 
 #include <string.h>
 
@@ -24,7 +24,7 @@ static void print_markdown(struct cli *cli)
 {
     fputs(
         "# The posture of a host\n\n"
-        "Made by `domicile node scan --checks --markdown` from `src/cell/posture.def`.\n\n"
+        "Made by `domicile node scan --checks --markdown` from `src/posture/posture.def`.\n\n"
         "`domicile node scan [NODE]` asks each host over SSH, and its PostgreSQL over TLS as "
         "`domicile_monitor` or with\n"
         "the superuser's certificate, whichever is declared and there. It changes nothing. Each line has a "

@@ -1,6 +1,6 @@
 /* What commands on a host print: the first byte chooses the parser. What is accepted is within the bounds, and fit for a
  * terminal. */
-#include "cell/posture_judge.h"
+#include "posture/posture_judge.h"
 
 static struct arena arena;
 

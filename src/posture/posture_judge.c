@@ -1,17 +1,17 @@
-#include "cell/posture_judge.h"
+#include "posture/posture_judge.h"
 
 #include "base/clock.h"
 
 const struct posture_check posture_checks[POSTURE_COUNT] = {
 #define X(id, name, question, asked, advice) [id] = { name, question, asked, advice },
-#include "cell/posture.def"
+#include "posture/posture.def"
 #undef X
 };
 /* A row without its words does not compile. */
 #define X(id, name, question, asked, advice)                                                                 \
     _Static_assert(sizeof(question) > 10 && sizeof(asked) > 5 && sizeof(advice) > 10,                        \
                    "a check without words: " name);
-#include "cell/posture.def"
+#include "posture/posture.def"
 #undef X
 
 const char *posture_verdict_word(enum posture_verdict verdict)

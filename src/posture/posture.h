@@ -8,7 +8,7 @@
 
 enum posture_id {
 #define X(id, name, question, asked, advice) id,
-#include "cell/posture.def"
+#include "posture/posture.def"
 #undef X
     POSTURE_COUNT,
     POSTURE_SQL_FIRST = POSTURE_PG_VERSION /* from here on PostgreSQL is asked */

@@ -1,10 +1,10 @@
 /* Asks a host over SSH and PostgreSQL over TLS, and hands what they say to the judges. Nothing here changes a host. */
-#include "cell/posture.h"
+#include "posture/posture.h"
 
 #include "base/clock.h"
-#include "cell/posture_judge.h"
 #include "loop/fiber.h"
 #include "pg/exec.h"
+#include "posture/posture_judge.h"
 #include "ssh/node.h"
 
 #include <stdlib.h>

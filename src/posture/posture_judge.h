@@ -1,7 +1,7 @@
 #pragma once
 /* Verdicts over what commands have said. Pure: who asks is posture.c. */
-#include "cell/posture.h"
-#include "cell/posture_parse.h"
+#include "posture/posture.h"
+#include "posture/posture_parse.h"
 
 struct posture_said {
     const char *command; /* in words */

@@ -1,5 +1,5 @@
 /* sshd's settings and its algorithms, and sockets in words. */
-#include "cell/posture_parse.h"
+#include "posture/posture_parse.h"
 
 #include <arpa/inet.h>
 #include <ctype.h>

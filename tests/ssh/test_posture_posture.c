@@ -1,8 +1,8 @@
 /* A scan of a real host: an OpenSSH server and a PostgreSQL beside it, and what is wrong with them is found. */
 #include "host.h"
 
-#include "cell/posture.h"
 #include "pg/exec.h"
+#include "posture/posture.h"
 
 #include <fcntl.h>
 #include <string.h>

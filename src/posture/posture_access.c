@@ -1,5 +1,5 @@
 /* Who can come to the host, and who can read what is on it: sshd, sockets, files, PostgreSQL's settings. */
-#include "cell/posture_judge.h"
+#include "posture/posture_judge.h"
 
 /* ---- sshd ---- */
 struct wish {

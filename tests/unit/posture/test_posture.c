@@ -1,7 +1,7 @@
 /* What hosts print, and what is made of it: real texts, and odd ones. */
 #include "check.h"
 
-#include "cell/posture_judge.h"
+#include "posture/posture_judge.h"
 
 #include <string.h>
 

@@ -1,4 +1,4 @@
-#include "cell/posture_parse.h"
+#include "posture/posture_parse.h"
 
 #include "base/json.h"
 
