@@ -1,8 +1,8 @@
 /* node locate: how far away a node can be, measured from here and carried from elsewhere. */
 #include "base/clock.h"
-#include "cell/location.h"
-#include "cell/location_measure.h"
 #include "cli/node_choice.h"
+#include "location/location.h"
+#include "location/location_measure.h"
 
 #include <string.h>
 

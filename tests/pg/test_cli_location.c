@@ -2,8 +2,8 @@
 #include "pair.h"
 
 #include "base/json.h"
-#include "cell/location_sample.h"
 #include "cli/cli_test.h"
+#include "location/location_sample.h"
 #include "schema/migrate.h"
 
 static struct pair pair;

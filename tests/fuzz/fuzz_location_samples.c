@@ -1,6 +1,6 @@
 /* A line of measurements that somebody carried here: what is read is written and read again the same, and bounds what it
  * says it bounds. */
-#include "cell/location.h"
+#include "location/location.h"
 
 #include <math.h>
 

@@ -1,7 +1,7 @@
-#include "cell/location_measure.h"
+#include "location/location_measure.h"
 
 #include "base/clock.h"
-#include "cell/location.h"
+#include "location/location.h"
 #include "pg/exec.h"
 
 #include <openssl/rand.h>

@@ -1,7 +1,7 @@
 /* Bounds never exclude where a node is. The distances here are Vincenty's, on the ellipsoid: another formula. */
 #include "config/shipped.h"
 
-#include "cell/location.h"
+#include "location/location.h"
 
 #include <math.h>
 #include <stdlib.h>

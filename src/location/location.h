@@ -2,8 +2,8 @@
 /* Where a node can be, from how soon it answered. Nothing is faster than light: who answers within a round trip of R ms is
  * at most 150 km times R away, on whatever path. Whatever delays an answer only widens that bound, so a bound is never too
  * small. docs/location.md says what follows from it, and what does not. Everything here is pure. */
-#include "cell/location_sample.h"
 #include "config/config.h"
+#include "location/location_sample.h"
 
 #define LOCATION_KM_PER_MS 150.0 /* light in a vacuum goes 149.9 km and back in a millisecond */
 

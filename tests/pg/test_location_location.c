@@ -1,8 +1,8 @@
 /* Location over a real pair: what the answers are, and what a proxy between gains. */
 #include "server.h"
 
-#include "cell/location.h"
-#include "cell/location_measure.h"
+#include "location/location.h"
+#include "location/location_measure.h"
 #include "schema/migrate.h"
 
 #include <arpa/inet.h>

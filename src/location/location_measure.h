@@ -2,8 +2,8 @@
 /* Measures how soon a node answers a question that it must answer from its records: domicile.location_answer, over TLS, as
  * a role that may call it. The other nodes of the cell are asked the same afterwards; only what two nodes agree on is
  * verified. It changes nothing on any node. */
-#include "cell/location_sample.h"
 #include "config/config.h"
+#include "location/location_sample.h"
 #include "loop/fiber.h"
 
 struct location_asker {

@@ -1,4 +1,4 @@
-#include "cell/location.h"
+#include "location/location.h"
 
 #include <math.h>
 
@@ -9,7 +9,7 @@
 
 const struct country_circle country_circles[] = {
 #define X(code, area, latitude, longitude, radius) { code, area, { latitude, longitude }, radius },
-#include "cell/countries.def"
+#include "location/countries.def"
 #undef X
 };
 const size_t country_circle_count = sizeof country_circles / sizeof country_circles[0];

@@ -1,4 +1,4 @@
-#include "cell/location_sample.h"
+#include "location/location_sample.h"
 
 #include "base/folder.h"
 
