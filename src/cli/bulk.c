@@ -1,5 +1,5 @@
 /* record import, record export: a class as lines of JSON. */
-#include "cli/gateway.h"
+#include "cli/cli.h"
 
 #include <errno.h>
 #include <string.h>
@@ -84,9 +84,9 @@ static result import_from(struct import *import, FILE *file)
     struct cli *cli = import->cli;
     struct gateway_session *session = NULL;
     struct gateway_answer answer;
-    TRY(gateway_session_new(cli, &session));
+    TRY(cli_gateway(cli, &session));
     const struct gateway_ask ask = { .method = "POST",
-                                     .path = gateway_path(cli, cli->arguments[0], "records",
+                                     .path = gateway_path(&cli->arena, cli->arguments[0], "records",
                                                           cli->arguments[1], NULL),
                                      .type = "application/x-ndjson",
                                      .accept = "application/x-ndjson",
@@ -187,11 +187,12 @@ static bool take_records(void *context, struct str bytes)
 
 static result export_with(struct cli *cli, struct gateway_session *session, struct export *export)
 {
-    const char *query = cli_has(cli, OPT_PREFIX) ? arena_printf(&cli->arena, "prefix=%s",
-                                                                gateway_escape(cli, cli->values[OPT_PREFIX]))
-                                                 : NULL;
+    const char *query =
+        cli_has(cli, OPT_PREFIX)
+            ? arena_printf(&cli->arena, "prefix=%s", gateway_escape(&cli->arena, cli->values[OPT_PREFIX]))
+            : NULL;
     const struct gateway_ask ask = { .method = "GET",
-                                     .path = gateway_path(cli, cli->arguments[0], "records",
+                                     .path = gateway_path(&cli->arena, cli->arguments[0], "records",
                                                           cli->arguments[1], NULL),
                                      .query = query,
                                      .accept = "application/x-ndjson",
@@ -209,7 +210,7 @@ result cli_record_export(struct cli *cli)
 {
     struct gateway_session *session = NULL;
     struct export export = { .cli = cli };
-    TRY(gateway_session_new(cli, &session));
+    TRY(cli_gateway(cli, &session));
     result r = export_with(cli, session, &export);
     gateway_session_free(session);
     cli_progress_end(cli);

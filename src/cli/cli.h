@@ -2,6 +2,7 @@
 /* The command line: one table of commands (commands.def), one of options (options.def). A verb is a function that prints
  * what it has to say and returns a result; cli_main prints an error once, and makes the exit status of it. */
 #include "base/json.h"
+#include "client/gateway_session.h"
 #include "config/config.h"
 
 #include <stdio.h>
@@ -48,9 +49,7 @@ struct cli {
     size_t argument_count;
     /* read when it is needed */
     struct config *config;
-    /* what a gateway said when it refused: beside the error */
-    const char *said; /* in full */
-    json_t *problem;
+    struct gateway_refusal refusal; /* of the last gateway that was asked */
     /* the exit status of a verb that succeeds: 0, but for what the verb was asked about (cell status) */
     int status;
 };
@@ -96,6 +95,8 @@ result cli_load_config(struct cli *cli) MUST_USE; /* cli->config; once */
 /* --region, $DOMICILE_REGION, or the only one there is: no other is guessed. Loads the configuration. */
 result cli_region(struct cli *cli, const struct region **ret) MUST_USE;
 result cli_region_named(struct cli *cli, const char *name, const struct region **ret) MUST_USE;
+/* The gateway of --region, or the one at --url, as the client of --credentials or the environment. The caller frees it. */
+result cli_gateway(struct cli *cli, struct gateway_session **ret) MUST_USE;
 /* A whole file, or standard input for NULL or "-". E_LIMIT beyond `max` bytes. */
 result cli_read_file(struct cli *cli, const char *path, size_t max, struct str *ret) MUST_USE;
 /* Runs on a fiber of a loop of its own, and returns what it returned. */

@@ -4,7 +4,6 @@
 
 #include "base/clock.h"
 #include "cli/cell.h"
-#include "cli/gateway.h"
 #include "seal/key_file.h"
 
 #include <errno.h>
@@ -142,7 +141,7 @@ static result staff_list(void *arg)
 static result ask_api(struct cli *cli, const struct gateway_ask *ask, json_t **ret)
 {
     struct gateway_session *session = NULL;
-    TRY(gateway_session_new(cli, &session));
+    TRY(cli_gateway(cli, &session));
     result r = gateway_ask_json(session, ask, ret);
     gateway_session_free(session);
     return r;
@@ -156,7 +155,8 @@ static result customer_client_add(struct cli *cli, const char *role, char *secre
         return FAIL(E_ARGUMENT, "Leave --id out.", "the id of a customer's client is chosen by the gateway");
     snprintf(body, sizeof body, "{\"role\":\"%s\"}", role); /* a word of ours: see read_role */
     const struct gateway_ask ask = { .method = "POST",
-                                     .path = gateway_path(cli, cli->values[OPT_CUSTOMER], "clients", NULL),
+                                     .path = gateway_path(&cli->arena, cli->values[OPT_CUSTOMER], "clients",
+                                                          NULL),
                                      .type = "application/json",
                                      .body = str_from(body) };
     json_t *answer = NULL;
@@ -312,7 +312,7 @@ static void print_clients(struct cli *cli, json_t *clients)
 static result customer_list_pages(struct cli *cli, struct gateway_session *session, json_t *list)
 {
     struct gateway_ask ask = { .method = "GET",
-                               .path = gateway_path(cli, cli->values[OPT_CUSTOMER], "clients", NULL),
+                               .path = gateway_path(&cli->arena, cli->values[OPT_CUSTOMER], "clients", NULL),
                                .query = "limit=1000" };
     for (bool more = true; more;) {
         json_t *page = NULL;
@@ -324,7 +324,7 @@ static result customer_list_pages(struct cli *cli, struct gateway_session *sessi
         more = json_is_string(next);
         if (more)
             ask.query = arena_printf(&cli->arena, "limit=1000&after=%s",
-                                     gateway_escape(cli, json_string_value(next)));
+                                     gateway_escape(&cli->arena, json_string_value(next)));
         json_decref(page);
     }
     return OK;
@@ -333,7 +333,7 @@ static result customer_list_pages(struct cli *cli, struct gateway_session *sessi
 static result customer_client_list(struct cli *cli)
 {
     struct gateway_session *session = NULL;
-    TRY(gateway_session_new(cli, &session));
+    TRY(cli_gateway(cli, &session));
     json_t *list = json_array();
     result r = customer_list_pages(cli, session, list);
     gateway_session_free(session);
@@ -364,8 +364,8 @@ result cli_client_remove(struct cli *cli)
     struct staff_client client = { .id = cli->arguments[0] };
     if (cli_has(cli, OPT_CUSTOMER)) {
         const struct gateway_ask ask = { .method = "DELETE",
-                                         .path = gateway_path(cli, cli->values[OPT_CUSTOMER], "clients",
-                                                              client.id, NULL) };
+                                         .path = gateway_path(&cli->arena, cli->values[OPT_CUSTOMER],
+                                                              "clients", client.id, NULL) };
         json_t *answer = NULL;
         TRY(ask_api(cli, &ask, &answer));
         json_decref(answer);

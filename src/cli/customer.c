@@ -1,5 +1,5 @@
 /* customer ..., token. */
-#include "cli/gateway.h"
+#include "cli/cli.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -55,8 +55,9 @@ result cli_customer_show(struct cli *cli)
 {
     struct gateway_session *session = NULL;
     json_t *customer = NULL;
-    TRY(gateway_session_new(cli, &session));
-    const struct gateway_ask ask = { .method = "GET", .path = gateway_path(cli, cli->arguments[0], NULL) };
+    TRY(cli_gateway(cli, &session));
+    const struct gateway_ask ask = { .method = "GET",
+                                     .path = gateway_path(&cli->arena, cli->arguments[0], NULL) };
     result r = gateway_ask_json(session, &ask, &customer);
     if (!failed(r))
         print_customer(cli, customer);
@@ -82,7 +83,7 @@ static json_t *split(const char *list)
 /* The customer has to say yes to each, so it is shown what that is, and how to say it. */
 static result explain_acknowledgement(struct cli *cli, const result refusal)
 {
-    const json_t *services = json_object_get(cli->problem, "services");
+    const json_t *services = json_object_get(cli->refusal.problem, "services");
     const char *names = "";
     size_t i;
     json_t *service;
@@ -121,7 +122,7 @@ result cli_customer_add(struct cli *cli)
 {
     struct gateway_session *session = NULL;
     json_t *customer = NULL;
-    TRY(gateway_session_new(cli, &session));
+    TRY(cli_gateway(cli, &session));
     result r = add(cli, session, &customer);
     if (!failed(r))
         print_customer(cli, customer);
@@ -137,7 +138,7 @@ result cli_token(struct cli *cli)
 {
     struct gateway_session *session = NULL;
     const char *token = NULL;
-    TRY(gateway_session_new(cli, &session));
+    TRY(cli_gateway(cli, &session));
     result r = gateway_token(session, &token);
     if (!failed(r) && cli_has(cli, OPT_JSON))
         cli_print_json(cli, json_pack("{s:s}", "access_token", token));

@@ -1,6 +1,6 @@
 /* key ...: the files with a region's keys, and the rotation of class keys. */
 #include "auth/token.h"
-#include "cli/gateway.h"
+#include "cli/cli.h"
 #include "seal/rootkey.h"
 
 #include <string.h>
@@ -57,7 +57,8 @@ static result ask_rotation(struct cli *cli, struct gateway_session *session, con
 {
     const struct gateway_ask ask = {
         .method = method,
-        .path = gateway_path(cli, cli->arguments[0], "classes", cli->arguments[1], "key-rotations", NULL),
+        .path =
+            gateway_path(&cli->arena, cli->arguments[0], "classes", cli->arguments[1], "key-rotations", NULL),
         .body = strcmp(method, "POST") == 0 ? STR("") : (struct str){ 0 },
     };
     return gateway_ask_json(session, &ask, ret);
@@ -128,7 +129,7 @@ static result rotate(struct cli *cli, struct gateway_session *session)
 result cli_key_rotate(struct cli *cli)
 {
     struct gateway_session *session = NULL;
-    TRY(gateway_session_new(cli, &session));
+    TRY(cli_gateway(cli, &session));
     result r = rotate(cli, session);
     gateway_session_free(session);
     return r;
@@ -138,7 +139,7 @@ result cli_key_status(struct cli *cli)
 {
     struct gateway_session *session = NULL;
     json_t *status = NULL;
-    TRY(gateway_session_new(cli, &session));
+    TRY(cli_gateway(cli, &session));
     result r = ask_rotation(cli, session, "GET", &status);
     if (!failed(r))
         print_status(cli, status);

@@ -44,8 +44,8 @@ static void print_error_json(struct cli *cli, const char *kind, const struct err
     json_object_set_new(json, "code", json_string(error_slug(error->code)));
     json_object_set_new(json, "what", cli_json_text(cli, what));
     json_object_set_new(json, "hint", error->hint == NULL ? json_null() : cli_json_text(cli, error->hint));
-    for (size_t i = 0; cli->problem != NULL && members[i] != NULL; i++) {
-        json_t *value = json_object_get(cli->problem, members[i]);
+    for (size_t i = 0; cli->refusal.problem != NULL && members[i] != NULL; i++) {
+        json_t *value = json_object_get(cli->refusal.problem, members[i]);
         if (value != NULL)
             json_object_set(json, members[i], value);
     }
@@ -57,7 +57,7 @@ static void print_error_json(struct cli *cli, const char *kind, const struct err
 
 void cli_print_error(struct cli *cli, const struct error *error)
 {
-    const char *what = cli->said != NULL ? cli->said : error->what;
+    const char *what = cli->refusal.said != NULL ? cli->refusal.said : error->what;
     if (cli_has(cli, OPT_JSON)) {
         print_error_json(cli, "error", error, what);
         return;

@@ -1,19 +1,19 @@
 /* record put, get, list, delete: one record, or the keys of a class. */
 #include "base/encode.h"
-#include "cli/gateway.h"
+#include "cli/cli.h"
 
 #include <string.h>
 
 static const char *record_path(struct cli *cli)
 {
-    return gateway_path(cli, cli->arguments[0], "records", cli->arguments[1],
+    return gateway_path(&cli->arena, cli->arguments[0], "records", cli->arguments[1],
                         cli->argument_count > 2 ? cli->arguments[2] : NULL, NULL);
 }
 
 static result ask_once(struct cli *cli, const struct gateway_ask *ask, struct gateway_answer *ret)
 {
     struct gateway_session *session = NULL;
-    TRY(gateway_session_new(cli, &session));
+    TRY(cli_gateway(cli, &session));
     result r = gateway_ask(session, ask, ret);
     gateway_session_free(session);
     return r;
@@ -106,10 +106,10 @@ static const char *page_query(struct cli *cli, const char *after)
 {
     const char *query = "limit=1000";
     if (cli_has(cli, OPT_PREFIX))
-        query =
-            arena_printf(&cli->arena, "%s&prefix=%s", query, gateway_escape(cli, cli->values[OPT_PREFIX]));
+        query = arena_printf(&cli->arena, "%s&prefix=%s", query,
+                             gateway_escape(&cli->arena, cli->values[OPT_PREFIX]));
     if (after != NULL)
-        query = arena_printf(&cli->arena, "%s&after=%s", query, gateway_escape(cli, after));
+        query = arena_printf(&cli->arena, "%s&after=%s", query, gateway_escape(&cli->arena, after));
     return query;
 }
 
@@ -139,7 +139,7 @@ result cli_record_list(struct cli *cli)
 {
     struct gateway_session *session = NULL;
     json_t *all = cli_has(cli, OPT_JSON) ? json_array() : NULL;
-    result r = gateway_session_new(cli, &session);
+    result r = cli_gateway(cli, &session);
     if (!failed(r))
         r = list_pages(cli, session, all);
     if (!failed(r) && all != NULL)

@@ -18,7 +18,7 @@ void cli_init(struct cli *cli, FILE *out, FILE *err)
 void cli_done(struct cli *cli)
 {
     config_free(cli->config);
-    json_decref(cli->problem);
+    gateway_refusal_done(&cli->refusal);
     arena_done(&cli->arena);
 }
 
@@ -107,6 +107,22 @@ result cli_region(struct cli *cli, const struct region **ret)
                     "there are several regions: %s", region_names(cli));
     *ret = &cli->config->regions[0];
     return OK;
+}
+
+result cli_gateway(struct cli *cli, struct gateway_session **ret)
+{
+    const struct region *region = NULL;
+    TRY(cli_region(cli, &region));
+    const struct gateway_session_options options = {
+        .arena = &cli->arena,
+        .refusal = &cli->refusal,
+        .url = cli_has(cli, OPT_URL) ? cli->values[OPT_URL] : region->endpoint,
+        .ca = region->tls.ca,
+        .credentials = cli->values[OPT_CREDENTIALS],
+        .client_id = getenv("DOMICILE_CLIENT_ID"),
+        .client_secret = getenv("DOMICILE_CLIENT_SECRET"),
+    };
+    return gateway_session_new(&options, ret);
 }
 
 static result read_all(struct cli *cli, FILE *file, const char *name, size_t max, struct str *ret)

@@ -1,6 +1,5 @@
 /* The command line as a whole, without a gateway or a cell: what it prints and how it ends. */
 #include "cli/cli_test.h"
-#include "cli/gateway.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -412,38 +411,6 @@ static void p1_no_region_and_no_client_is_guessed(void **state)
     assert_int_equal(in_folder("token --region eu-fr --url http://127.0.0.1:1"), 2);
 }
 
-/* ---- what a gateway says ---- */
-
-static result problem(struct cli *cli, long status, const char *body)
-{
-    cli->said = NULL;
-    return gateway_problem(cli, status, str_from(body));
-}
-
-static void problems_become_errors(void **state)
-{
-    struct cli cli;
-    cli_init(&cli, stdout, stderr);
-    check_fails(
-        E_WRONG_REGION,
-        problem(&cli, 421,
-                "{\"type\":\"urn:domicile:error:wrong-region\",\"status\":421,\"detail\":\"lives elsewhere\","
-                "\"home_region\":\"us\",\"home_endpoint\":\"https://us.example\"}"));
-    assert_string_equal(cli.said, "lives elsewhere");
-    result r = problem(&cli, 421,
-                       "{\"type\":\"urn:domicile:error:wrong-region\",\"home_region\":\"us\","
-                       "\"home_endpoint\":\"https://us.example\"}");
-    has(r.error.hint, "https://us.example");
-    has(r.error.hint, "--region us");
-    check_fails(E_CLIENT, problem(&cli, 401, "{\"error\":\"invalid_client\",\"error_description\":\"no\"}"));
-    check_fails(E_ARGUMENT, problem(&cli, 400, "{\"error\":\"invalid_scope\",\"error_description\":\"no\"}"));
-    check_fails(E_UNAVAILABLE, problem(&cli, 502, "<html>Bad Gateway</html>"));
-    check_fails(E_FORBIDDEN, problem(&cli, 403, "{\"type\":\"urn:domicile:error:of-the-future\"}"));
-    check_fails(E_UNAVAILABLE, problem(&cli, 418, "{\"type\":7,\"detail\":[]}"));
-    check_fails(E_CONFLICT, problem(&cli, 409, ""));
-    cli_done(&cli);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -465,7 +432,6 @@ int main(void)
         cmocka_unit_test_setup_teardown(keys_are_made_once, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(credentials_come_from_a_closed_file, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(p1_no_region_and_no_client_is_guessed, make_folder, remove_folder),
-        cmocka_unit_test(problems_become_errors),
     };
     int status = cmocka_run_group_tests(tests, NULL, NULL);
     domicile_done();

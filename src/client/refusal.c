@@ -1,5 +1,5 @@
 /* What a gateway says when it refuses, as an error of ours. */
-#include "cli/gateway.h"
+#include "client/gateway_session.h"
 
 #include <string.h>
 
@@ -15,12 +15,12 @@ static enum error_code code_of(long status, struct str slug)
     return same_status; /* a proxy's page, or a newer gateway's code */
 }
 
-static const char *hint_of(struct cli *cli, enum error_code code, long status)
+static const char *hint_of(const json_t *problem, struct arena *arena, enum error_code code, long status)
 {
-    const char *home = json_string_value(json_object_get(cli->problem, "home_endpoint"));
-    const char *region = json_string_value(json_object_get(cli->problem, "home_region"));
+    const char *home = json_string_value(json_object_get(problem, "home_endpoint"));
+    const char *region = json_string_value(json_object_get(problem, "home_region"));
     if (code == E_WRONG_REGION && home != NULL)
-        return arena_printf(&cli->arena, "The home is %s: run it again with --region %s.", home,
+        return arena_printf(arena, "The home is %s: run it again with --region %s.", home,
                             region != NULL ? region : "REGION");
     if (code == E_UNAUTHENTICATED || code == E_CLIENT)
         return "Look at the client's id and secret, and at the region: a customer's client is known in its "
@@ -32,35 +32,40 @@ static const char *hint_of(struct cli *cli, enum error_code code, long status)
 }
 
 /* RFC 6749 5.2: the token endpoint has errors of its own form. */
-static result oauth_error(struct cli *cli, long status)
+static result oauth_error(const struct gateway_refusal *refusal, struct arena *arena, long status)
 {
-    const char *error = json_string_value(json_object_get(cli->problem, "error"));
-    const char *description = json_string_value(json_object_get(cli->problem, "error_description"));
+    const char *error = json_string_value(json_object_get(refusal->problem, "error"));
+    const char *description = json_string_value(json_object_get(refusal->problem, "error_description"));
     if (error == NULL || description == NULL)
         return FAIL(code_of(status, (struct str){ 0 }),
                     "See what answers at the endpoint: it may not be a gateway.",
                     "the gateway answered %ld without saying why", status);
     enum error_code code = strcmp(error, "invalid_client") == 0 ? E_CLIENT : E_ARGUMENT;
-    return FAIL(code, hint_of(cli, code, status), "%s", description);
+    return FAIL(code, hint_of(refusal->problem, arena, code, status), "%s", description);
 }
 
-result gateway_problem(struct cli *cli, long status, struct str body)
+void gateway_refusal_done(struct gateway_refusal *refusal)
+{
+    json_decref(refusal->problem);
+    *refusal = (struct gateway_refusal){ 0 };
+}
+
+result gateway_refused(struct gateway_refusal *refusal, struct arena *arena, long status, struct str body)
 {
     static const struct str prefix = { "urn:domicile:error:", sizeof "urn:domicile:error:" - 1 };
     json_t *problem = NULL;
-    json_decref(cli->problem);
-    cli->problem = NULL;
+    gateway_refusal_done(refusal);
     if (!failed(json_parse(body, JSON_DEPTH_MAX, &problem)))
-        cli->problem = problem;
-    struct str type = json_member_str(cli->problem, "type");
+        refusal->problem = problem;
+    struct str type = json_member_str(refusal->problem, "type");
     if (!str_starts(type, prefix))
-        return oauth_error(cli, status);
+        return oauth_error(refusal, arena, status);
     struct str slug = { type.ptr + prefix.len, type.len - prefix.len };
     enum error_code code = code_of(status, slug);
-    const char *detail = json_string_value(json_object_get(cli->problem, "detail"));
-    const char *instance = json_string_value(json_object_get(cli->problem, "instance"));
-    cli->said = detail == NULL ? error_title(code) : arena_cstr(&cli->arena, str_from(detail));
+    const char *detail = json_string_value(json_object_get(refusal->problem, "detail"));
+    const char *instance = json_string_value(json_object_get(refusal->problem, "instance"));
+    refusal->said = detail == NULL ? error_title(code) : arena_cstr(arena, str_from(detail));
     if (status >= 500 && instance != NULL)
-        cli->said = arena_printf(&cli->arena, "%s (%s)", cli->said, instance);
-    return FAIL(code, hint_of(cli, code, status), "%s", cli->said);
+        refusal->said = arena_printf(arena, "%s (%s)", refusal->said, instance);
+    return FAIL(code, hint_of(refusal->problem, arena, code, status), "%s", refusal->said);
 }

@@ -1,4 +1,4 @@
-#include "cli/gateway.h"
+#include "client/gateway_session.h"
 
 #include "base/encode.h"
 #include "base/secret.h"
@@ -18,9 +18,10 @@ enum {
 };
 
 struct gateway_session {
-    struct cli *cli;
-    const struct region *region;
+    struct arena *arena;
+    struct gateway_refusal *refusal;
     const char *base; /* URL without a slash at the end */
+    const char *ca;
     CURL *curl;
     char *token;
     char client_id[CREDENTIAL_MAX + 1], client_secret[CREDENTIAL_MAX + 1];
@@ -55,42 +56,40 @@ static result credentials_from_file(struct gateway_session *session, const char 
     return r;
 }
 
-static result read_credentials(struct gateway_session *session)
+static result read_credentials(struct gateway_session *session, const struct gateway_session_options *options)
 {
-    if (cli_has(session->cli, OPT_CREDENTIALS))
-        return credentials_from_file(session, session->cli->values[OPT_CREDENTIALS]);
-    const char *id = getenv("DOMICILE_CLIENT_ID"), *secret = getenv("DOMICILE_CLIENT_SECRET");
-    if (id == NULL || secret == NULL)
+    if (options->credentials != NULL)
+        return credentials_from_file(session, options->credentials);
+    if (options->client_id == NULL || options->client_secret == NULL)
         return FAIL(E_UNAUTHENTICATED,
                     "Set $DOMICILE_CLIENT_ID and $DOMICILE_CLIENT_SECRET, or give --credentials FILE.",
                     "no client is named to ask as");
-    TRY(set_credential(session->client_id, str_from(id), "id"));
-    return set_credential(session->client_secret, str_from(secret), "secret");
+    TRY(set_credential(session->client_id, str_from(options->client_id), "id"));
+    return set_credential(session->client_secret, str_from(options->client_secret), "secret");
 }
 
 /* ---- a session ---- */
 
-static result set_base(struct gateway_session *session)
+static result set_base(struct gateway_session *session, const char *url)
 {
-    struct cli *cli = session->cli;
-    TRY(cli_region(cli, &session->region));
-    const char *url = cli_has(cli, OPT_URL) ? cli->values[OPT_URL] : session->region->endpoint;
     if (strncmp(url, "https://", 8) != 0)
         return FAIL(E_ARGUMENT, "Give a URL that begins with https://.", "\"%.100s\" is not a gateway's URL",
                     url);
     size_t len = strlen(url);
-    session->base = arena_cstr(&cli->arena, (struct str){ url, url[len - 1] == '/' ? len - 1 : len });
+    session->base = arena_cstr(session->arena, (struct str){ url, url[len - 1] == '/' ? len - 1 : len });
     return OK;
 }
 
-result gateway_session_new(struct cli *cli, struct gateway_session **ret)
+result gateway_session_new(const struct gateway_session_options *options, struct gateway_session **ret)
 {
     struct gateway_session *session = calloc(1, sizeof *session);
     must(session != NULL);
-    session->cli = cli;
-    result r = set_base(session);
+    session->arena = options->arena;
+    session->refusal = options->refusal;
+    session->ca = options->ca;
+    result r = set_base(session, options->url);
     if (!failed(r))
-        r = read_credentials(session);
+        r = read_credentials(session, options);
     if (!failed(r)) {
         must(curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK);
         session->curl = curl_easy_init();
@@ -177,11 +176,11 @@ static size_t on_upload(char *to, size_t size, size_t count, void *context)
     return got == 0 && ferror(file) ? CURL_READFUNC_ABORT : got;
 }
 
-static void add_header(struct cli *cli, struct curl_slist **list, const char *name, const char *value)
+static void add_header(struct arena *arena, struct curl_slist **list, const char *name, const char *value)
 {
     if (value == NULL)
         return;
-    struct curl_slist *longer = curl_slist_append(*list, arena_printf(&cli->arena, "%s: %s", name, value));
+    struct curl_slist *longer = curl_slist_append(*list, arena_printf(arena, "%s: %s", name, value));
     must(longer != NULL);
     *list = longer;
 }
@@ -210,22 +209,22 @@ static void set_common(struct gateway_session *session, struct exchange *exchang
     set(CURLOPT_WRITEDATA, exchange);
     set(CURLOPT_HEADERFUNCTION, on_header);
     set(CURLOPT_HEADERDATA, exchange);
-    if (session->region->tls.ca != NULL)
-        set(CURLOPT_CAINFO, session->region->tls.ca);
+    if (session->ca != NULL)
+        set(CURLOPT_CAINFO, session->ca);
 }
 
-static void set_body(struct cli *cli, struct exchange *exchange, struct curl_slist **headers)
+static void set_body(struct arena *arena, struct exchange *exchange, struct curl_slist **headers)
 {
     const struct gateway_ask *ask = exchange->ask;
     set(CURLOPT_CUSTOMREQUEST, ask->method);
     if (ask->upload == NULL && ask->body.ptr == NULL)
         return;
     set(CURLOPT_POST, 1L);
-    add_header(cli, headers, "Expect", ask->upload != NULL || ask->body.len > 0 ? "100-continue" : "");
+    add_header(arena, headers, "Expect", ask->upload != NULL || ask->body.len > 0 ? "100-continue" : "");
     if (ask->upload != NULL) {
         set(CURLOPT_READFUNCTION, on_upload);
         set(CURLOPT_READDATA, ask->upload);
-        add_header(cli, headers, "Transfer-Encoding", "chunked");
+        add_header(arena, headers, "Transfer-Encoding", "chunked");
     } else {
         set(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)ask->body.len);
         set(CURLOPT_POSTFIELDS, ask->body.ptr);
@@ -276,8 +275,8 @@ static result perform(struct gateway_session *session, struct exchange *exchange
 static result exchange_run(struct gateway_session *session, const struct gateway_ask *ask,
                            const char *authorization, size_t answer_max, struct gateway_answer *ret)
 {
-    struct cli *cli = session->cli;
-    const char *url = arena_printf(&cli->arena, "%s%s%s%s", session->base, ask->path, ask->query ? "?" : "",
+    struct arena *arena = session->arena;
+    const char *url = arena_printf(arena, "%s%s%s%s", session->base, ask->path, ask->query ? "?" : "",
                                    ask->query ? ask->query : "");
     struct gateway_answer answer = { 0 };
     struct exchange exchange = { .curl = session->curl, .ask = ask, .answer = &answer };
@@ -285,16 +284,16 @@ static result exchange_run(struct gateway_session *session, const struct gateway
     char unused[CURL_ERROR_SIZE];
     buf_init(&answer.body, answer_max);
     set_common(session, &exchange, url, unused);
-    set_body(cli, &exchange, &headers);
-    add_header(cli, &headers, "Authorization", authorization);
-    add_header(cli, &headers, "Content-Type", ask->type);
-    add_header(cli, &headers, "Accept", ask->accept != NULL ? ask->accept : "application/json");
-    add_header(cli, &headers, "If-Match", ask->if_match);
-    add_header(cli, &headers, "If-None-Match", ask->if_none_match);
+    set_body(arena, &exchange, &headers);
+    add_header(arena, &headers, "Authorization", authorization);
+    add_header(arena, &headers, "Content-Type", ask->type);
+    add_header(arena, &headers, "Accept", ask->accept != NULL ? ask->accept : "application/json");
+    add_header(arena, &headers, "If-Match", ask->if_match);
+    add_header(arena, &headers, "If-None-Match", ask->if_none_match);
     result r = perform(session, &exchange, headers);
     curl_slist_free_all(headers);
     if (!failed(r) && answer.status >= 400)
-        r = gateway_problem(cli, answer.status, buf_str(&answer.body));
+        r = gateway_refused(session->refusal, arena, answer.status, buf_str(&answer.body));
     if (!failed(r) && (answer.status < 200 || answer.status >= 300))
         r = FAIL(E_UNAVAILABLE, "See what answers at the endpoint: it may not be a gateway.",
                  "%s answered %ld, which no gateway does", session->base, answer.status);
@@ -310,10 +309,10 @@ static result exchange_run(struct gateway_session *session, const struct gateway
 /* RFC 6749 2.3.1: both parts form-encoded, then as in RFC 7617. */
 static const char *basic(struct gateway_session *session)
 {
-    struct cli *cli = session->cli;
-    const char *pair = arena_printf(&cli->arena, "%s:%s", gateway_escape(cli, session->client_id),
-                                    gateway_escape(cli, session->client_secret));
-    return arena_printf(&cli->arena, "Basic %s", encode_base64(&cli->arena, str_from(pair)).ptr);
+    struct arena *arena = session->arena;
+    const char *pair = arena_printf(arena, "%s:%s", gateway_escape(arena, session->client_id),
+                                    gateway_escape(arena, session->client_secret));
+    return arena_printf(arena, "Basic %s", encode_base64(arena, str_from(pair)).ptr);
 }
 
 result gateway_token(struct gateway_session *session, const char **ret)
@@ -344,8 +343,8 @@ result gateway_ask(struct gateway_session *session, const struct gateway_ask *as
 {
     const char *token = NULL;
     TRY(gateway_token(session, &token));
-    return exchange_run(session, ask, arena_printf(&session->cli->arena, "Bearer %s", token),
-                        GATEWAY_ANSWER_MAX, ret);
+    return exchange_run(session, ask, arena_printf(session->arena, "Bearer %s", token), GATEWAY_ANSWER_MAX,
+                        ret);
 }
 
 result gateway_ask_json(struct gateway_session *session, const struct gateway_ask *ask, json_t **ret)
@@ -360,21 +359,21 @@ result gateway_ask_json(struct gateway_session *session, const struct gateway_as
 
 /* ---- paths ---- */
 
-const char *gateway_escape(struct cli *cli, const char *text)
+const char *gateway_escape(struct arena *arena, const char *text)
 {
     size_t size = 3 * strlen(text) + 1;
-    char *escaped = arena_alloc(&cli->arena, size);
+    char *escaped = arena_alloc(arena, size);
     must(str_percent_encode(str_from(text), escaped, size));
     return escaped;
 }
 
-const char *gateway_path(struct cli *cli, const char *first, ...)
+const char *gateway_path(struct arena *arena, const char *first, ...)
 {
-    const char *path = arena_printf(&cli->arena, "/v1/customers/%s", gateway_escape(cli, first));
+    const char *path = arena_printf(arena, "/v1/customers/%s", gateway_escape(arena, first));
     va_list parts;
     va_start(parts, first);
     for (const char *part; (part = va_arg(parts, const char *)) != NULL;)
-        path = arena_printf(&cli->arena, "%s/%s", path, gateway_escape(cli, part));
+        path = arena_printf(arena, "%s/%s", path, gateway_escape(arena, part));
     va_end(parts);
     return path;
 }

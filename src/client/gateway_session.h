@@ -2,12 +2,33 @@
 /* Talking to a region's gateway over HTTPS (libcurl), as the client whose credentials were given. HTTP/1.1, and a body
  * waits for "100 Continue": it does not leave this host for a region that will not take it. Redirects and 421 are not
  * followed: an error names the home, and the person decides. */
+#include "base/arena.h"
 #include "base/buf.h"
-#include "cli/cli.h"
+#include "base/json.h"
+
+#include <stdio.h>
+
+/* What a gateway said when it refused. Zeroed to begin with; a later refusal replaces an earlier one. */
+struct gateway_refusal {
+    const char *said; /* in full; in the session's arena; NULL: nothing */
+    json_t *problem;  /* RFC 9457, or RFC 6749 5.2; NULL: it sent no JSON */
+};
+void gateway_refusal_done(struct gateway_refusal *refusal);
+
+/* All of it outlives the session. */
+struct gateway_session_options {
+    struct arena *arena;             /* for paths, URLs and errors */
+    struct gateway_refusal *refusal; /* where refusals go */
+    const char *url;                 /* of the gateway; https:// */
+    const char *ca;                  /* who signed its certificate; NULL: the system's */
+    const char *credentials;         /* a file of mode 0600: id and secret, a line each; or NULL, and */
+    const char *client_id, *client_secret;
+};
 
 struct gateway_session;
-/* The region's gateway; no connection yet. Takes nothing over. */
-result gateway_session_new(struct cli *cli, struct gateway_session **ret) MUST_USE;
+/* No connection yet. E_ARGUMENT: not a gateway's URL; E_UNAUTHENTICATED: no credentials; E_KEY...: as key_file_open. */
+result gateway_session_new(const struct gateway_session_options *options, struct gateway_session **ret)
+    MUST_USE;
 void gateway_session_free(struct gateway_session *session); /* takes NULL */
 
 /* An access token, asked for once a session. E_CLIENT, E_UNAVAILABLE, E_TLS... */
@@ -32,8 +53,7 @@ struct gateway_answer {
 };
 void gateway_answer_done(struct gateway_answer *answer);
 
-/* An answer of 400 or more is an error: its problem is cli->problem, cli->said what it says, and its code that of the
- * problem's type. *ret is set on success alone. */
+/* An answer of 400 or more is an error: what was said is in options.refusal, and its code is that of the problem's type. *ret is set on success alone. */
 result gateway_ask(struct gateway_session *session, const struct gateway_ask *ask, struct gateway_answer *ret)
     MUST_USE;
 /* The same for a JSON object as the answer (or nothing: NULL). The caller owns *ret. */
@@ -41,8 +61,9 @@ result gateway_ask_json(struct gateway_session *session, const struct gateway_as
     MUST_USE;
 
 /* "/v1/customers/" and then the parts, percent-encoded: NULL ends them. */
-const char *gateway_path(struct cli *cli, const char *first, ...);
-const char *gateway_escape(struct cli *cli, const char *text);
+const char *gateway_path(struct arena *arena, const char *first, ...) __attribute__((sentinel));
+const char *gateway_escape(struct arena *arena, const char *text);
 
-/* What a problem document says, as an error with its code. Pure. */
-result gateway_problem(struct cli *cli, long status, struct str body) MUST_USE;
+/* What a problem document says, as an error with its code; keeps it in *refusal. Pure. */
+result gateway_refused(struct gateway_refusal *refusal, struct arena *arena, long status, struct str body)
+    MUST_USE;
