@@ -79,16 +79,6 @@ static const struct cell *first_cell(const struct config *config, struct str nam
     return NULL;
 }
 
-const struct node *config_find_node(const struct config *config, struct str name)
-{
-    for (size_t r = 0; r < config->region_count; r++)
-        for (size_t c = 0; c < config->regions[r].cell_count; c++)
-            for (size_t i = 0; i < config->regions[r].cells[c].node_count; i++)
-                if (str_eq(config->regions[r].cells[c].nodes[i].name, name))
-                    return &config->regions[r].cells[c].nodes[i];
-    return NULL;
-}
-
 /* ---- sites and cells ---- */
 static void check_networks(struct loader *loader, const struct config_source *source,
                            const struct config_words *networks, const char *of)
