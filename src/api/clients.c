@@ -2,7 +2,7 @@
 
 #include "base/clock.h"
 #include "loop/fiber.h"
-#include "records/internal.h"
+#include "records/call.h"
 
 #include <stdio.h>
 

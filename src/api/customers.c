@@ -1,7 +1,7 @@
 /* Customers: onboarding is a promise in two places, the directory and the cell, so it is a small state machine that can be
  * asked for again until it is done: onboarding in the directory, then in the cell, then active in the directory. */
 #include "api/call.h"
-#include "records/internal.h"
+#include "records/call.h"
 
 enum { SERVICES_MAX = 64 };
 

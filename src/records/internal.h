@@ -2,15 +2,6 @@
 /* What the files of records share. */
 #include "records/store.h"
 
-/* Calls a statement of the shelf's cell; what is written to one key goes one way, in order. */
-result record_call(const struct record_shelf *shelf, enum statement statement, struct str key,
-                   const struct pg_value *params, size_t count, struct pg_reply *reply) MUST_USE;
-
-/* The three parameters that say whose a statement is, and the four of its audit row. */
-enum { SHELF_PARAMS = 4, ACTOR_PARAMS = 4 };
-void record_shelf_params(const struct record_shelf *shelf, struct pg_value params[SHELF_PARAMS]);
-void record_actor_params(const struct record_shelf *shelf, struct pg_value params[ACTOR_PARAMS]);
-
 /* Opens, or reads, what is stored of the record; *ret_type and *ret_body are in the arena. E_SEAL has raised the alarm.
  * E_KEY_VERSION_UNKNOWN has not: read the record again first. E_CONFIG: policy seals the class since it was written. */
 result record_content_open(const struct record_shelf *shelf, struct arena *arena, struct str key,

@@ -1,6 +1,7 @@
 #include "records/keys.h"
 
 #include "base/clock.h"
+#include "records/call.h"
 #include "records/internal.h"
 #include "seal/record.h"
 

@@ -1,6 +1,7 @@
 /* Rotation of class keys, and sealing records anew behind it. */
 #include "base/arena.h"
 #include "loop/fiber.h"
+#include "records/call.h"
 #include "records/internal.h"
 #include "records/keys.h"
 #include "seal/record.h"
