@@ -1,4 +1,6 @@
 /* domiciled: the gateway of one region. Reads the configuration, wires, runs. */
+#include "api/api.h"
+#include "api/control.h"
 #include "api/wire.h"
 #include "base/log.h"
 
@@ -55,18 +57,35 @@ static void limit_process(void)
     umask(0027);
 }
 
+/* Its cells' files stay those of the configuration that the process started with. */
+static result start_control(struct control *control, struct gateway_process *process)
+{
+    result r =
+        control_start(control, process->first->config, process->gateway.region, process->gateway.directory);
+    if (failed(r))
+        gateway_stop(process);
+    return r;
+}
+
 static void run(void *arg)
 {
     static const int signals[] = { SIGHUP, SIGTERM, SIGINT };
     struct invocation *invocation = arg;
     static struct gateway_process process;
+    static struct control control;
+    static struct api api;
     struct signal_watch *watch;
     invocation->outcome = signal_watch_new(signals, sizeof signals / sizeof signals[0], &watch);
     if (failed(invocation->outcome))
         return;
-    invocation->outcome = gateway_start(&process, invocation->config_dir, invocation->region);
+    api_init(&api, &process.gateway, &control);
+    const struct gateway_options options = { invocation->config_dir, invocation->region, api_serve, &api };
+    invocation->outcome = gateway_start(&process, &options);
+    if (!failed(invocation->outcome))
+        invocation->outcome = start_control(&control, &process);
     if (failed(invocation->outcome)) {
         signal_watch_free(watch);
+        api_done(&api);
         return;
     }
     for (;;) {
@@ -81,7 +100,10 @@ static void run(void *arg)
     }
     signal_watch_free(watch); /* so that a second SIGTERM does not wait */
     log_event(LOG_INFO, "stopping");
+    gateway_drain(&process);
+    control_stop(&control);
     gateway_stop(&process);
+    api_done(&api);
     log_event(LOG_INFO, "stopped");
 }
 

@@ -33,14 +33,19 @@ static const struct http_route routes[ROUTE_COUNT] = {
 #undef X
 };
 
-struct http_router *gateway_router_new(void)
+void api_init(struct api *api, struct gateway *gateway, const struct control *control)
 {
-    return http_router_new(routes, ROUTE_COUNT);
+    *api = (struct api){ gateway, control, http_router_new(routes, ROUTE_COUNT) };
+}
+
+void api_done(struct api *api)
+{
+    http_router_free(api->router);
 }
 
 static result serve(struct api_call *call)
 {
-    result r = http_route(call->gateway->router, call->request, &call->match);
+    result r = http_route(call->router, call->request, &call->match);
     call->extra.allow = call->match.allow;
     TRY(r);
     const struct route_target *target = call->match.route->target;
@@ -56,11 +61,14 @@ static void forget_secret(struct api_call *call)
     json_decref(call->secret);
 }
 
-void gateway_serve(struct http_request *request, void *context)
+void api_serve(struct http_request *request, void *context)
 {
-    struct gateway *gateway = context;
+    struct api *api = context;
+    struct gateway *gateway = api->gateway;
     struct api_call call = { .request = request,
                              .gateway = gateway,
+                             .control = api->control,
+                             .router = api->router,
                              .snapshot = snapshot_hold(gateway->snapshot),
                              .extra = { .region = gateway->region } };
     result r = serve(&call);

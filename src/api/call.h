@@ -1,7 +1,7 @@
 #pragma once
 /* One request to the API, from its head to its answer; for the files of api alone. A resource's function either answers
  * and returns OK, or fails, and its failure is answered as a problem with what is in `extra`. */
-#include "api/gateway.h"
+#include "api/api.h"
 #include "base/json.h"
 #include "http/problem.h"
 #include "policy/policy.h"
@@ -10,6 +10,8 @@
 struct api_call {
     struct http_request *request;
     struct gateway *gateway;
+    const struct control *control;
+    const struct http_router *router;
     struct snapshot *snapshot; /* held until the call ends */
     struct http_match match;
     struct http_problem_extra extra;

@@ -1,12 +1,10 @@
 #pragma once
-/* A gateway: the API of one region. domiciled.c wires it; each resource is a file of this folder; routes.def is the
- * table. Everything runs on the loop's one thread. */
+/* A gateway of one region: its configuration in use, its keys, its connections to the cells, its copy of the directory.
+ * wire.h makes it; the API (api/) is what it serves. Everything runs on the loop's one thread. */
 #include "api/snapshot.h"
 #include "auth/client.h"
 #include "auth/token_cache.h"
 #include "directory/replica.h"
-#include "health/monitor.h"
-#include "http/route.h"
 #include "http/server.h"
 #include "records/store.h"
 
@@ -14,15 +12,11 @@ struct gateway {
     const char *region; /* its name */
     struct snapshot *snapshot;
     struct http_server *server;
-    struct http_router *router;
     struct directory *directory;
     struct directory_replica *replica;
     struct record_store store;
     struct client_gate gate;
     struct token_cache *token_cache;
-    struct cell_monitor **monitors; /* of the cells that have one */
-    struct gateway_watch **watches; /* one beside each */
-    size_t monitor_count;
     struct wait *reseal_sleep; /* of the fiber that seals records anew; NULL while it works */
     bool reseal_wanted;
     int64_t started_ms;
@@ -33,20 +27,13 @@ struct gateway {
     } counters;
 };
 
-struct http_router *gateway_router_new(void);
-
-/* Serves one request: http_server_options.on_request, with the gateway as context. */
-void gateway_serve(struct http_request *request, void *gateway);
-
 /* Seals records anew after key rotations, also those that an earlier process left unfinished; one gateway of the region at
  * a time, by a lease in the directory. A fiber's body; ends when it is cancelled. */
 void gateway_reseal(void *gateway);
-/* Watches over the region's cells that have a monitor's certificate: a fiber each, in `scope`. Monitors_free: when the
- * scope has ended. */
-result gateway_monitors_start(struct gateway *gateway, const struct config *config, struct scope *scope)
-    MUST_USE;
-void gateway_monitors_free(struct gateway *gateway);
-struct buf;
-void gateway_monitor_metrics(struct buf *out, const struct gateway *gateway);
+void gateway_want_reseal(struct gateway *gateway); /* a key was rotated */
+
 /* Forgets expired keys and old Idempotency-Keys. A fiber's body; ends when it is cancelled. */
 void gateway_sweep(void *gateway);
+
+struct buf;
+void gateway_metrics(struct buf *out, const struct gateway *gateway); /* Prometheus text format 0.0.4 */

@@ -1,5 +1,5 @@
 /* The monitors of the region's cells: their fibers, their words in the log, and their metrics. */
-#include "api/gateway.h"
+#include "api/control.h"
 #include "api/watches.h"
 #include "base/buf.h"
 #include "base/clock.h"
@@ -60,22 +60,22 @@ static void name_daemon(char name[DIRECTORY_NAME_MAX + 1])
     snprintf(name, DIRECTORY_NAME_MAX + 1, "d-%s-%d", host, (int)getpid());
 }
 
-static result start_one(struct gateway *gateway, const struct config *config, const struct cell *cell,
-                        struct scope *scope)
+static result start_one(struct control *control, const struct config *config, const struct cell *cell,
+                        struct directory *directory)
 {
     struct arena arena;
-    struct gateway_watch *watch = NULL;
+    struct control_watch *watch = NULL;
     char name[DIRECTORY_NAME_MAX + 1];
-    TRY(gateway_watch_new(config, cell, &watch));
-    gateway->watches[gateway->monitor_count] = watch;
+    TRY(control_watch_new(config, cell, &watch));
+    control->watches[control->monitor_count] = watch;
     arena_init(&arena);
     name_daemon(name);
     const struct cell_monitor_options options = {
         .cell = cell,
-        .directory = gateway->directory,
+        .directory = directory,
         .journal_path = cell_monitor_journal_path(&arena, config->directory_path, cell),
         .name = name,
-        .host_facts = gateway_watch_facts,
+        .host_facts = control_watch_facts,
         .context = watch,
         .changed = on_changed,
         .alarm = on_alarm,
@@ -85,46 +85,55 @@ static result start_one(struct gateway *gateway, const struct config *config, co
     result r = cell_monitor_new(&options, &monitor);
     arena_done(&arena);
     if (failed(r)) {
-        gateway_watch_free(watch);
+        control_watch_free(watch);
         return r;
     }
     watch->monitor = monitor;
-    gateway->monitors[gateway->monitor_count++] = monitor;
-    TRY(fiber_spawn(scope, "monitor", cell_monitor_run, monitor));
-    return fiber_spawn(scope, "watch", gateway_watch_run, watch);
+    control->monitors[control->monitor_count++] = monitor;
+    TRY(fiber_spawn(&control->scope, "monitor", cell_monitor_run, monitor));
+    return fiber_spawn(&control->scope, "watch", control_watch_run, watch);
 }
 
-result gateway_monitors_start(struct gateway *gateway, const struct config *config, struct scope *scope)
+static result start_all(struct control *control, const struct config *config, struct directory *directory)
 {
-    const struct region *region = config_find_region(config, str_from(gateway->region));
+    const struct region *region = config_find_region(config, str_from(control->region));
     must(region != NULL);
-    gateway->monitors = calloc(region->cell_count, sizeof(struct cell_monitor *));
-    gateway->watches = calloc(region->cell_count, sizeof(struct gateway_watch *));
-    must(gateway->monitors != NULL && gateway->watches != NULL);
+    control->monitors = calloc(region->cell_count, sizeof(struct cell_monitor *));
+    control->watches = calloc(region->cell_count, sizeof(struct control_watch *));
+    must(control->monitors != NULL && control->watches != NULL);
     for (size_t i = 0; i < region->cell_count; i++)
         if (region->cells[i].monitor.files.certificate != NULL)
-            TRY(start_one(gateway, config, &region->cells[i], scope));
+            TRY(start_one(control, config, &region->cells[i], directory));
     return OK;
 }
 
-void gateway_monitors_free(struct gateway *gateway)
+result control_start(struct control *control, const struct config *config, const char *region,
+                     struct directory *directory)
 {
-    for (size_t i = 0; i < gateway->monitor_count; i++) {
-        cell_monitor_free(gateway->monitors[i]);
-        gateway_watch_free(gateway->watches[i]);
+    *control = (struct control){ .region = region, .scope = SCOPE_INIT };
+    result r = start_all(control, config, directory);
+    if (failed(r))
+        control_stop(control);
+    return r;
+}
+
+void control_stop(struct control *control)
+{
+    scope_end(&control->scope);
+    for (size_t i = 0; i < control->monitor_count; i++) {
+        cell_monitor_free(control->monitors[i]);
+        control_watch_free(control->watches[i]);
     }
-    free((void *)gateway->monitors);
-    free((void *)gateway->watches);
-    gateway->monitors = NULL;
-    gateway->watches = NULL;
-    gateway->monitor_count = 0;
+    free((void *)control->monitors);
+    free((void *)control->watches);
+    *control = (struct control){ .region = control->region, .scope = SCOPE_INIT };
 }
 
 /* ---- metrics ---- of the monitor that has the lease; the others say only that they do not */
 
 struct series {
     struct buf *out;
-    const struct gateway *gateway;
+    const struct control *control;
     const char *family;
 };
 
@@ -137,7 +146,7 @@ static void family(struct series *series, const char *name, const char *kind, co
 static void line(const struct series *series, const struct cell *cell, const char *labels, double value)
 {
     must(buf_printf(series->out, "domicile_%s{region=\"%s\",cell=\"%s\"%s} %.17g\n", series->family,
-                    series->gateway->region, cell->name.ptr, labels, value));
+                    series->control->region, cell->name.ptr, labels, value));
 }
 
 static void node_line(const struct series *series, const struct cell_health *health, size_t i, double value)
@@ -162,8 +171,8 @@ static void node_lines(const struct series *series, const struct cell_health *he
 }
 
 #define EACH_MONITOR(series, view)                                                                           \
-    for (size_t monitor_ = 0; monitor_ < (series)->gateway->monitor_count; monitor_++)                       \
-        for (struct cell_monitor_view view = cell_monitor_view((series)->gateway->monitors[monitor_]),       \
+    for (size_t monitor_ = 0; monitor_ < (series)->control->monitor_count; monitor_++)                       \
+        for (struct cell_monitor_view view = cell_monitor_view((series)->control->monitors[monitor_]),       \
                                       *once_ = &view;                                                        \
              once_ != NULL; once_ = NULL)
 
@@ -250,18 +259,18 @@ static void replication_metrics(struct series *series)
 
 static void watch_metrics(struct series *series)
 {
-    const struct gateway *gateway = series->gateway;
+    const struct control *control = series->control;
     family(series, "watch_findings", "gauge", "What the watch has found and is still there, by severity.");
-    for (size_t i = 0; i < gateway->monitor_count; i++)
+    for (size_t i = 0; i < control->monitor_count; i++)
         for (enum watch_severity severity = WATCH_INFO; severity <= WATCH_CRITICAL; severity++) {
             char label[64];
             snprintf(label, sizeof label, ",severity=\"%s\"", watch_severity_word(severity));
-            line(series, gateway->watches[i]->cell, label,
-                 (double)gateway_watch_count(gateway->watches[i], severity));
+            line(series, control->watches[i]->cell, label,
+                 (double)control_watch_count(control->watches[i], severity));
         }
     family(series, "watch_rounds_total", "counter", "Rounds of the watch's questions.");
-    for (size_t i = 0; i < gateway->monitor_count; i++)
-        line(series, gateway->watches[i]->cell, "", (double)gateway->watches[i]->rounds);
+    for (size_t i = 0; i < control->monitor_count; i++)
+        line(series, control->watches[i]->cell, "", (double)control->watches[i]->rounds);
 }
 
 static void answer_metrics(struct series *series)
@@ -315,10 +324,10 @@ static void host_metrics(struct series *series)
               0);
 }
 
-void gateway_monitor_metrics(struct buf *out, const struct gateway *gateway)
+void control_metrics(struct buf *out, const struct control *control)
 {
-    struct series series = { .out = out, .gateway = gateway };
-    if (gateway->monitor_count == 0)
+    struct series series = { .out = out, .control = control };
+    if (control->monitor_count == 0)
         return;
     state_metrics(&series);
     watch_metrics(&series);

@@ -100,7 +100,7 @@ result gateway_reload(struct gateway_process *process)
 {
     struct gateway *gateway = &process->gateway;
     struct snapshot *old = gateway->snapshot, *fresh = NULL;
-    TRY(snapshot_load(process->config_dir, gateway->region, &fresh));
+    TRY(snapshot_load(process->options.config_dir, gateway->region, &fresh));
     must(fresh != NULL);
     const struct side from = side_of(gateway);
     result r = use(gateway, fresh);

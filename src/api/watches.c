@@ -7,14 +7,14 @@
 
 static void on_unrecorded(void *context, const struct error *why)
 {
-    const struct gateway_watch *watch = context;
+    const struct control_watch *watch = context;
     log_failure(LOG_WARNING, why, "cell \"%s\": what its hosts are asked is not recorded",
                 watch->cell->name.ptr);
 }
 
-result gateway_watch_new(const struct config *config, const struct cell *cell, struct gateway_watch **ret)
+result control_watch_new(const struct config *config, const struct cell *cell, struct control_watch **ret)
 {
-    struct gateway_watch *watch = calloc(1, sizeof *watch);
+    struct control_watch *watch = calloc(1, sizeof *watch);
     must(watch != NULL);
     watch->config = config;
     watch->cell = cell;
@@ -22,14 +22,14 @@ result gateway_watch_new(const struct config *config, const struct cell *cell, s
     watch->log = host_log_new(&record);
     result r = host_reader_new(cell, watch->log, &watch->reader);
     if (failed(r)) {
-        gateway_watch_free(watch);
+        control_watch_free(watch);
         return r;
     }
     *ret = watch;
     return OK;
 }
 
-void gateway_watch_free(struct gateway_watch *watch)
+void control_watch_free(struct control_watch *watch)
 {
     if (watch == NULL)
         return;
@@ -39,13 +39,13 @@ void gateway_watch_free(struct gateway_watch *watch)
     free(watch);
 }
 
-void gateway_watch_facts(void *context, const struct node *node, struct health_host *ret)
+void control_watch_facts(void *context, const struct node *node, struct health_host *ret)
 {
-    const struct gateway_watch *watch = context;
+    const struct control_watch *watch = context;
     host_reader_facts(watch->reader, node, ret);
 }
 
-size_t gateway_watch_count(const struct gateway_watch *watch, enum watch_severity severity)
+size_t control_watch_count(const struct control_watch *watch, enum watch_severity severity)
 {
     size_t count = 0;
     for (size_t i = 0; watch->watch != NULL && i < watch_finding_count(watch->watch); i++)
@@ -64,7 +64,7 @@ static enum log_level level_of(const struct watch_event *event)
 
 static void on_event(void *context, const struct watch_event *event)
 {
-    const struct gateway_watch *watch = context;
+    const struct control_watch *watch = context;
     const struct watch_finding *finding = &event->finding;
     log_event(level_of(event), "cell \"%s\": %s, %s: %s: %s at \"%s\" (%s). %s", watch->cell->name.ptr,
               finding->channel->id, watch_event_word(event->kind), finding->channel->title, finding->subject,
@@ -75,14 +75,14 @@ static void on_event(void *context, const struct watch_event *event)
 
 static bool lease(void *context, struct watch_lease *ret)
 {
-    const struct gateway_watch *watch = context;
+    const struct control_watch *watch = context;
     struct cell_monitor_view view = cell_monitor_view(watch->monitor);
     *ret = (struct watch_lease){ view.fence, view.writer };
     return view.active;
 }
 
 /* Who comes to the lease later begins with what the cell knows, not with what he remembers. */
-static bool is_ours(struct gateway_watch *watch)
+static bool is_ours(struct control_watch *watch)
 {
     bool active = cell_monitor_view(watch->monitor).active;
     if (!active) {
@@ -96,9 +96,9 @@ static bool is_ours(struct gateway_watch *watch)
     return active;
 }
 
-void gateway_watch_run(void *arg)
+void control_watch_run(void *arg)
 {
-    struct gateway_watch *watch = arg;
+    struct control_watch *watch = arg;
     while (!failed(fiber_sleep(watch->cell->watch.interval_ms))) {
         if (!is_ours(watch))
             continue;

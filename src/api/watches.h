@@ -1,12 +1,12 @@
 #pragma once
 /* Beside a cell's monitor, and only while that has the cell's lease: who takes records out of the cell, and what its hosts
- * say over SSH. For the files of api alone. */
+ * say over SSH. For the files of control alone. */
 #include "health/monitor.h"
 #include "hosts/host_log.h"
 #include "watch/host_reader.h"
 #include "watch/watch.h"
 
-struct gateway_watch {
+struct control_watch {
     const struct config *config;
     const struct cell *cell;
     const struct cell_monitor *monitor;
@@ -17,15 +17,15 @@ struct gateway_watch {
 };
 
 /* Does not wait. config and cell outlive it. */
-result gateway_watch_new(const struct config *config, const struct cell *cell, struct gateway_watch **ret)
+result control_watch_new(const struct config *config, const struct cell *cell, struct control_watch **ret)
     MUST_USE;
-void gateway_watch_free(struct gateway_watch *watch); /* its fiber has ended; takes NULL */
+void control_watch_free(struct control_watch *watch); /* its fiber has ended; takes NULL */
 
 /* A fiber's body: a round every cell.watch.interval_ms, until it is cancelled. */
-void gateway_watch_run(void *watch);
+void control_watch_run(void *watch);
 
 /* For cell_monitor_options.host_facts, with the watch as context. */
-void gateway_watch_facts(void *watch, const struct node *node, struct health_host *ret);
+void control_watch_facts(void *watch, const struct node *node, struct health_host *ret);
 
-size_t gateway_watch_count(const struct gateway_watch *watch,
+size_t control_watch_count(const struct control_watch *watch,
                            enum watch_severity severity); /* open findings */

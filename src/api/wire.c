@@ -119,8 +119,9 @@ static result cells_open(struct gateway_process *process, const struct region *r
 
 /* ---- the server ---- */
 
-static result server_open(struct gateway *gateway)
+static result server_open(struct gateway_process *process)
 {
+    struct gateway *gateway = &process->gateway;
     const struct region *region = gateway->snapshot->region;
     const struct region_limits *limits = &region->limits;
     struct http_server_options options = {
@@ -138,8 +139,8 @@ static result server_open(struct gateway *gateway)
                     .body_within_ms = limits->body_within_ms,
                     .idle_ms = limits->idle_ms,
                     .stall_ms = limits->stall_ms },
-        .on_request = gateway_serve,
-        .context = gateway,
+        .on_request = process->options.on_request,
+        .context = process->options.context,
     };
     if (region->listen_count > HTTP_LISTENERS_MAX)
         return FAIL(E_CONFIG, "listen on fewer addresses",
@@ -161,7 +162,7 @@ static result server_open(struct gateway *gateway)
 static result start(struct gateway_process *process)
 {
     struct gateway *gateway = &process->gateway;
-    TRY(snapshot_load(process->config_dir, gateway->region, &gateway->snapshot));
+    TRY(snapshot_load(process->options.config_dir, gateway->region, &gateway->snapshot));
     must(gateway->snapshot != NULL);
     process->first = snapshot_hold(gateway->snapshot);
     const struct region *region = gateway->snapshot->region;
@@ -177,19 +178,17 @@ static result start(struct gateway_process *process)
     TRY(directory_open_sqlite(gateway->snapshot->config->directory_path, &gateway->directory));
     TRY(directory_replica_start(&gateway->replica, gateway->directory, &process->follower));
     TRY(services_promise(gateway, gateway->snapshot));
-    gateway->router = gateway_router_new();
     TRY(fiber_spawn(&process->background, "reseal", gateway_reseal, gateway));
     TRY(fiber_spawn(&process->background, "sweep", gateway_sweep, gateway));
-    TRY(gateway_monitors_start(gateway, process->first->config, &process->background));
-    return server_open(gateway);
+    return server_open(process);
 }
 
-result gateway_start(struct gateway_process *process, const char *config_dir, const char *region_name)
+result gateway_start(struct gateway_process *process, const struct gateway_options *options)
 {
-    *process = (struct gateway_process){ .config_dir = config_dir };
-    process->gateway = (struct gateway){ .region = region_name,
+    *process = (struct gateway_process){ .options = *options };
+    process->gateway = (struct gateway){ .region = options->region,
                                          .started_ms = clock_wall_ms(),
-                                         .store = { .region = str_from(region_name),
+                                         .store = { .region = str_from(options->region),
                                                     .root = &process->root,
                                                     .alarm = on_alarm,
                                                     .alarm_context = &process->gateway } };
@@ -199,7 +198,7 @@ result gateway_start(struct gateway_process *process, const char *config_dir, co
     return r;
 }
 
-void gateway_stop(struct gateway_process *process)
+void gateway_drain(struct gateway_process *process)
 {
     struct gateway *gateway = &process->gateway;
     gateway->draining = true;
@@ -208,16 +207,21 @@ void gateway_stop(struct gateway_process *process)
         if (failed(drained))
             log_failure(LOG_WARNING, &drained.error, "some requests were cut off");
         http_server_free(gateway->server);
+        gateway->server = NULL;
     }
+}
+
+void gateway_stop(struct gateway_process *process)
+{
+    struct gateway *gateway = &process->gateway;
+    gateway_drain(process);
     scope_end(&process->background);
-    gateway_monitors_free(gateway);
     scope_end(&process->follower);
     directory_replica_free(gateway->replica);
     directory_free(gateway->directory);
     for (size_t i = 0; i < gateway->store.cell_count; i++)
         pg_pool_free(process->cells[i].pool);
     free(process->cells);
-    http_router_free(gateway->router);
     token_cache_free(gateway->token_cache);
     keyring_free(gateway->store.keyring);
     record_store_close(&gateway->store);

@@ -1,5 +1,5 @@
 /* A region's monitors as the daemon starts them, and what Prometheus reads of them. */
-#include "api/gateway.h"
+#include "api/control.h"
 #include "base/buf.h"
 #include "base/log.h"
 #include "directory/sqlite.h"
@@ -25,12 +25,12 @@ static double value_of(const char *page, const char *series)
     return strtod(at + strlen(series), NULL);
 }
 
-static void until_state(const struct gateway *gateway, enum cell_state state)
+static void until_state(const struct control *control, enum cell_state state)
 {
     uint64_t begin = now_ms();
-    while (cell_monitor_view(gateway->monitors[0]).state != state && now_ms() - begin < 15000)
+    while (cell_monitor_view(control->monitors[0]).state != state && now_ms() - begin < 15000)
         check_ok(fiber_sleep(20));
-    assert_int_equal(cell_monitor_view(gateway->monitors[0]).state, state);
+    assert_int_equal(cell_monitor_view(control->monitors[0]).state, state);
 }
 
 static void check_page(const char *page)
@@ -85,8 +85,8 @@ static void check_watch(void)
 struct watching {
     struct pair pair;
     struct config *config;
-    struct scope scope;
-    struct gateway gateway;
+    struct directory *directory;
+    struct control control;
 };
 
 static void watching_start(struct watching *watching, uint16_t primary, uint16_t standby)
@@ -97,22 +97,21 @@ static void watching_start(struct watching *watching, uint16_t primary, uint16_t
     pg_close(conn);
     server_run(watch_grants());
 
-    *watching = (struct watching){ .scope = SCOPE_INIT, .gateway.region = "eu-fr" };
+    *watching = (struct watching){ 0 };
     log_lines[0] = '\0';
     log_set_sink(keep_line, NULL);
     pair_init(&watching->pair, primary, standby);
     check_ok(config_load(watching->pair.dir, &watching->config, NULL));
-    check_ok(directory_open_sqlite(watching->config->directory_path, &watching->gateway.directory));
-    check_ok(gateway_monitors_start(&watching->gateway, watching->config, &watching->scope));
-    assert_int_equal(watching->gateway.monitor_count, 1);
-    until_state(&watching->gateway, CELL_HEALTHY);
+    check_ok(directory_open_sqlite(watching->config->directory_path, &watching->directory));
+    check_ok(control_start(&watching->control, watching->config, "eu-fr", watching->directory));
+    assert_int_equal(watching->control.monitor_count, 1);
+    until_state(&watching->control, CELL_HEALTHY);
 }
 
 static void watching_stop(struct watching *watching)
 {
-    scope_end(&watching->scope);
-    gateway_monitors_free(&watching->gateway);
-    directory_free(watching->gateway.directory);
+    control_stop(&watching->control);
+    directory_free(watching->directory);
     config_free(watching->config);
     pair_done(&watching->pair);
     log_set_sink(NULL, NULL);
@@ -126,7 +125,7 @@ ON_LOOP(a_region_watches_over_its_cells)
 
     struct buf page;
     buf_init(&page, 1 << 20);
-    gateway_monitor_metrics(&page, &watching.gateway);
+    control_metrics(&page, &watching.control);
     assert_true(buf_append(&page, (struct str){ "", 1 }));
     check_page(page.ptr);
     buf_done(&page);
@@ -167,16 +166,16 @@ ON_LOOP(a_gateway_that_loses_its_network_changes_nothing)
     kill(relays[1].pid, SIGSTOP);
     check_ok(fiber_sleep(500)); /* what was under way arrives */
     struct cell_facts before = cell_facts();
-    until_state(&watching.gateway, CELL_BLIND);
+    until_state(&watching.control, CELL_BLIND);
     check_ok(fiber_sleep(WELL_BEYOND_EVERY_LIMIT_MS));
-    assert_int_equal(cell_monitor_view(watching.gateway.monitors[0]).state, CELL_BLIND);
+    assert_int_equal(cell_monitor_view(watching.control.monitors[0]).state, CELL_BLIND);
     struct cell_facts after = cell_facts();
     assert_memory_equal(&before, &after, sizeof before);
     assert_int_equal(after.synchronous, 1);
 
     kill(relays[0].pid, SIGCONT);
     kill(relays[1].pid, SIGCONT);
-    until_state(&watching.gateway, CELL_HEALTHY);
+    until_state(&watching.control, CELL_HEALTHY);
     uint64_t begin = now_ms();
     while (cell_facts().audit_rows < before.audit_rows + 2 && now_ms() - begin < 10000)
         check_ok(fiber_sleep(50)); /* it says afterwards that it was blind */

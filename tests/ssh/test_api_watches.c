@@ -10,7 +10,7 @@ static struct config config;
 static struct cell cell;
 static struct region region;
 static struct node node;
-static struct gateway_watch *watch;
+static struct control_watch *watch;
 static size_t warnings;
 static char said[1024];
 
@@ -38,12 +38,12 @@ static void begin(const char *state_path)
                           .paths = { .data = host_path("scratch") } };
     warnings = 0;
     log_set_sink(on_line, NULL);
-    check_ok(gateway_watch_new(&config, &cell, &watch));
+    check_ok(control_watch_new(&config, &cell, &watch));
 }
 
 static void end(void)
 {
-    gateway_watch_free(watch);
+    control_watch_free(watch);
     log_set_sink(NULL, NULL);
 }
 
@@ -51,7 +51,7 @@ static void ask_for_the_disk(void)
 {
     struct health_host facts;
     host_reader_disks(watch->reader);
-    gateway_watch_facts(watch, &node, &facts);
+    control_watch_facts(watch, &node, &facts);
     assert_true(facts.disk_free_bytes.known);
 }
 

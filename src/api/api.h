@@ -1,0 +1,18 @@
+#pragma once
+/* The API of a gateway: each resource is a file of this folder; routes.def is the table. */
+#include "api/control.h"
+#include "api/gateway.h"
+#include "http/route.h"
+
+struct api {
+    struct gateway *gateway;
+    const struct control *control;
+    struct http_router *router;
+};
+
+/* All of it outlives the api. */
+void api_init(struct api *api, struct gateway *gateway, const struct control *control);
+void api_done(struct api *api);
+
+/* Serves one request: http_server_options.on_request, with the api as context. */
+void api_serve(struct http_request *request, void *api);
