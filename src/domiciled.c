@@ -1,8 +1,8 @@
 /* domiciled: the gateway of one region. Reads the configuration, wires, runs. */
 #include "api/api.h"
-#include "api/control.h"
-#include "api/wire.h"
 #include "base/log.h"
+#include "control/control.h"
+#include "gateway/wire.h"
 
 #include <getopt.h>
 #include <signal.h>

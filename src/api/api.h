@@ -1,7 +1,7 @@
 #pragma once
 /* The API of a gateway: each resource is a file of this folder; routes.def is the table. */
-#include "api/control.h"
-#include "api/gateway.h"
+#include "control/control.h"
+#include "gateway/gateway.h"
 #include "http/route.h"
 
 struct api {

@@ -1,4 +1,4 @@
-#include "api/snapshot.h"
+#include "gateway/snapshot.h"
 
 #include "base/log.h"
 #include "http/server.h"

@@ -1,5 +1,5 @@
 /* SIGHUP: the configuration, the certificate and the token keys anew, whole or not at all; and what changed, in words. */
-#include "api/wire.h"
+#include "gateway/wire.h"
 
 #include "base/log.h"
 

@@ -1,6 +1,6 @@
 #pragma once
 /* Builds a gateway out of a configuration, and takes it down. */
-#include "api/gateway.h"
+#include "gateway/gateway.h"
 #include "loop/fiber.h"
 
 /* All of it outlives the process. */

@@ -1,6 +1,6 @@
 /* What has expired goes: keys from memory, old Idempotency-Keys from the cells. */
-#include "api/gateway.h"
 #include "base/log.h"
+#include "gateway/gateway.h"
 #include "loop/fiber.h"
 
 enum { SWEEP_MS = 5 * 1000, PURGE_EVERY = 120, PURGE_HOURS = 24, PURGE_ROWS = 1000 };

@@ -1,8 +1,8 @@
 /* What a gateway asks of hosts is recorded; where it cannot be, the gateway says so once and asks on. */
 #include "host.h"
 
-#include "api/watches.h"
 #include "base/log.h"
+#include "control/watches.h"
 
 #include <string.h>
 

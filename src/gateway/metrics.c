@@ -1,6 +1,6 @@
 /* What Prometheus reads of a gateway: text format 0.0.4. None of it names a customer. */
-#include "api/gateway.h"
 #include "base/buf.h"
+#include "gateway/gateway.h"
 #include "loop/loop.h"
 
 #include <dirent.h>

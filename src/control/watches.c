@@ -1,4 +1,4 @@
-#include "api/watches.h"
+#include "control/watches.h"
 
 #include "base/log.h"
 #include "loop/fiber.h"

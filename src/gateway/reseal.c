@@ -1,6 +1,6 @@
 /* Seals records anew behind the rotations of their keys. */
-#include "api/gateway.h"
 #include "base/log.h"
+#include "gateway/gateway.h"
 #include "loop/fiber.h"
 #include "policy/policy.h"
 #include "records/keys.h"

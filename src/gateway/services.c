@@ -1,6 +1,6 @@
 /* The vendor's services are promised by version: a list that customers may have acknowledged is never served under its
  * number as another one, by no gateway and after no restart. The directory keeps them all. */
-#include "api/wire.h"
+#include "gateway/wire.h"
 
 #include "base/log.h"
 #include "policy/policy.h"

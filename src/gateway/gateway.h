@@ -1,10 +1,10 @@
 #pragma once
 /* A gateway of one region: its configuration in use, its keys, its connections to the cells, its copy of the directory.
  * wire.h makes it; the API (api/) is what it serves. Everything runs on the loop's one thread. */
-#include "api/snapshot.h"
 #include "auth/client.h"
 #include "auth/token_cache.h"
 #include "directory/replica.h"
+#include "gateway/snapshot.h"
 #include "http/server.h"
 #include "records/store.h"
 

@@ -1,9 +1,9 @@
 /* The monitors of the region's cells: their fibers, their words in the log, and their metrics. */
-#include "api/control.h"
-#include "api/watches.h"
+#include "control/control.h"
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "control/watches.h"
 #include "loop/fiber.h"
 
 #include <ctype.h>

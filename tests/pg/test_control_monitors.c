@@ -1,7 +1,7 @@
 /* A region's monitors as the daemon starts them, and what Prometheus reads of them. */
-#include "api/control.h"
 #include "base/buf.h"
 #include "base/log.h"
+#include "control/control.h"
 #include "directory/sqlite.h"
 #include "pair.h"
 #include "relay.h"

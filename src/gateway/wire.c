@@ -1,4 +1,4 @@
-#include "api/wire.h"
+#include "gateway/wire.h"
 
 #include "base/clock.h"
 #include "base/log.h"
