@@ -1,6 +1,6 @@
 /* Data directories. They are made beside their place, and renamed when they are whole: what stands in its place is never
  * a part, and what is left of an act that was killed is known by its name. */
-#include "cell/provision_internal.h"
+#include "cell/internal.h"
 
 enum { INITDB_WITHIN_MS = 300000, MOVE_WITHIN_MS = 600000, COPY_WITHIN_MS = 12 * 3600 * 1000 };
 

@@ -1,5 +1,5 @@
 /* Configuration files, and servers that run with them. */
-#include "cell/provision_internal.h"
+#include "cell/internal.h"
 
 #include "loop/fiber.h"
 

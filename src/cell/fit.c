@@ -1,6 +1,6 @@
 /* Whether the hosts are such that a cell can be made on them. */
 #include "base/clock.h"
-#include "cell/provision_internal.h"
+#include "cell/internal.h"
 #include "pki/certificate_internal.h"
 
 #include <arpa/inet.h>

@@ -1,6 +1,6 @@
 /* The certificates of the cell. Private keys of a host are made there and stay there: what comes here is a request, and
  * what goes there is a certificate. */
-#include "cell/provision_internal.h"
+#include "cell/internal.h"
 #include "pki/certificate_file.h"
 
 #include <openssl/evp.h>

@@ -1,5 +1,5 @@
 /* Synchronous replication, and the proof that the whole holds. */
-#include "cell/provision_internal.h"
+#include "cell/internal.h"
 
 #include "loop/fiber.h"
 

@@ -1,5 +1,5 @@
 /* Roles, schema and slots of the primary. */
-#include "cell/provision_internal.h"
+#include "cell/internal.h"
 #include "schema/migrate.h"
 
 #define MONITORED(p) ((p)->cell->monitor.files.certificate != NULL ? "monitored=t" : "monitored=f")

@@ -1,5 +1,5 @@
 /* cell provision, adopt, add-standby, remove-standby: runbooks over SSH, under a lease of the directory. */
-#include "cell/provision.h"
+#include "cell/steps.h"
 
 #include "base/encode.h"
 #include "base/secret.h"

@@ -1,6 +1,6 @@
 #include "runbook/cell_steps.h"
 
-#include "cell/provision.h"
+#include "cell/steps.h"
 #include "config/config.h"
 
 static struct cell_call call_of(const struct runbook_call *call)

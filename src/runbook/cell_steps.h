@@ -1,6 +1,6 @@
 #pragma once
 /* The goals and acts of what src/cell does to a cell, for the tables that are made of them. Their context is a struct
- * provisioning (cell/provision.h). */
+ * provisioning (cell/steps.h). */
 #include "runbook/runbook.h"
 
 #define GOAL(symbol, look, question) extern const struct runbook_goal symbol;

@@ -1,5 +1,5 @@
 /* What the steps of provisioning share: who is meant, psql, the control file. */
-#include "cell/provision_internal.h"
+#include "cell/internal.h"
 
 #include <stdarg.h>
 #include <stdio.h>

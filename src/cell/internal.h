@@ -1,6 +1,6 @@
 #pragma once
 /* Within cell/: what the steps share. */
-#include "cell/provision.h"
+#include "cell/steps.h"
 
 /* One node's part of a question or an act. */
 typedef result node_look(const struct provisioning *p, const struct cell_call *call, const struct node *node,
