@@ -1,8 +1,8 @@
 /* config ..., policy ..., region ...: what the configuration says, without asking anybody. */
 #include "policy/policy.h"
 
+#include "cell/runbooks.h"
 #include "cli/cli.h"
-#include "runbook/runbook.h"
 
 #include <string.h>
 
@@ -71,7 +71,7 @@ static result check_steps(struct cli *cli, struct config_errors *errors)
     for (size_t i = 0; i < cli->config->region_count; i++) {
         const struct region *region = &cli->config->regions[i];
         for (size_t c = 0; c < region->cell_count; c++) {
-            result r = runbook_check_rows(region->cells[c].steps, region->cells[c].step_count);
+            result r = runbook_check_rows(cell_runbooks, region->cells[c].steps, region->cells[c].step_count);
             if (!failed(r))
                 continue;
             errors->items[errors->count++] =

@@ -1,6 +1,7 @@
 /* runbook ...: what runbooks there are, and what their runs did. Nothing here runs one: see drive.h. */
 #include "runbook/journal.h"
 
+#include "cell/runbooks.h"
 #include "cli/cell.h"
 #include "cli/drive.h"
 
@@ -8,7 +9,7 @@
 
 static result find_base(const char *name, const struct runbook **ret)
 {
-    const struct runbook *runbook = runbook_find(str_from(name));
+    const struct runbook *runbook = runbook_find(cell_runbooks, str_from(name));
     if (runbook == NULL)
         return FAIL(E_NOT_FOUND, "domicile runbook list names them.", "there is no runbook \"%.60s\"", name);
     *ret = runbook;
@@ -33,14 +34,14 @@ result cli_runbook_list(struct cli *cli)
 {
     if (cli_has(cli, OPT_JSON)) {
         json_t *list = json_array();
-        for (const struct runbook *const *at = runbook_all; *at != NULL; at++)
+        for (const struct runbook *const *at = cell_runbooks; *at != NULL; at++)
             json_array_append_new(list, json_pack("{s:s,s:s,s:i,s:I}", "name", (*at)->name, "title",
                                                   (*at)->title, "steps", (int)(*at)->step_count, "limit_ms",
                                                   (json_int_t)runbook_limit_ms(*at)));
         cli_print_json(cli, json_pack("{s:o}", "runbooks", list));
         return OK;
     }
-    for (const struct runbook *const *at = runbook_all; *at != NULL; at++)
+    for (const struct runbook *const *at = cell_runbooks; *at != NULL; at++)
         fprintf(cli->out, "%-16s %s (%zu steps)\n", (*at)->name, (*at)->title, (*at)->step_count);
     return OK;
 }
@@ -103,7 +104,7 @@ static result check_cells(struct cli *cli)
     for (size_t i = 0; i < cli->config->region_count; i++) {
         const struct region *region = &cli->config->regions[i];
         for (size_t c = 0; c < region->cell_count; c++)
-            TRY(runbook_check_rows(region->cells[c].steps, region->cells[c].step_count));
+            TRY(runbook_check_rows(cell_runbooks, region->cells[c].steps, region->cells[c].step_count));
     }
     return OK;
 }
@@ -115,7 +116,7 @@ result cli_runbook_check(struct cli *cli)
     if (cli->argument_count > 0)
         TRY(find_base(cli->arguments[0], &only));
     json_t *list = json_array();
-    for (const struct runbook *const *at = runbook_all; *at != NULL; at++)
+    for (const struct runbook *const *at = cell_runbooks; *at != NULL; at++)
         if (only == NULL || only == *at)
             sound &= check_table(cli, *at, list);
     if (cli_has(cli, OPT_JSON))

@@ -117,19 +117,19 @@ static result no_ask(void *context, struct runbook_call *call, enum answer *ret)
 
 const struct runbook_own runbook_own_shown = { no_ask, no_act, no_act };
 
-result runbook_check_rows(const struct cell_step *rows, size_t row_count)
+result runbook_check_rows(const struct runbook *const *list, const struct cell_step *rows, size_t row_count)
 {
     struct arena arena;
     struct runbook made;
     result r = OK;
     arena_init(&arena);
     for (size_t i = 0; i < row_count && !failed(r); i++)
-        if (runbook_find(rows[i].runbook) == NULL)
+        if (runbook_find(list, rows[i].runbook) == NULL)
             r = FAIL(E_CONFIG, "domicile runbook list names the runbooks.",
                      "%s:%d: there is no runbook \"%.63s\" for the step \"%s\"", AT_ROW(&rows[i]),
                      rows[i].runbook.ptr, rows[i].name.ptr);
-    for (const struct runbook *const *at = runbook_all; *at != NULL && !failed(r); at++)
-        r = runbook_extend(*at, rows, row_count, &runbook_own_shown, &arena, &made);
+    for (; *list != NULL && !failed(r); list++)
+        r = runbook_extend(*list, rows, row_count, &runbook_own_shown, &arena, &made);
     arena_done(&arena);
     return r;
 }

@@ -97,9 +97,8 @@ struct runbook {
     size_t step_count;
 };
 
-/* ---- those that there are ---- runbooks.def */
-extern const struct runbook *const runbook_all[];    /* ends with NULL */
-const struct runbook *runbook_find(struct str name); /* NULL: there is none */
+/* A list of runbooks ends with NULL; whoever has tables has the list. NULL: there is none. */
+const struct runbook *runbook_find(const struct runbook *const *list, struct str name);
 
 /* ---- self-check ---- every table is held to it by a test and by `domicile runbook check` */
 struct runbook_faults {
@@ -129,8 +128,9 @@ struct runbook_own {
 result runbook_extend(const struct runbook *base, const struct cell_step *rows, size_t row_count,
                       const struct runbook_own *own, struct arena *arena, struct runbook *ret) MUST_USE;
 
-/* Rows by themselves: all name a runbook that there is, and fit it. E_CONFIG. */
-result runbook_check_rows(const struct cell_step *rows, size_t row_count) MUST_USE;
+/* Rows by themselves: all name a runbook of the list, and fit it. E_CONFIG. */
+result runbook_check_rows(const struct runbook *const *list, const struct cell_step *rows, size_t row_count)
+    MUST_USE;
 extern const struct runbook_own runbook_own_shown; /* for a table that is looked at and never run */
 
 /* ---- printing ---- into the arena */

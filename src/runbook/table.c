@@ -4,22 +4,11 @@
 #include <ctype.h>
 #include <stdio.h>
 
-#define X(symbol) extern const struct runbook symbol;
-#include "runbook/runbooks.def"
-#undef X
-
-const struct runbook *const runbook_all[] = {
-#define X(symbol) &(symbol),
-#include "runbook/runbooks.def"
-#undef X
-    NULL
-};
-
-const struct runbook *runbook_find(struct str name)
+const struct runbook *runbook_find(const struct runbook *const *list, struct str name)
 {
-    for (const struct runbook *const *at = runbook_all; *at != NULL; at++)
-        if (str_is(name, (*at)->name))
-            return *at;
+    for (; *list != NULL; list++)
+        if (str_is(name, (*list)->name))
+            return *list;
     return NULL;
 }
 

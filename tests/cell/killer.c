@@ -1,8 +1,8 @@
 /* Drives `provision` as the program does, and is killed (SIGKILL) at a write of the journal: once before and once after
  * each kind of line that it would write about each step. MARKS remembers at which ones it was killed already.
  * usage: cell_killer CONFIG REGION CELL MARKS   (ends with 0: the run is done) */
+#include "cell/runbooks.h"
 #include "cell/steps.h"
-#include "runbook/cell_steps.h"
 #include "runbook/journal.h"
 
 #include <signal.h>

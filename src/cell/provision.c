@@ -1,6 +1,7 @@
 /* The runbooks that make, take over, and change a cell. Nothing of them is undone: what was made stays, and the next run
  * goes on from there. */
-#include "runbook/cell_steps.h"
+#include "cell/cell_steps.h"
+#include "cell/runbooks.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 

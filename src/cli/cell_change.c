@@ -1,4 +1,6 @@
 /* cell provision, adopt, add-standby, remove-standby: runbooks over SSH, under a lease of the directory. */
+#include "cell/cell_steps.h"
+#include "cell/runbooks.h"
 #include "cell/steps.h"
 
 #include "base/encode.h"
@@ -7,7 +9,6 @@
 #include "cli/drive.h"
 #include "cli/host_log.h"
 #include "directory/sqlite.h"
-#include "runbook/cell_steps.h"
 
 #include <string.h>
 #include <unistd.h>

@@ -1,4 +1,4 @@
-#include "runbook/cell_steps.h"
+#include "cell/cell_steps.h"
 
 #include "cell/steps.h"
 #include "config/config.h"
@@ -35,7 +35,7 @@ static result ask(const void *context, struct runbook_call *call, cell_look *loo
         const struct cell_call of_cell = call_of(call);                                                      \
         return act(context, &of_cell);                                                                       \
     }
-#include "runbook/cell_steps.def"
+#include "cell/cell_steps.def"
 #undef GOAL
 #undef ACT
 

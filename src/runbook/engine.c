@@ -1,6 +1,6 @@
 /* The engine: forward step by step, and back. */
-#include "loop/fiber.h"
 #include "runbook/engine.h"
+#include "loop/fiber.h"
 
 #include <stdio.h>
 
