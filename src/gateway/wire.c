@@ -52,10 +52,12 @@ static void on_alarm(void *context, struct str customer, struct str class, struc
 {
     struct gateway *gateway = context;
     gateway->counters.alarms++;
-    log_event(LOG_ALARM,
-              key.len > 0 ? "a record of customer \"%.*s\", class \"%.*s\" does not open: key of %zu bytes"
-                          : "a class key of customer \"%.*s\", class \"%.*s\" does not open%.0zu",
-              STR_ARG(customer), STR_ARG(class), key.len);
+    if (key.len > 0)
+        log_event(LOG_ALARM, "a record of customer \"%.*s\", class \"%.*s\" does not open: key of %zu bytes",
+                  STR_ARG(customer), STR_ARG(class), key.len);
+    else
+        log_event(LOG_ALARM, "a class key of customer \"%.*s\", class \"%.*s\" does not open",
+                  STR_ARG(customer), STR_ARG(class));
 }
 
 /* ---- cells ---- */

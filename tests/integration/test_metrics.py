@@ -252,8 +252,8 @@ def test_requests_are_counted_by_class_of_status(customer, eu):
 
 def test_every_counter_is_looked_at():
     """A new counter grows above, or is named here with the test that has looked at what it counts."""
-    declared = set(re.findall(r'"((?:domicile|process)_[a-z_]+_total)"', (ROOT / "src/api/status.c").read_text()))
-    declared |= {f"domicile_{name}" for name in re.findall(r'"([a-z_]+_total)"', (ROOT / "src/control/monitors.c").read_text())}
+    declared = set(re.findall(r'"((?:domicile|process)_[a-z_]+_total)"', (ROOT / "src/gateway/metrics.c").read_text()))
+    declared |= {f"domicile_{name}" for name in re.findall(r'"([a-z_]+_total)"', (ROOT / "src/control/monitor_metrics.c").read_text())}
     elsewhere = {
         "domicile_http_connections_refused_total": "tests/unit/http/test_server.c: connections_refused",
         "domicile_http_answers_broken_off_total": "tests/unit/http/test_server.c: answers_broken_off",
