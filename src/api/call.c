@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/secret.h"
+#include "seal/record.h"
 
 #include <stdlib.h>
 
@@ -100,6 +101,12 @@ result api_check_content_type(struct str content_type)
     return OK;
 }
 
+size_t api_body_max(const struct api_call *call)
+{
+    return call->class->max_body_bytes != 0 ? call->class->max_body_bytes
+                                            : call->snapshot->region->limits.max_body_bytes;
+}
+
 result api_read_json(struct api_call *call, const char *const *members, json_t **ret)
 {
     if (!api_media_type_is(http_header(call->request, "content-type"), "application/json"))
@@ -116,6 +123,29 @@ result api_read_json(struct api_call *call, const char *const *members, json_t *
     else
         *ret = value;
     return r;
+}
+
+/* ---- parameters ---- */
+
+result api_query_limit(struct api_call *call, size_t *ret)
+{
+    struct str text;
+    uint64_t limit = 100;
+    TRY(http_query(call->request, "limit", &text));
+    if (text.ptr != NULL && (!str_to_u64(text, RECORDS_PAGE_MAX, &limit) || limit == 0))
+        return FAIL(E_ARGUMENT, "send a number from 1 to 1000", "the limit is not a number from 1 to 1000");
+    *ret = (size_t)limit;
+    return OK;
+}
+
+result api_query_key(struct api_call *call, const char *name, struct str *ret)
+{
+    TRY(http_query(call->request, name, ret));
+    if (ret->len > RECORD_KEY_MAX)
+        return FAIL(E_ARGUMENT, "send at most 512 bytes", "the parameter \"%s\" is longer than a key", name);
+    if (ret->ptr == NULL)
+        *ret = (struct str){ "", 0 };
+    return OK;
 }
 
 /* ---- answers ---- */

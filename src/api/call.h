@@ -53,7 +53,7 @@ struct record_shelf api_shelf(const struct api_call *call);
 /* Fails with E_WRONG_REGION, and names the home in `extra`. */
 result api_send_home(struct api_call *call, struct str region) MUST_USE;
 
-/* ---- bodies and answers (call.c) ---- */
+/* ---- bodies, parameters, answers (call.c) ---- */
 
 /* A JSON object of at most 64 KiB with no members but these. E_MEDIA_TYPE, E_JSON. The caller owns *ret. */
 result api_read_json(struct api_call *call, const char *const *members, json_t **ret) MUST_USE;
@@ -63,16 +63,18 @@ bool api_media_type_is(struct str content_type, const char *media_type);
 /* What may be stored as a record's content type: record_type_is_sound. E_MEDIA_TYPE. */
 result api_check_content_type(struct str content_type) MUST_USE;
 
+size_t api_body_max(const struct api_call *call); /* bytes of a record of the call's class */
+
+/* A query parameter that is (the beginning of) a key; empty when absent. E_ARGUMENT. */
+result api_query_key(struct api_call *call, const char *name, struct str *ret) MUST_USE;
+/* The query parameter "limit" of a list: 1 to RECORDS_PAGE_MAX, 100 when absent. E_ARGUMENT. */
+result api_query_limit(struct api_call *call, size_t *ret) MUST_USE;
+
 /* A string for an answer that is wiped when the call ends; one a call. The caller owns the returned reference. */
 json_t *api_secret_json(struct api_call *call, struct str secret);
 void api_answer_json(struct api_call *call, int status, json_t *value); /* takes over value */
 void api_answer_created(struct api_call *call, json_t *value,
                         const char *location); /* 201; takes over value */
 
-/* ---- records ---- */
-size_t api_body_max(const struct api_call *call); /* bytes of a record of the call's class */
-/* A query parameter that is (the beginning of) a key; empty when absent. E_ARGUMENT. */
-result api_query_key(struct api_call *call, const char *name, struct str *ret) MUST_USE;
-/* The query parameter "limit" of a list: 1 to RECORDS_PAGE_MAX, 100 when absent. E_ARGUMENT. */
-result api_query_limit(struct api_call *call, size_t *ret) MUST_USE;
+/* ---- records (bulk.c) ---- */
 result api_bulk_out(struct api_call *call) MUST_USE; /* a list, with content */

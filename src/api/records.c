@@ -2,7 +2,6 @@
 
 #include "api/call.h"
 #include "base/clock.h"
-#include "seal/record.h"
 
 static result read_if_match(const struct http_request *request, struct record_condition *ret)
 {
@@ -31,12 +30,6 @@ static result read_idempotency_key(const struct http_request *request, struct st
     return visible ? OK
                    : FAIL(E_ARGUMENT, "send 1 to 128 visible ASCII characters",
                           "the Idempotency-Key is malformed");
-}
-
-size_t api_body_max(const struct api_call *call)
-{
-    return call->class->max_body_bytes != 0 ? call->class->max_body_bytes
-                                            : call->snapshot->region->limits.max_body_bytes;
 }
 
 /* In HTTP/1.1 a request that says nothing of a body has none; for a record that is more likely a mistake. */
@@ -105,27 +98,6 @@ result record_delete(struct api_call *call)
 }
 
 /* ---- lists ---- */
-
-result api_query_limit(struct api_call *call, size_t *ret)
-{
-    struct str text;
-    uint64_t limit = 100;
-    TRY(http_query(call->request, "limit", &text));
-    if (text.ptr != NULL && (!str_to_u64(text, RECORDS_PAGE_MAX, &limit) || limit == 0))
-        return FAIL(E_ARGUMENT, "send a number from 1 to 1000", "the limit is not a number from 1 to 1000");
-    *ret = (size_t)limit;
-    return OK;
-}
-
-result api_query_key(struct api_call *call, const char *name, struct str *ret)
-{
-    TRY(http_query(call->request, name, ret));
-    if (ret->len > RECORD_KEY_MAX)
-        return FAIL(E_ARGUMENT, "send at most 512 bytes", "the parameter \"%s\" is longer than a key", name);
-    if (ret->ptr == NULL)
-        *ret = (struct str){ "", 0 };
-    return OK;
-}
 
 enum list_form { LIST_JSON, LIST_NDJSON, LIST_NEITHER };
 
