@@ -1,7 +1,7 @@
 /* Whether the hosts are such that a cell can be made on them. */
 #include "base/clock.h"
 #include "cell/internal.h"
-#include "pki/certificate_internal.h"
+#include "pki/certificate.h"
 
 #include <arpa/inet.h>
 #include <stdlib.h>

@@ -18,11 +18,6 @@ void authority_done(struct authority *authority)
     *authority = (struct authority){ 0 };
 }
 
-time_t certificate_now(void)
-{
-    return (time_t)(clock_wall_ms() / 1000);
-}
-
 /* ---- parts ---- OpenSSL fails here only without memory or random bytes */
 
 static void set_name(X509_NAME *name, const char *common_name)

@@ -27,6 +27,8 @@ struct certificate_purpose {
     const char *address; /* of a server: a name or a numeric address, its alternative name; NULL: a client */
 };
 
+bool certificate_is_numeric(const char *address); /* not a name */
+
 /* Signs a request (PEM). Its signature, its key (P-256) and its name are looked at; everything else in it is ignored.
  * Never valid for longer than the authority. E_CERTIFICATE. */
 result authority_sign(const struct authority *authority, struct str request,

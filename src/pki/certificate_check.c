@@ -1,4 +1,5 @@
 /* Whether a certificate is what it should be. */
+#include "base/clock.h"
 #include "pki/certificate.h"
 #include "pki/certificate_internal.h"
 
@@ -6,6 +7,11 @@
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
+
+time_t certificate_now(void)
+{
+    return (time_t)(clock_wall_ms() / 1000);
+}
 
 bool certificate_is_numeric(const char *address)
 {

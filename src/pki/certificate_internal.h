@@ -1,7 +1,5 @@
 #pragma once
-/* Within cell/: what the files of certificates share. */
-#include <stdbool.h>
+/* What the files of certificates share. */
 #include <time.h>
 
 time_t certificate_now(void);
-bool certificate_is_numeric(const char *address);
