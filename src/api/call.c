@@ -1,84 +1,11 @@
 #include "api/call.h"
 
-#include "base/clock.h"
-#include "base/log.h"
 #include "base/secret.h"
 #include "seal/record.h"
 
 #include <stdlib.h>
 
 enum { JSON_BODY_BYTES = 64 * 1024 };
-
-/* ---- routing ---- */
-
-struct route_target {
-    result (*serve)(struct api_call *call);
-};
-
-enum {
-#define X(method, pattern, function) ROUTE_##function,
-#include "api/routes.def"
-#undef X
-    ROUTE_COUNT
-};
-
-static const struct route_target targets[ROUTE_COUNT] = {
-#define X(method, pattern, function) [ROUTE_##function] = { function },
-#include "api/routes.def"
-#undef X
-};
-
-static const struct http_route routes[ROUTE_COUNT] = {
-#define X(method, pattern, function) [ROUTE_##function] = { method, pattern, &targets[ROUTE_##function] },
-#include "api/routes.def"
-#undef X
-};
-
-void api_init(struct api *api, struct gateway *gateway, const struct control *control)
-{
-    *api = (struct api){ gateway, control, http_router_new(routes, ROUTE_COUNT) };
-}
-
-void api_done(struct api *api)
-{
-    http_router_free(api->router);
-}
-
-static result serve(struct api_call *call)
-{
-    result r = http_route(call->router, call->request, &call->match);
-    call->extra.allow = call->match.allow;
-    TRY(r);
-    const struct route_target *target = call->match.route->target;
-    return target->serve(call);
-}
-
-/* The answer's own reference is gone by now: this one is the last. */
-static void forget_secret(struct api_call *call)
-{
-    if (call->secret == NULL)
-        return;
-    secret_wipe((char *)(uintptr_t)json_string_value(call->secret), json_string_length(call->secret));
-    json_decref(call->secret);
-}
-
-void api_serve(struct http_request *request, void *context)
-{
-    struct api *api = context;
-    struct gateway *gateway = api->gateway;
-    struct api_call call = { .request = request,
-                             .gateway = gateway,
-                             .control = api->control,
-                             .router = api->router,
-                             .snapshot = snapshot_hold(gateway->snapshot),
-                             .extra = { .region = gateway->region } };
-    result r = serve(&call);
-    if (failed(r))
-        http_problem(request, &r.error, &call.extra);
-    json_decref(call.members);
-    forget_secret(&call);
-    snapshot_drop(call.snapshot);
-}
 
 /* ---- bodies ---- */
 

@@ -11,7 +11,6 @@ struct api_call {
     struct http_request *request;
     struct gateway *gateway;
     const struct control *control;
-    const struct http_router *router;
     struct snapshot *snapshot; /* held until the call ends */
     struct http_match match;
     struct http_problem_extra extra;
