@@ -27,3 +27,5 @@ struct str arena_str(struct arena *arena, struct str s);
 char *arena_cstr(struct arena *arena, struct str s);
 char *arena_printf(struct arena *arena, const char *format, ...) PRINTF(2, 3)
 __attribute__((returns_nonnull));
+char *arena_vprintf(struct arena *arena, const char *format, va_list args) PRINTF(2, 0)
+__attribute__((returns_nonnull));

@@ -49,21 +49,27 @@ bool buf_append(struct buf *buf, struct str s)
     return true;
 }
 
+bool buf_vprintf(struct buf *buf, const char *format, va_list args)
+{
+    va_list again;
+    va_copy(again, args);
+    int length = vsnprintf(NULL, 0, format, args);
+    bool fits = length >= 0 && buf_reserve(buf, (size_t)length);
+    if (fits && length > 0) {
+        vsnprintf(buf->ptr + buf->len, (size_t)length + 1, format, again);
+        buf->len += (size_t)length;
+    }
+    va_end(again);
+    return fits;
+}
+
 bool buf_printf(struct buf *buf, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
-    int length = vsnprintf(NULL, 0, format, args);
+    bool fits = buf_vprintf(buf, format, args);
     va_end(args);
-    if (length < 0 || !buf_reserve(buf, (size_t)length))
-        return false;
-    if (length == 0)
-        return true;
-    va_start(args, format);
-    vsnprintf(buf->ptr + buf->len, (size_t)length + 1, format, args);
-    va_end(args);
-    buf->len += (size_t)length;
-    return true;
+    return fits;
 }
 
 void buf_consume(struct buf *buf, size_t bytes)

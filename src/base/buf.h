@@ -15,6 +15,8 @@ void buf_clear(struct buf *buf); /* keeps the memory */
 
 bool buf_reserve(struct buf *buf, size_t more) MUST_USE; /* room for `more` bytes behind len */
 bool buf_append(struct buf *buf, struct str s) MUST_USE;
+bool buf_vprintf(struct buf *buf, const char *format, va_list args) PRINTF(2, 0)
+MUST_USE;
 bool buf_printf(struct buf *buf, const char *format, ...) PRINTF(2, 3)
 MUST_USE;
 void buf_consume(struct buf *buf, size_t bytes); /* drops bytes from the front */

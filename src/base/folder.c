@@ -28,10 +28,10 @@ static result check(int fd, const char *path, enum error_code code)
 {
     struct stat status;
     if (fstat(fd, &status) != 0)
-        return FAIL(code, NULL, "cannot look at \"%.120s\": %s", path, strerror(errno));
+        return FAIL(code, NULL, "cannot look at \"%s\": %s", path, strerror(errno));
     if ((status.st_uid != geteuid() && geteuid() != 0) || (status.st_mode & 077) != 0)
         return FAIL(code, "Make it a directory of this user alone: chmod 0700.",
-                    "\"%.120s\" is open to others, or not this user's directory", path);
+                    "\"%s\" is open to others, or not this user's directory", path);
     return OK;
 }
 
@@ -40,11 +40,11 @@ result folder_open_private(const char *path, enum error_code code, int *ret_fd)
     static const char hint[] = "Look at the disk and at the rights of the directory above; then try again.";
     bool made = mkdir(path, 0700) == 0;
     if (!made && errno != EEXIST)
-        return FAIL(code, hint, "cannot make \"%.120s\": %s", path, strerror(errno));
+        return FAIL(code, hint, "cannot make \"%s\": %s", path, strerror(errno));
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
-        return FAIL(code, hint, "cannot open the directory \"%.120s\": %s", path, strerror(errno));
-    result r = made && !settle(fd) ? FAIL(code, hint, "cannot make \"%.120s\": %s", path, strerror(errno))
+        return FAIL(code, hint, "cannot open the directory \"%s\": %s", path, strerror(errno));
+    result r = made && !settle(fd) ? FAIL(code, hint, "cannot make \"%s\": %s", path, strerror(errno))
                                    : check(fd, path, code);
     if (failed(r)) {
         close(fd);

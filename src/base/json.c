@@ -119,7 +119,7 @@ result json_only_members(const json_t *object, const char *const *names)
         for (const char *const *at = names; *at != NULL && !known; at++)
             known = strcmp(*at, name) == 0;
         if (!known)
-            return FAIL(E_JSON, "leave it out, or correct its name", "the member \"%.64s\" is not known here",
+            return FAIL(E_JSON, "leave it out, or correct its name", "the member \"%s\" is not known here",
                         name);
     }
     return OK;

@@ -1,6 +1,7 @@
 #include "base/log.h"
 
 #include "base/clock.h"
+#include "base/text.h"
 
 #include <stdio.h>
 #include <unistd.h>
@@ -36,7 +37,7 @@ static void make_printable(char *text)
 
 static void write_line(enum log_level level, const char *words, const struct error *error)
 {
-    char line[1024], now[CLOCK_TEXT_SIZE];
+    char line[2048], now[CLOCK_TEXT_SIZE];
     clock_format(clock_wall_ms(), now);
     int length = snprintf(line, sizeof line, "time=%s level=%s msg=\"%s\"", now, level_names[level], words);
     if (error != NULL && length > 0 && (size_t)length < sizeof line) {
@@ -65,8 +66,8 @@ static void log_words(enum log_level level, const struct error *error, const cha
 {
     if (level < level_in_use)
         return;
-    char words[512];
-    vsnprintf(words, sizeof words, format, args);
+    char words[768];
+    text_vfit(words, sizeof words, format, args);
     make_printable(words);
     write_line(level, words, error);
 }

@@ -1,5 +1,7 @@
 #include "base/result.h"
 
+#include "base/text.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +23,7 @@ result error_make(enum error_code code, const char *file, int line, const char *
     result r = { .error = { .code = code, .line = line, .file = file, .hint = hint } };
     va_list args;
     va_start(args, format);
-    vsnprintf(r.error.what, sizeof r.error.what, format, args);
+    text_vfit(r.error.what, sizeof r.error.what, format, args);
     va_end(args);
     return r;
 }

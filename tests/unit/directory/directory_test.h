@@ -3,6 +3,7 @@
  * a fiber's stack, so the first thing found wrong is kept and judged outside. */
 #include "check.h"
 
+#include "base/text.h"
 #include "directory/sqlite.h"
 #include "loop/fiber.h"
 
@@ -13,17 +14,17 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static char found[512];
+static char found[1024];
 #define expect(condition)                                                                                    \
     do {                                                                                                     \
         if (!(condition) && found[0] == '\0')                                                                \
-            snprintf(found, sizeof found, "%s:%d: %s", __FILE__, __LINE__, #condition);                      \
+            text_fit(found, sizeof found, "%s:%d: %s", __FILE__, __LINE__, #condition);                      \
     } while (0)
 #define expect_code(expected, expression)                                                                    \
     do {                                                                                                     \
         const result expect_result_ = (expression);                                                          \
         if (expect_result_.error.code != (expected) && found[0] == '\0')                                     \
-            snprintf(found, sizeof found, "%s:%d: %s gave %s (%.150s), expected %s", __FILE__, __LINE__,     \
+            text_fit(found, sizeof found, "%s:%d: %s gave %s (%s), expected %s", __FILE__, __LINE__,         \
                      #expression, error_name(expect_result_.error.code), expect_result_.error.what,          \
                      error_name(expected));                                                                  \
     } while (0)

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "http/internal.h"
 #include "http/problem.h"
 
@@ -15,14 +16,14 @@ static char found[512];
 #define expect(condition)                                                                                    \
     do {                                                                                                     \
         if (!(condition) && found[0] == '\0')                                                                \
-            snprintf(found, sizeof found, "%s:%d: %s", __FILE__, __LINE__, #condition);                      \
+            text_fit(found, sizeof found, "%s:%d: %s", __FILE__, __LINE__, #condition);                      \
     } while (0)
 #define expect_code(expected, expression) expect((expression).error.code == (expected))
 /* The row of a table that is being looked at, for the message. */
 #define expect_row(row, condition)                                                                           \
     do {                                                                                                     \
         if (!(condition) && found[0] == '\0')                                                                \
-            snprintf(found, sizeof found, "%s:%d: \"%s\": %s", __FILE__, __LINE__, (row), #condition);       \
+            text_fit(found, sizeof found, "%s:%d: \"%s\": %s", __FILE__, __LINE__, (row), #condition);       \
     } while (0)
 
 static inline void on_loop(void (*body)(void *arg), void *arg)

@@ -2,6 +2,7 @@
 /* Tests whose bodies are fibers. */
 #include "check.h"
 
+#include "base/text.h"
 #include "loop/fiber.h"
 
 #include <stdio.h>
@@ -11,7 +12,7 @@ static char found[256];
 #define expect(condition)                                                                                    \
     do {                                                                                                     \
         if (!(condition) && found[0] == '\0')                                                                \
-            snprintf(found, sizeof found, "%s:%d: %s", __FILE__, __LINE__, #condition);                      \
+            text_fit(found, sizeof found, "%s:%d: %s", __FILE__, __LINE__, #condition);                      \
     } while (0)
 #define expect_code(expected, expression) expect((expression).error.code == (expected))
 

@@ -1,4 +1,5 @@
 /* The journal: what is read back, what a torn end is, what damage is; and the file with its lock and its rights. */
+#include "base/text.h"
 #include "runbook/world.h"
 
 #include <fcntl.h>
@@ -222,7 +223,7 @@ static char found[1024];
 #define expect(condition)                                                                                    \
     do {                                                                                                     \
         if (!(condition) && found[0] == '\0')                                                                \
-            snprintf(found, sizeof found, "%s:%d: %s (%.300s)", __FILE__, __LINE__, #condition,              \
+            text_fit(found, sizeof found, "%s:%d: %s (%.300s)", __FILE__, __LINE__, #condition,              \
                      outcome.error.what);                                                                    \
     } while (0)
 #define expect_code(expected, expression)                                                                    \
@@ -231,7 +232,7 @@ static char found[1024];
 static void note(const char *expression, int line)
 {
     if (found[0] == '\0')
-        snprintf(found, sizeof found, "line %d: %.80s: %s: %.100s", line, expression,
+        text_fit(found, sizeof found, "line %d: %.80s: %s: %.100s", line, expression,
                  error_name(outcome.error.code), outcome.error.what);
 }
 

@@ -1,4 +1,5 @@
 /* Runs in files: who may go on with one, what is listed, what a person may do, and what is seen while one goes on. */
+#include "base/text.h"
 #include "runbook/world.h"
 
 #include <fcntl.h>
@@ -36,7 +37,7 @@ static void (*body)(void);
 #define expect(condition)                                                                                    \
     do {                                                                                                     \
         if (!(condition) && found[0] == '\0')                                                                \
-            snprintf(found, sizeof found, "%s:%d: %s (%.300s)", __FILE__, __LINE__, #condition,              \
+            text_fit(found, sizeof found, "%s:%d: %s (%.300s)", __FILE__, __LINE__, #condition,              \
                      outcome.error.what);                                                                    \
     } while (0)
 #define expect_code(expected, expression) judge_code(expected, expression, #expression, __LINE__)
@@ -45,7 +46,7 @@ static void judge_code(enum error_code expected, result r, const char *expressio
 {
     outcome = r;
     if (r.error.code != expected && found[0] == '\0')
-        snprintf(found, sizeof found, "line %d: %.100s gave %s: %.300s", line, expression,
+        text_fit(found, sizeof found, "line %d: %.100s gave %s: %.300s", line, expression,
                  error_name(r.error.code), r.error.what);
 }
 
@@ -278,7 +279,7 @@ static void keep_limits(void)
         "kept 0/3 25000 ms \n"
         "end 0/0 25000 ms step \"slow\" failed: it did not end within 7 s; lamp 0 is no\n";
     if (strcmp(story, wanted) != 0 && found[0] == '\0')
-        snprintf(found, sizeof found, "the story is:\n%.900s", story);
+        text_fit(found, sizeof found, "the story is:\n%.900s", story);
 }
 
 static void limits_tries_and_pauses_are_kept(void **state)

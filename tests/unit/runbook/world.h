@@ -8,6 +8,7 @@
 #include "check.h"
 
 #include "base/clock.h"
+#include "base/text.h"
 #include "loop/fiber.h"
 #include "runbook/journal.h"
 
@@ -66,7 +67,7 @@ struct world {
 #define breaks(world, ...)                                                                                   \
     do {                                                                                                     \
         if ((world)->violation[0] == '\0')                                                                   \
-            snprintf((world)->violation, sizeof(world)->violation, __VA_ARGS__);                             \
+            text_fit((world)->violation, sizeof(world)->violation, __VA_ARGS__);                             \
     } while (0)
 
 static inline result disk_load(struct journal *journal, struct arena *arena, struct str *ret)
