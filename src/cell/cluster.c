@@ -34,10 +34,10 @@ static result refuse_what_is_there(const struct provisioning *p, const struct ce
         return OK;
     TRY(host_look(p->hosts, node, call, HOST_ARGV("ls", "-A", "--", node->paths.data), STR(""), &output));
     if (output.exit_status != 0)
-        return FAIL(E_CONFLICT, hint, "\"%s\": \"%.120s\" cannot be looked into", node->name.ptr,
+        return FAIL(E_CONFLICT, hint, "\"%s\": \"%s\" cannot be looked into", node->name.ptr,
                     node->paths.data);
     if (last_line(output.out).len > 0)
-        return FAIL(E_CONFLICT, hint, "\"%s\": \"%.120s\" is not empty, and not what should be there",
+        return FAIL(E_CONFLICT, hint, "\"%s\": \"%s\" is not empty, and not what should be there",
                     node->name.ptr, node->paths.data);
     return OK;
 }
@@ -54,7 +54,7 @@ static result clear_beside(const struct provisioning *p, const struct cell_call 
     TRY(host_is_running(p, call, node, path, &running));
     if (running)
         return FAIL(E_CONFLICT, "Look at that server, and stop it.",
-                    "\"%s\": a PostgreSQL server runs on \"%.120s\"", node->name.ptr, path);
+                    "\"%s\": a PostgreSQL server runs on \"%s\"", node->name.ptr, path);
     const struct host_command commands[] = {
         { .argv = HOST_ARGV("mkdir", "-p", "--", parent[0] == '\0' ? "/" : parent),
           .within_ms = MOVE_WITHIN_MS },

@@ -43,7 +43,7 @@ static result has_version(const struct provisioning *p, const struct cell_call *
             version = word;
     bool fits = output.exit_status == 0 && str_starts(version, STR("15.")) && version.len < 16;
     if (output.exit_status != 0)
-        cell_saw(ret, false, "%s: there is no PostgreSQL: \"%.150s\" ended with %d", node->name.ptr,
+        cell_saw(ret, false, "%s: there is no PostgreSQL: \"%s\" ended with %d", node->name.ptr,
                  host_program_of(argv), output.exit_status);
     else
         cell_saw(ret, fits, "%s: PostgreSQL %.*s%s", node->name.ptr,
@@ -228,7 +228,7 @@ static result port_is_ours(const struct provisioning *p, const struct cell_call 
     bool none_listens = own == NULL && (output.exit_status == 1 || output.exit_status == 2); /* or no tcp6 */
     if (output.signal != NULL || (output.exit_status != 0 && !none_listens))
         return FAIL(E_HOST, "See that the command works there, and ends with 0.",
-                    "\"%s\": \"%.40s\", which tells who listens, failed: %.*s", node->name.ptr,
+                    "\"%s\": \"%s\", which tells who listens, failed: %.*s", node->name.ptr,
                     own != NULL ? own[0] : "grep", STR_ARG(last_line(output.err)));
     if (output.out_cut)
         return FAIL(E_HOST, "See what that host serves; it should serve PostgreSQL alone.",

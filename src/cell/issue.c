@@ -99,7 +99,7 @@ static result read_public_key(const struct provisioning *p, const struct cell_ca
                   STR(""), &output));
     if (output.exit_status != 0)
         return FAIL(E_HOST, "Look at the file; move it away if it is no key.",
-                    "\"%s\": \"%.100s\" is no private key", node->name.ptr, key);
+                    "\"%s\": \"%s\" is no private key", node->name.ptr, key);
     return pem_public_key(output.out, key, ret);
 }
 

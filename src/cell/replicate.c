@@ -1,6 +1,7 @@
 /* Synchronous replication, and the proof that the whole holds. */
 #include "cell/internal.h"
 
+#include "base/text.h"
 #include "loop/fiber.h"
 
 #include <libpq-fe.h>
@@ -147,7 +148,7 @@ struct knock {
     const char *sslmode;
     char port[8];
     bool refused;
-    char words[160];
+    char words[512];
 };
 
 static void knock(void *arg)
@@ -170,7 +171,7 @@ static void knock(void *arg)
     PGconn *conn = PQconnectdbParams(names, values, 0);
     const char *words = conn == NULL ? "no memory" : PQerrorMessage(conn);
     at->refused = conn != NULL && PQstatus(conn) == CONNECTION_BAD && strstr(words, "FATAL:") != NULL;
-    snprintf(at->words, sizeof at->words, "%.*s", (int)strcspn(words, "\n"), words);
+    text_fit(at->words, sizeof at->words, "%.*s", (int)strcspn(words, "\n"), words);
     PQfinish(conn);
 }
 
@@ -213,6 +214,6 @@ result cell_is_verified(const struct provisioning *p, const struct cell_call *ca
         return OK;
     }
     TRY(nodes_look(p, call, MEANT_STANDBYS, has_what_primary_has, &copies));
-    cell_saw(ret, copies.holds, "%.190s; %.190s", copies.text, doors.text);
+    cell_saw(ret, copies.holds, "%s; %s", copies.text, doors.text);
     return OK;
 }

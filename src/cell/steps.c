@@ -1,6 +1,8 @@
 /* What the steps of provisioning share: who is meant, psql, the control file. */
 #include "cell/internal.h"
 
+#include "base/text.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -45,9 +47,8 @@ void cell_saw(struct cell_seen *seen, bool holds, const char *format, ...)
     va_list args;
     seen->holds = holds;
     va_start(args, format);
-    int length = vsnprintf(seen->text, sizeof seen->text, format, args);
+    text_vfit(seen->text, sizeof seen->text, format, args);
     va_end(args);
-    must(length >= 0);
 }
 
 /* ---- several nodes ---- */
@@ -67,18 +68,11 @@ static struct meant nodes_of(const struct provisioning *p, enum nodes_meant mean
     return these;
 }
 
-static void append(struct cell_seen *seen, const char *text)
-{
-    size_t len = strlen(seen->text), more = strlen(text), room = sizeof seen->text - 1 - len;
-    memcpy(seen->text + len, text, more < room ? more : room);
-    seen->text[len + (more < room ? more : room)] = '\0';
-}
-
 result nodes_look(const struct provisioning *p, const struct cell_call *call, enum nodes_meant meant,
                   node_look *look, struct cell_seen *ret)
 {
     const struct meant these = nodes_of(p, meant);
-    struct cell_seen all = { .holds = true };
+    const char *all = "";
     for (size_t i = 0; i < these.count; i++) {
         struct cell_seen one = { 0 };
         TRY(look(p, call, these.nodes[i], &one));
@@ -86,12 +80,9 @@ result nodes_look(const struct provisioning *p, const struct cell_call *call, en
             *ret = one;
             return OK;
         }
-        append(&all, i > 0 ? "; " : "");
-        append(&all, one.text);
+        all = arena_printf(call->arena, "%s%s%s", all, i > 0 ? "; " : "", one.text);
     }
-    if (these.count == 0)
-        cell_saw(&all, true, "there is none");
-    *ret = all;
+    cell_saw(ret, true, "%s", these.count == 0 ? "there is none" : all);
     return OK;
 }
 
@@ -223,7 +214,7 @@ result host_is_running(const struct provisioning *p, const struct cell_call *cal
     TRY(host_look(p->hosts, node, call, argv, STR(""), &output));
     if (output.exit_status != 0 && output.exit_status != 3 && output.exit_status != 4)
         return FAIL(E_HOST, "Look at PostgreSQL on that host, and at commands.status in the region's file.",
-                    "\"%s\": whether it runs cannot be told: \"%.60s\" ended with %d: %.*s", node->name.ptr,
+                    "\"%s\": whether it runs cannot be told: \"%s\" ended with %d: %.*s", node->name.ptr,
                     host_program_of(argv), output.exit_status, STR_ARG(last_line(output.err)));
     *ret = output.exit_status == 0;
     return OK;

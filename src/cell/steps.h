@@ -8,7 +8,7 @@
 #include "hosts/conf.h"
 #include "hosts/hosts.h"
 
-enum { CELL_NODES_MAX = 16, CELL_SEEN_MAX = 400 };
+enum { CELL_NODES_MAX = 16, CELL_SEEN_MAX = 1024 };
 
 struct provisioning {
     const struct cell *cell;

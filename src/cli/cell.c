@@ -1,6 +1,8 @@
 /* cell ...: straight to PostgreSQL, as domicile_admin. */
 #include "cli/cell.h"
 
+#include "base/text.h"
+
 #include <string.h>
 
 result cell_parse(struct cli *cli, const char *text, const struct cell **ret)
@@ -12,8 +14,7 @@ result cell_parse(struct cli *cli, const char *text, const struct cell **ret)
     const struct cell *cell = config_find_cell(region, name);
     if (cell == NULL)
         return FAIL(E_NOT_FOUND, "domicile region list names the cells, as REGION/CELL.",
-                    "there is no cell \"%.*s\" in the region \"%s\"", name.len > 63 ? 63 : (int)name.len,
-                    name.ptr ? name.ptr : "", region->name.ptr);
+                    "there is no cell \"%.*s\" in the region \"%s\"", STR_ARG(name), region->name.ptr);
     *ret = cell;
     return OK;
 }
@@ -116,7 +117,7 @@ static result read_facts(struct pg_conn *conn, struct cell_facts *ret)
                 &reply);
     if (!failed(r) && pg_reply_rows(&reply) == 1) {
         struct str region = pg_reply_str(&reply, 0, 0), name = pg_reply_str(&reply, 0, 1);
-        snprintf(ret->stamp, sizeof ret->stamp, "%.*s/%.*s", STR_ARG(region), STR_ARG(name));
+        text_fit(ret->stamp, sizeof ret->stamp, "%.*s/%.*s", STR_ARG(region), STR_ARG(name));
         ret->epoch = pg_reply_number(&reply, 0, 2);
         ret->schema_version = (int)pg_reply_number(&reply, 0, 3);
     }

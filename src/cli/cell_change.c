@@ -158,8 +158,7 @@ static result drive_under_lease(struct change *change)
     scope_end(&keeper);
     if (failed(change->lost))
         return FAIL(E_STALE, "Give the command again: it goes on where it stopped.",
-                    "the lease of the cell \"%s\" was lost: %.120s", change->subject,
-                    change->lost.error.what);
+                    "the lease of the cell \"%s\" was lost: %s", change->subject, change->lost.error.what);
     return failed(r) ? r : change->outcome;
 }
 
@@ -220,7 +219,7 @@ static result change_cell(struct cli *cli, struct change *change)
                           ? arena_printf(&cli->arena, "%s/%s", cli->arguments[0], cli->arguments[1])
                           : cli->arguments[0];
     if (strlen(change->subject) > RUNBOOK_SUBJECT_MAX)
-        return FAIL(E_ARGUMENT, "Give the cell and the node shorter names.", "\"%.100s\" is too long",
+        return FAIL(E_ARGUMENT, "Give the cell and the node shorter names.", "\"%s\" is too long",
                     change->subject);
     return cli_on_loop(on_loop, change);
 }
@@ -252,7 +251,7 @@ static result find_standby(struct change *change, const struct node **ret)
             *ret = &change->cell->nodes[i];
     if (*ret == NULL)
         return FAIL(E_NOT_FOUND, "Declare the node in the region's file first; it is what says where it is.",
-                    "the cell \"%s\" has no node \"%.60s\"", change->cli->arguments[0],
+                    "the cell \"%s\" has no node \"%s\"", change->cli->arguments[0],
                     change->cli->arguments[1]);
     if (*ret == change->cell->primary)
         return FAIL(E_ARGUMENT, "Name one of its standbys.", "\"%s\" is the primary of the cell \"%s\"",

@@ -184,7 +184,7 @@ static result read_role(struct cli *cli, enum role_kind wanted, const char **ret
         return FAIL(E_ARGUMENT,
                     "Staff: onboarding, sysadmin, security, compliance. With --customer: customer-admin, "
                     "customer-app.",
-                    "\"%.60s\" is not a role of %s", word.ptr,
+                    "\"%s\" is not a role of %s", word.ptr,
                     wanted == ROLE_STAFF ? "the vendor's staff" : "a customer");
     *ret = role_word(role);
     return OK;
@@ -215,7 +215,7 @@ static result staff_client_add(struct cli *cli, const char *role, char *secret, 
     if (!str_is_id(str_from(*ret_id)))
         return FAIL(E_ARGUMENT,
                     "Use 2 to 63 of the characters a-z, 0-9 and \"-\", beginning with a letter or digit.",
-                    "\"%.80s\" is not a client's id", *ret_id);
+                    "\"%s\" is not a client's id", *ret_id);
     TRY(scrypt_hash(str_from(secret), SCRYPT_COST_DEFAULT, hash));
     struct staff_client client = { .id = *ret_id, .role = role, .secret_hash = hash };
     return add_to_regions(cli, &client);

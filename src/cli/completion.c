@@ -196,7 +196,7 @@ static result print_script(struct cli *cli)
     else if (str_is(shell, "fish"))
         print_fish(cli);
     else
-        return FAIL(E_ARGUMENT, "There are bash, zsh and fish.", "there is no completion for \"%.60s\"",
+        return FAIL(E_ARGUMENT, "There are bash, zsh and fish.", "there is no completion for \"%s\"",
                     shell.ptr);
     return OK;
 }

@@ -137,8 +137,8 @@ static result choose_named(struct cli *cli, const char *name, struct checking *r
 {
     const struct node *node = config_find_node(cli->config, str_from(name));
     if (node == NULL)
-        return FAIL(E_NOT_FOUND, "The region's file names the nodes of each cell.",
-                    "there is no node \"%.63s\"", name);
+        return FAIL(E_NOT_FOUND, "The region's file names the nodes of each cell.", "there is no node \"%s\"",
+                    name);
     ret->nodes[0] = (struct checked){ .node = node };
     ret->count = 1;
     return ssh_node_options(node, &ret->nodes[0].options);

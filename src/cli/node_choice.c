@@ -13,7 +13,7 @@ result node_choose(struct cli *cli, struct chosen_nodes *ret)
         return chosen->node != NULL
                    ? OK
                    : FAIL(E_NOT_FOUND, "domicile cell show names the cells, and their files the nodes.",
-                          "there is no node \"%.63s\"", cli->arguments[0]);
+                          "there is no node \"%s\"", cli->arguments[0]);
     }
     for (size_t r = 0; r < cli->config->region_count; r++)
         for (size_t c = 0; c < cli->config->regions[r].cell_count; c++) {

@@ -88,7 +88,7 @@ static result import(struct locating *locating)
     for (size_t i = 0; i < carried.count; i++) {
         if (config_find_vantage(cli->config, str_from(carried.items[i].vantage)) == NULL)
             return FAIL(E_CONFIG, "Declare it in vantages of domicile.cfg, as it is declared there.",
-                        "the file has measurements of the vantage \"%.63s\", which is not declared",
+                        "the file has measurements of the vantage \"%s\", which is not declared",
                         carried.items[i].vantage);
         if (!has(&stored, &carried.items[i]))
             locating->taken[locating->taken_count++] = carried.items[i];

@@ -122,9 +122,9 @@ static result find_command(struct cli *cli, const char **words, size_t count, si
         }
     }
     if (cli->group != NULL && !group_known)
-        return FAIL(E_ARGUMENT, overview_hint, "there is no command \"%.60s\"", words[0]);
+        return FAIL(E_ARGUMENT, overview_hint, "there is no command \"%s\"", words[0]);
     if (count > 1)
-        return FAIL(E_ARGUMENT, "The group's --help lists its commands.", "there is no command \"%s %.60s\"",
+        return FAIL(E_ARGUMENT, "The group's --help lists its commands.", "there is no command \"%s %s\"",
                     words[0], words[1]);
     if (cli_has(cli, OPT_HELP))
         return OK;

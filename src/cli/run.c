@@ -87,7 +87,7 @@ result cli_region_named(struct cli *cli, const char *name, const struct region *
     const struct region *region = config_find_region(cli->config, str_from(name));
     if (region == NULL)
         return FAIL(E_REGION_UNKNOWN, "domicile region list names the regions.",
-                    "there is no region \"%.60s\": %s", name, region_names(cli));
+                    "there is no region \"%s\": %s", name, region_names(cli));
     *ret = region;
     return OK;
 }

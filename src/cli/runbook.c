@@ -11,7 +11,7 @@ static result find_base(const char *name, const struct runbook **ret)
 {
     const struct runbook *runbook = runbook_find(cell_runbooks, str_from(name));
     if (runbook == NULL)
-        return FAIL(E_NOT_FOUND, "domicile runbook list names them.", "there is no runbook \"%.60s\"", name);
+        return FAIL(E_NOT_FOUND, "domicile runbook list names them.", "there is no runbook \"%s\"", name);
     *ret = runbook;
     return OK;
 }

@@ -73,7 +73,7 @@ static result read_credentials(struct gateway_session *session, const struct gat
 static result set_base(struct gateway_session *session, const char *url)
 {
     if (strncmp(url, "https://", 8) != 0)
-        return FAIL(E_ARGUMENT, "Give a URL that begins with https://.", "\"%.100s\" is not a gateway's URL",
+        return FAIL(E_ARGUMENT, "Give a URL that begins with https://.", "\"%s\" is not a gateway's URL",
                     url);
     size_t len = strlen(url);
     session->base = arena_cstr(session->arena, (struct str){ url, url[len - 1] == '/' ? len - 1 : len });

@@ -1,7 +1,5 @@
 #include "config/internal.h"
 
-#include <stdio.h>
-
 void config_errors_init(struct config_errors *errors)
 {
     *errors = (struct config_errors){ 0 };
@@ -21,15 +19,14 @@ void config_complain(struct loader *loader, const char *file, int line, const ch
         errors->dropped++;
         return;
     }
-    char what[512];
     va_list args;
     va_start(args, format);
-    vsnprintf(what, sizeof what, format, args);
+    const char *what = arena_vprintf(&errors->arena, format, args);
     va_end(args);
     errors->items[errors->count++] = (struct config_error){
         .file = arena_cstr(&errors->arena, str_from(file)),
         .line = line,
-        .what = arena_cstr(&errors->arena, str_from(what)),
+        .what = what,
         .hint = hint,
     };
 }

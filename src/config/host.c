@@ -21,7 +21,7 @@ static void check_path(struct loader *loader, const struct node *node, const cha
         COMPLAIN_AT(
             loader, node,
             "Give an absolute path of letters, digits and \"._-+\", without \"..\" or a slash at the end.",
-            "\"%s\" of the node \"%s\" is \"%.80s\"", key, node->name.ptr, path);
+            "\"%s\" of the node \"%s\" is \"%s\"", key, node->name.ptr, path);
 }
 
 static void check_command(struct loader *loader, const struct node *node, const char *key,
@@ -36,7 +36,7 @@ static void check_command(struct loader *loader, const struct node *node, const 
     if (!fits)
         config_complain(loader, node->source.file, words->items[0].line,
                         "Begin it with the absolute path of a program, or with a name that PATH there has.",
-                        "\"%s\" of the node \"%s\" begins with \"%.80s\"", key, node->name.ptr, program.ptr);
+                        "\"%s\" of the node \"%s\" begins with \"%s\"", key, node->name.ptr, program.ptr);
 }
 
 static void check_listens(struct loader *loader, const struct node *node)
@@ -46,7 +46,7 @@ static void check_listens(struct loader *loader, const struct node *node)
         if (!config_socket_parse(node->listens.items[i].text, &parsed))
             config_complain(loader, node->source.file, node->listens.items[i].line,
                             "Write it as 192.0.2.1:9100, [2001:db8::1]:9100 or *:68/udp.",
-                            "\"%.80s\" of the node \"%s\" is no socket", node->listens.items[i].text.ptr,
+                            "\"%s\" of the node \"%s\" is no socket", node->listens.items[i].text.ptr,
                             node->name.ptr);
 }
 

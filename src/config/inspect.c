@@ -108,5 +108,5 @@ result config_check_files(const struct config *config, const struct region *regi
         return OK;
     const struct config_error *first =
         &errors->items[before < CONFIG_ERRORS_MAX ? before : CONFIG_ERRORS_MAX - 1];
-    return FAIL(E_CONFIG, first->hint, "%.180s (%zu in all)", first->what, found);
+    return FAIL(E_CONFIG, first->hint, "%s (%zu in all)", first->what, found);
 }

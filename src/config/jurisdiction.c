@@ -30,7 +30,7 @@ static void link_bloc(struct loader *loader, struct bloc *bloc)
         const struct config_word *code = &bloc->country_codes.items[i];
         if (!is_code(code->text)) {
             config_complain(loader, bloc->source.file, code->line,
-                            "Write it in two capital letters, as in \"FR\".", "\"%.40s\" is not a country",
+                            "Write it in two capital letters, as in \"FR\".", "\"%s\" is not a country",
                             code->text.ptr);
             continue;
         }

@@ -148,7 +148,7 @@ static result first_error(const struct config_errors *errors)
     char others[48] = "";
     if (more > 0)
         snprintf(others, sizeof others, " (and %zu more)", more);
-    return FAIL(E_CONFIG, error->hint, "%s:%d: %.120s%s", error->file, error->line, error->what, others);
+    return FAIL(E_CONFIG, error->hint, "%s:%d: %s%s", error->file, error->line, error->what, others);
 }
 
 static result load_texts(const char *dir, const struct config_text *texts, size_t count, struct config **ret,

@@ -156,8 +156,8 @@ static void read_string(const struct reading *reading)
     }
     const char *misfit = string_misfit(reading->key, str_from(text));
     if (misfit != NULL)
-        COMPLAIN(reading, reading->key->help, "\"%s\" of a %s is \"%.80s\", which is not %s",
-                 reading->key->name, reading->what, text, misfit);
+        COMPLAIN(reading, reading->key->help, "\"%s\" of a %s is \"%s\", which is not %s", reading->key->name,
+                 reading->what, text, misfit);
     else
         store_string(reading->loader, reading->key, str_from(text), reading->target);
 }
@@ -312,7 +312,7 @@ static void refuse_unknown_keys(const struct schema *schema, struct loader *load
         const config_setting_t *setting = config_setting_get_elem(group, (unsigned)i);
         if (schema_find(schema, config_setting_name(setting)) == NULL)
             config_complain(loader, file, line_of(setting),
-                            "See domicile.cfg(5) for the keys that there are.", "a %s has no key \"%.80s\"",
+                            "See domicile.cfg(5) for the keys that there are.", "a %s has no key \"%s\"",
                             schema->what, config_setting_name(setting));
     }
 }

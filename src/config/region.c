@@ -52,9 +52,9 @@ static void check_root_key(struct loader *loader, const struct region *region)
                     "the root key of region \"%s\" comes from both a file and a command, or from neither",
                     region->name.ptr);
     if (command->count > 0 && command->items[0].text.ptr[0] != '/')
-        config_complain(
-            loader, region->source.file, command->items[0].line, "Give its whole path: no PATH is searched.",
-            "the root key's command \"%.80s\" is not an absolute path", command->items[0].text.ptr);
+        config_complain(loader, region->source.file, command->items[0].line,
+                        "Give its whole path: no PATH is searched.",
+                        "the root key's command \"%s\" is not an absolute path", command->items[0].text.ptr);
 }
 
 /* ---- names ---- */
@@ -88,7 +88,7 @@ static void check_networks(struct loader *loader, const struct config_source *so
         if (!config_network_parse(networks->items[i].text, &network))
             config_complain(loader, source->file, networks->items[i].line,
                             "Write it as 192.0.2.0/24 or 2001:db8::/32, with no bit set behind the prefix.",
-                            "\"%.80s\" of \"%s\" is no network", networks->items[i].text.ptr, of);
+                            "\"%s\" of \"%s\" is no network", networks->items[i].text.ptr, of);
 }
 
 static void check_site(struct loader *loader, const struct region *region, const struct site *site)
@@ -112,11 +112,11 @@ static void check_ssh(struct loader *loader, struct node *node)
     uint8_t blob[HOST_KEY_BLOB_BYTES];
     if (ssh->host_key != NULL && !host_key_parse(str_from(ssh->host_key), blob))
         COMPLAIN_AT(loader, node, "Copy the line of /etc/ssh/ssh_host_ed25519_key.pub on that host.",
-                    "the host_key of the node \"%s\" is not an Ed25519 public key: \"%.60s\"", node->name.ptr,
+                    "the host_key of the node \"%s\" is not an Ed25519 public key: \"%s\"", node->name.ptr,
                     ssh->host_key);
     if (ssh->state[0] != '/')
         COMPLAIN_AT(loader, node, "Give its whole path on that host.",
-                    "the state of the node \"%s\" is not an absolute path: \"%.60s\"", node->name.ptr,
+                    "the state of the node \"%s\" is not an absolute path: \"%s\"", node->name.ptr,
                     ssh->state);
     if (ssh->address == NULL)
         ssh->address = node->address;
@@ -143,7 +143,7 @@ static void check_argv(struct loader *loader, const struct cell_step *step, cons
     if (argv->count > 0 && argv->items[0].text.ptr[0] != '/')
         config_complain(loader, step->source.file, argv->items[0].line,
                         "Give its whole path: no PATH is searched.",
-                        "\"%s\" of the step \"%s\" begins with \"%.80s\", which is not an absolute path", key,
+                        "\"%s\" of the step \"%s\" begins with \"%s\", which is not an absolute path", key,
                         step->name.ptr, argv->items[0].text.ptr);
 }
 

@@ -28,7 +28,7 @@ static void link_service_regions(struct loader *loader, struct service *service)
         if (region == NULL)
             config_complain(loader, service->source.file, word->line,
                             "Correct it, or declare the region in regions/.",
-                            "the service \"%s\" names the region \"%.80s\", which is not declared",
+                            "the service \"%s\" names the region \"%s\", which is not declared",
                             service->name.ptr, word->text.ptr);
         else
             service->region_mask |= UINT32_C(1) << region->index;

@@ -30,8 +30,8 @@ struct place_term config_place_term(const struct config *config, struct str text
 static void complain_word(struct loader *loader, const struct policy_rule *rule,
                           const struct config_word *word, const char *hint, const char *kind)
 {
-    config_complain(loader, rule->source.file, word->line, hint,
-                    "the rule \"%s\" names an unknown %s \"%.80s\"", rule->name.ptr, kind, word->text.ptr);
+    config_complain(loader, rule->source.file, word->line, hint, "the rule \"%s\" names an unknown %s \"%s\"",
+                    rule->name.ptr, kind, word->text.ptr);
 }
 
 static uint32_t role_mask(struct loader *loader, const struct policy_rule *rule)

@@ -29,8 +29,7 @@ static result check_name(struct str name, const char *what)
     if (!str_is_id(name))
         return FAIL(E_ARGUMENT,
                     "Use 2 to 63 of the characters a-z, 0-9 and \"-\", beginning with a letter or digit.",
-                    "\"%.*s\" is not the name of a %s", name.len > 80 ? 80 : (int)name.len,
-                    name.ptr ? name.ptr : "", what);
+                    "\"%.*s\" is not the name of a %s", STR_ARG(name), what);
     return OK;
 }
 

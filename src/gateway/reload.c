@@ -38,8 +38,7 @@ static size_t log_certificate(const struct side *from, const struct side *to)
     if (!to->certified || (strcmp(old->subject, new->subject) == 0 && strcmp(old->serial, new->serial) == 0 &&
                            strcmp(old->not_after, new->not_after) == 0))
         return 0;
-    log_event(LOG_INFO,
-              "the certificate was \"%.120s\", serial %s, until %s, is \"%.120s\", serial %s, until %s",
+    log_event(LOG_INFO, "the certificate was \"%s\", serial %s, until %s, is \"%s\", serial %s, until %s",
               old->subject, old->serial, old->not_after, new->subject, new->serial, new->not_after);
     return 1;
 }

@@ -6,7 +6,14 @@
  * lost its own network sees nothing, says so, and wishes nothing. */
 #include "config/config.h"
 
-enum { HEALTH_NODES_MAX = 16, HEALTH_SLOTS_MAX = 32, HEALTH_NAME_MAX = 63, HEALTH_WHY_MAX = 160 };
+enum {
+    HEALTH_NODES_MAX = 16,
+    HEALTH_SLOTS_MAX = 32,
+    HEALTH_NAME_MAX = 63,
+    HEALTH_HOST_MAX = 253,
+    HEALTH_SYNC_NAMES_MAX = 1536,
+    HEALTH_WHY_MAX = ERROR_WHAT_SIZE
+};
 
 /* A number that may not have been asked for, or not answered. */
 struct health_number {
@@ -82,7 +89,7 @@ struct health_node {
     enum health_yes writable; /* a heartbeat was written, or, by who has no lease, a probe */
     bool probed;
     bool replication_visible; /* our role may see its walsenders */
-    char sync_names[256];
+    char sync_names[HEALTH_SYNC_NAMES_MAX];
     unsigned sync_required; /* standbys that must confirm; 0: none must */
     struct health_number writes_waiting, confirm_us;
     struct health_number degraded_since_ms, epoch;
@@ -91,7 +98,7 @@ struct health_node {
     size_t slots_left_out; /* there are more than HEALTH_SLOTS_MAX */
     /* of a standby */
     enum health_view view;
-    char receiver_status[16], sender_host[64], slot_name[HEALTH_NAME_MAX + 1];
+    char receiver_status[16], sender_host[HEALTH_HOST_MAX + 1], slot_name[HEALTH_NAME_MAX + 1];
     struct health_number last_message_age_ms;
     struct health_number received, receive_lag_bytes, replay_lag_bytes, lag_ms;
     struct health_walsender walsender; /* the primary's side of it */

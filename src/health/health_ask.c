@@ -1,6 +1,7 @@
 #include "health/health_ask.h"
 
 #include "base/clock.h"
+#include "base/text.h"
 #include "health/health_internal.h"
 
 #include <stdio.h>
@@ -155,7 +156,7 @@ static void conclude(struct link *link, struct health_node *node)
                                       .own_certificate_expires_ms = node->own_certificate_expires_ms,
                                       .host = node->host };
     *node = none;
-    snprintf(node->why, sizeof node->why, "%.*s", HEALTH_WHY_MAX - 1,
+    text_fit(node->why, sizeof node->why, "%s",
              error->code == E_DEADLINE ? "it did not answer in time" : error->what);
 }
 

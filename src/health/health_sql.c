@@ -2,6 +2,7 @@
 #include "health/health_internal.h"
 
 #include "base/clock.h"
+#include "base/text.h"
 
 #include <stdio.h>
 
@@ -49,7 +50,7 @@ static struct health_node *node_of(const struct health_visit *visit)
 
 static void copy(char *to, size_t size, struct str s)
 {
-    snprintf(to, size, "%.*s", STR_ARG(s));
+    text_fit(to, size, "%.*s", STR_ARG(s));
 }
 
 static struct health_number number(const struct pg_reply *reply, size_t row, int column)
@@ -66,7 +67,7 @@ static result ask(struct health_visit *visit, enum question question, const stru
     result r = pg_exec(visit->conn, health_questions[question].sql, params, count, reply);
     *ret_rows = failed(r) ? 0 : pg_reply_rows(reply);
     if (failed(r) && r.error.code == E_SQL) {
-        snprintf(node_of(visit)->why, HEALTH_WHY_MAX, "%.*s", HEALTH_WHY_MAX - 1, r.error.what);
+        text_fit(node_of(visit)->why, HEALTH_WHY_MAX, "%s", r.error.what);
         return OK;
     }
     return r;
@@ -134,7 +135,7 @@ static void take_outcome(struct health_visit *visit, const struct pg_reply *repl
     bool done = str_is(outcome, "done");
     node_of(visit)->writable = done ? HEALTH_YES : HEALTH_UNKNOWN;
     if (!done)
-        snprintf(node_of(visit)->why, HEALTH_WHY_MAX, "the heartbeat is refused: %.*s", STR_ARG(outcome));
+        text_fit(node_of(visit)->why, HEALTH_WHY_MAX, "the heartbeat is refused: %.*s", STR_ARG(outcome));
     visit->beat = done                        ? HEALTH_BEAT_WRITTEN
                   : str_is(outcome, "fence")  ? HEALTH_BEAT_FENCED
                   : str_is(outcome, "region") ? HEALTH_BEAT_FOREIGN

@@ -1,6 +1,7 @@
 #include "health/monitor.h"
 
 #include "base/clock.h"
+#include "base/text.h"
 #include "health/monitor_internal.h"
 
 #include <stdio.h>
@@ -30,7 +31,7 @@ void monitor_alarm(struct cell_monitor *monitor, const char *format, ...)
     char what[512];
     va_list args;
     va_start(args, format);
-    vsnprintf(what, sizeof what, format, args);
+    text_vfit(what, sizeof what, format, args);
     va_end(args);
     if (monitor->options.alarm != NULL)
         monitor->options.alarm(monitor->options.context, monitor->options.cell, what);
@@ -77,7 +78,7 @@ static void on_changed(void *context, enum cell_state from, enum cell_state to, 
     if (!monitor->held)
         return; /* the cell is another monitor's by now, and so is its audit log */
     clock_format(clock_wall_ms(), at);
-    snprintf(what, sizeof what, "%s %s -> %s: %s", at, cell_state_name(from), cell_state_name(to), why);
+    text_fit(what, sizeof what, "%s %s -> %s: %s", at, cell_state_name(from), cell_state_name(to), why);
     if (!monitor_journal_add(monitor->journal, monitor->next_number++, "cell-state", cell_state_name(to),
                              what))
         monitor_alarm(monitor, "the journal is full: a change of state is not audited: %s", what);

@@ -3,6 +3,7 @@
 #include "health/monitor_internal.h"
 
 #include "base/clock.h"
+#include "base/text.h"
 
 #include <stdio.h>
 
@@ -125,8 +126,8 @@ static result degrade(const struct act *act)
     monitor->journal_changed = true;
     TRY(monitor_keep(monitor));
     char what[MONITOR_WHAT_MAX + 1];
-    snprintf(what, sizeof what,
-             "no standby confirmed writes; they go on without. synchronous_standby_names was %.100s",
+    text_fit(what, sizeof what,
+             "no standby confirmed writes; they go on without. synchronous_standby_names was %s",
              act->primary->sync_names);
     TRY(change(act, true, what));
     monitor->counters.degrades++;
@@ -170,7 +171,7 @@ static result drop_slot(const struct act *act, const struct health_slot *slot)
 {
     struct cell_monitor *monitor = act->monitor;
     char what[MONITOR_WHAT_MAX + 1], outcome[16];
-    snprintf(what, sizeof what, "slot %s retained %lld bytes of WAL, more than %lld", slot->name,
+    text_fit(what, sizeof what, "slot %s retained %lld bytes of WAL, more than %lld", slot->name,
              (long long)slot->retained_bytes.value, (long long)monitor->limits.slot_max_bytes);
     const struct pg_value params[] = { region(act),
                                        fence(act),

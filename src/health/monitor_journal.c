@@ -5,12 +5,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
 #include <unistd.h>
 
-enum { FILE_BYTES_MAX = 1 << 20, PATH_BYTES_MAX = 1024, DEPTH = 4 };
+enum { FILE_BYTES_MAX = 1 << 20, DEPTH = 4 };
 
 #define DISK_HINT "Look at the disk and the rights of the directory's folder."
 
@@ -168,7 +169,7 @@ static bool write_synced(const char *path, const char *text)
 
 static bool sync_folder(const char *path)
 {
-    char copy[PATH_BYTES_MAX];
+    char copy[PATH_MAX];
     snprintf(copy, sizeof copy, "%s", path);
     int fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     bool good = fd >= 0 && fsync(fd) == 0;
@@ -199,11 +200,12 @@ static result replace(const char *path, const char *fresh, const struct monitor_
 /* Who was stopped for long and still believes in its lease must not write over its successor's journal. */
 result monitor_journal_save(const char *path, const struct monitor_journal *journal)
 {
-    char lock[PATH_BYTES_MAX], fresh[PATH_BYTES_MAX];
+    char lock[PATH_MAX], fresh[PATH_MAX];
     must(journal->fence > 0);
     if (snprintf(lock, sizeof lock, "%s.lock", path) >= (int)sizeof lock ||
         snprintf(fresh, sizeof fresh, "%s.new", path) >= (int)sizeof fresh)
-        return FAIL(E_IO, DISK_HINT, "the journal's path is too long");
+        return FAIL(E_LIMIT, "Give the directory a shorter path.",
+                    "the path of the journal \"%s\" is too long", path);
     int fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0 || flock(fd, LOCK_EX) != 0) {
         int reason = errno;

@@ -133,13 +133,11 @@ const char *conf_digest(struct arena *arena, struct str text)
 static void say(struct buf *buf, const char *format, ...) PRINTF(2, 3);
 static void say(struct buf *buf, const char *format, ...)
 {
-    char text[4096];
     va_list args;
     va_start(args, format);
-    int length = vsnprintf(text, sizeof text, format, args);
+    bool said = buf_vprintf(buf, format, args);
     va_end(args);
-    must(length >= 0 && (size_t)length < sizeof text &&
-         buf_append(buf, (struct str){ text, (size_t)length }));
+    must(said);
 }
 
 static struct str take(struct buf *buf, struct arena *arena)

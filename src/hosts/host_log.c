@@ -70,8 +70,7 @@ static const char disk_hint[] =
 
 static result disk_failure(const char *path)
 {
-    return FAIL(E_IO, disk_hint, "the log of commands \"%.120s\" cannot be written: %s", path,
-                strerror(errno));
+    return FAIL(E_IO, disk_hint, "the log of commands \"%s\" cannot be written: %s", path, strerror(errno));
 }
 
 /* ---- the file ---- */

@@ -128,14 +128,12 @@ static result check_end(const struct node *node, const char *const *argv, const 
     struct str words = last_line(output->err);
     if (words.len == 0)
         words = last_line(output->out);
-    if (words.len > 150)
-        words.len = 150;
     if (output->signal != NULL)
-        return FAIL(E_HOST, hint, "\"%s\": \"%.40s\" was ended by SIG%s: %.*s", node->name.ptr,
+        return FAIL(E_HOST, hint, "\"%s\": \"%s\" was ended by SIG%s: %.*s", node->name.ptr,
                     host_program_of(argv), output->signal, STR_ARG(words));
     if (output->exit_status != 0)
-        return FAIL(E_HOST, hint, "\"%s\": \"%.40s\" ended with %d: %.*s", node->name.ptr,
-                    host_program_of(argv), output->exit_status, STR_ARG(words));
+        return FAIL(E_HOST, hint, "\"%s\": \"%s\" ended with %d: %.*s", node->name.ptr, host_program_of(argv),
+                    output->exit_status, STR_ARG(words));
     return OK;
 }
 
@@ -203,7 +201,7 @@ result host_read(struct cell_hosts *hosts, const struct node *node, const struct
     }
     if (output.out_cut)
         return FAIL(E_LIMIT, "See what it is; nothing of domicile's is so large.",
-                    "\"%s\": the file \"%.120s\" is too large", node->name.ptr, path);
+                    "\"%s\": the file \"%s\" is too large", node->name.ptr, path);
     *ret = output.out.ptr == NULL ? STR("") : output.out;
     return OK;
 }

@@ -2,6 +2,7 @@
 #include "http/internal.h"
 
 #include "base/clock.h"
+#include "base/text.h"
 
 #include <openssl/err.h>
 #include <openssl/x509.h>
@@ -109,8 +110,9 @@ static void describe_subject(const X509 *certificate, char *ret, size_t size)
     BIO *text = BIO_new(BIO_s_mem());
     must(text != NULL);
     X509_NAME_print_ex(text, X509_get_subject_name(certificate), 0, XN_FLAG_RFC2253);
-    int length = BIO_read(text, ret, (int)size - 1);
-    ret[length > 0 ? length : 0] = '\0';
+    char *subject = NULL;
+    long length = BIO_get_mem_data(text, &subject);
+    text_shorten(ret, size, (struct str){ subject, length > 0 ? (size_t)length : 0 });
     BIO_free(text);
 }
 

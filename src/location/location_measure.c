@@ -74,7 +74,7 @@ static result refused(const struct node *node, const result *r, const struct pg_
                ? *r
                : FAIL(E_SCHEMA,
                       "Migrate the cell, and call domicile.location_grant() if domicile_monitor came later.",
-                      "the node \"%s\" may not be asked: %.120s", node->name.ptr, r->error.what);
+                      "the node \"%s\" may not be asked: %s", node->name.ptr, r->error.what);
 }
 
 static result ask_horizon(struct measuring *measuring)

@@ -113,7 +113,7 @@ result location_sample_write(const struct location_sample *sample, struct buf *r
     size_t len = json_dumpb(json, line, sizeof line - 1, JSON_COMPACT);
     json_decref(json);
     if (len == 0 || len > sizeof line - 1)
-        return FAIL(E_LIMIT, "Give the node shorter names.", "a sample of the node \"%.63s\" is too long",
+        return FAIL(E_LIMIT, "Give the node shorter names.", "a sample of the node \"%s\" is too long",
                     sample->node);
     line[len] = '\n';
     if (!buf_append(ret, (struct str){ line, len + 1 }))
@@ -149,7 +149,7 @@ result location_samples_read(struct str text, bool strict, struct arena *arena, 
         if (!failed(r))
             samples.count++;
         else if (strict)
-            return FAIL(r.error.code, r.error.hint, "line %zu: %.180s", number, r.error.what);
+            return FAIL(r.error.code, r.error.hint, "line %zu: %s", number, r.error.what);
         else
             samples.unread++;
     }

@@ -1,8 +1,11 @@
 #include "pg/exec.h"
 
+#include "base/text.h"
 #include "pg/internal.h"
 
 #include <stdio.h>
+
+enum { NAME_SIZE = 128 };
 
 void pg_arrays_fill(struct pg_arrays *arrays, const struct pg_value *values, size_t count)
 {
@@ -118,9 +121,9 @@ static result finish(struct pg_conn *conn, int sent, const char *name, struct pg
 }
 
 /* A statement's first words name it in errors. */
-static const char *name_of(const char *sql, char name[40])
+static const char *name_of(const char *sql, char name[NAME_SIZE])
 {
-    snprintf(name, 40, "%.*s", (int)strcspn(sql, "(\n"), sql);
+    text_shorten(name, NAME_SIZE, (struct str){ sql, strcspn(sql, "(\n") });
     return name;
 }
 
@@ -130,7 +133,7 @@ result pg_exec(struct pg_conn *conn, const char *sql, const struct pg_value *par
     TRY(fiber_check());
     struct pg_arrays arrays;
     pg_arrays_fill(&arrays, params, count);
-    char name[40];
+    char name[NAME_SIZE];
     return finish(
         conn,
         PQsendQueryParams(conn->pq, sql, (int)count, NULL, arrays.values, arrays.lengths, arrays.formats, 1),

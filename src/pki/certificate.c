@@ -131,8 +131,8 @@ result authority_sign_key(const struct authority *authority, EVP_PKEY *key,
 {
     must(authority->key != NULL);
     if (strlen(purpose->common_name) > NAME_MAX_BYTES)
-        return FAIL(E_CERTIFICATE, "Give it a shorter name.",
-                    "the name \"%.80s\" is too long for a certificate", purpose->common_name);
+        return FAIL(E_CERTIFICATE, "Give it a shorter name.", "the name \"%s\" is too long for a certificate",
+                    purpose->common_name);
     X509 *certificate = certificate_new(key, purpose->common_name, days);
     must(X509_set_issuer_name(certificate, X509_get_subject_name(authority->certificate)) == 1);
     end_with_authority(certificate, authority->certificate);

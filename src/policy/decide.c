@@ -82,5 +82,5 @@ result policy_require(const struct config *config, const struct policy_question 
         return OK;
     return FAIL(E_POLICY,
                 "Ask for it where, and as whom, the policy allows it; \"domicile policy explain\" says more.",
-                "the rule \"%.63s\" refuses: %s", decision.rule.ptr, decision.reason);
+                "the rule \"%s\" refuses: %s", decision.rule.ptr, decision.reason);
 }

@@ -4,19 +4,16 @@
 
 #include <stdio.h>
 
-enum { LINE_MAX_BYTES = 1024, DECISION_MAX = 1 << 20, RULES_TEXT_MAX = 64 << 20 };
+enum { DECISION_MAX = 1 << 20, RULES_TEXT_MAX = 64 << 20 };
 
 static void say(struct buf *out, const char *format, ...) PRINTF(2, 3);
 static void say(struct buf *out, const char *format, ...)
 {
-    char line[LINE_MAX_BYTES];
     va_list args;
     va_start(args, format);
-    int length = vsnprintf(line, sizeof line, format, args);
+    bool said = buf_vprintf(out, format, args);
     va_end(args);
-    size_t kept = length < 0 ? 0 : (size_t)length < sizeof line ? (size_t)length : sizeof line - 1;
-    must(buf_append(out,
-                    (struct str){ line, kept })); /* no rule has more lines than the limits have room for */
+    must(said); /* no rule has more lines than the limits have room for */
 }
 
 static struct str finish(struct buf *out, struct arena *arena)

@@ -62,7 +62,7 @@ static result json_of(struct str text, const char *list, const char *what, json_
     TRY(check_size(text, what));
     result r = json_parse(text, 2 * POSTURE_DEPTH_MAX + 2, &document);
     if (failed(r))
-        return FAIL(E_FORMAT, NOT_AS_KNOWN, "%s is no JSON: %.120s", what, r.error.what);
+        return FAIL(E_FORMAT, NOT_AS_KNOWN, "%s is no JSON: %s", what, r.error.what);
     json_t *items = json_object_get(document, list);
     if (!json_is_array(items) || json_array_size(items) == 0) {
         json_decref(document);

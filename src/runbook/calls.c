@@ -1,3 +1,4 @@
+#include "base/text.h"
 #include "loop/fiber.h"
 #include "runbook/engine.h"
 
@@ -91,11 +92,11 @@ static void note_error(struct run *run, const struct doing *doing)
     const struct error *error = &doing->outcome.error;
     run->error[0] = '\0';
     if (error->code == E_DEADLINE)
-        snprintf(run->error, sizeof run->error, "it did not end within %s",
+        text_fit(run->error, sizeof run->error, "it did not end within %s",
                  duration_text(doing->within_ms, &run->arena));
     else if (error->code != E_OK)
-        snprintf(run->error, sizeof run->error, "%s", error->what);
-    clean_text(run->error, sizeof run->error);
+        text_fit(run->error, sizeof run->error, "%s", error->what);
+    clean_text(run->error);
 }
 
 /* ---- asking ---- */

@@ -1,5 +1,6 @@
 /* The engine: forward step by step, and back. */
 #include "runbook/engine.h"
+#include "base/text.h"
 #include "loop/fiber.h"
 
 #include <stdio.h>
@@ -16,9 +17,9 @@ static void set_why(struct run *run, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
-    vsnprintf(run->why, sizeof run->why, format, args);
+    text_vfit(run->why, sizeof run->why, format, args);
     va_end(args);
-    clean_text(run->why, sizeof run->why);
+    clean_text(run->why);
 }
 
 /* What is known about why a goal is not true: what the act said, and what the goal saw. */
@@ -217,14 +218,14 @@ static result end_code(const struct run *run)
     case RUN_DONE:
         return OK;
     case RUN_UNDONE:
-        return run->standing.cancelled ? FAIL(E_CANCELLED, "Nothing is left to do.",
-                                              "the run \"%s\" was cancelled and is undone", run->id)
-                                       : FAIL(E_STEP, "Correct the cause, and begin again.",
-                                              "%.150s; the run is undone", run->why);
+        return run->standing.cancelled
+                   ? FAIL(E_CANCELLED, "Nothing is left to do.", "the run \"%s\" was cancelled and is undone",
+                          run->id)
+                   : FAIL(E_STEP, "Correct the cause, and begin again.", "%s; the run is undone", run->why);
     default:
         return FAIL(E_NEEDS_PERSON,
                     "Look at the hosts, then resume or cancel the run: it is in domicile runbook runs.",
-                    "the run \"%s\" needs a person: %.110s", run->id, run->why);
+                    "the run \"%s\" needs a person: %s", run->id, run->why);
     }
 }
 

@@ -44,7 +44,7 @@ static result find_place(const struct runbook *runbook, const struct cell_step *
         at++;
     if (at == runbook->step_count)
         return FAIL(E_CONFIG, "domicile runbook show NAME lists a runbook's steps.",
-                    "%s:%d: the runbook \"%s\" has no step \"%.63s\" for \"%s\" to come after", AT_ROW(row),
+                    "%s:%d: the runbook \"%s\" has no step \"%s\" for \"%s\" to come after", AT_ROW(row),
                     runbook->name, row->after.ptr, row->name.ptr);
     /* behind those of the operator that were put after the same step */
     for (at++; at < runbook->step_count; at++) {
@@ -126,7 +126,7 @@ result runbook_check_rows(const struct runbook *const *list, const struct cell_s
     for (size_t i = 0; i < row_count && !failed(r); i++)
         if (runbook_find(list, rows[i].runbook) == NULL)
             r = FAIL(E_CONFIG, "domicile runbook list names the runbooks.",
-                     "%s:%d: there is no runbook \"%.63s\" for the step \"%s\"", AT_ROW(&rows[i]),
+                     "%s:%d: there is no runbook \"%s\" for the step \"%s\"", AT_ROW(&rows[i]),
                      rows[i].runbook.ptr, rows[i].name.ptr);
     for (; *list != NULL && !failed(r); list++)
         r = runbook_extend(*list, rows, row_count, &runbook_own_shown, &arena, &made);

@@ -1,6 +1,7 @@
 #include "runbook/journal.h"
 
 #include "base/json.h"
+#include "base/text.h"
 #include "runbook/internal.h"
 
 #include <openssl/evp.h>
@@ -40,8 +41,8 @@ static void set_text(json_t *object, const char *name, const char *text)
     char clean[JOURNAL_TEXT_MAX];
     if (text == NULL || text[0] == '\0')
         return;
-    snprintf(clean, sizeof clean, "%s", text);
-    clean_text(clean, sizeof clean);
+    text_fit(clean, sizeof clean, "%s", text);
+    clean_text(clean);
     must(json_object_set_new(object, name, json_string(clean)) == 0);
 }
 

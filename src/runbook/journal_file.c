@@ -218,7 +218,7 @@ static result open_with(result (*work)(struct disk_call *call), const char *stat
                         struct journal **ret)
 {
     if (!str_is_id(str_from(id)))
-        return FAIL(E_ID, "domicile runbook runs lists them.", "\"%.64s\" is no run's id", id);
+        return FAIL(E_ID, "domicile runbook runs lists them.", "\"%s\" is no run's id", id);
     struct journal_file *file = file_new(state_path, id);
     struct disk_call call = { .work = work, .file = file, .state_path = state_path, .id = id };
     result r = on_thread(&call);
@@ -256,7 +256,7 @@ result journal_peek(const char *state_path, const char *id, struct arena *arena,
                     bool *ret_driven)
 {
     if (!str_is_id(str_from(id)))
-        return FAIL(E_ID, "domicile runbook runs lists them.", "\"%.64s\" is no run's id", id);
+        return FAIL(E_ID, "domicile runbook runs lists them.", "\"%s\" is no run's id", id);
     struct journal_file *file = file_new(state_path, id);
     struct disk_call call = { .work = peek_work, .file = file, .id = id, .arena = arena };
     result r = on_thread(&call);

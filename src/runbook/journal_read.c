@@ -14,7 +14,7 @@ struct reader {
 
 static result damage(const struct reader *reader, const char *what)
 {
-    return FAIL(E_JOURNAL, damaged_hint, "line %zu of the journal is damaged: %.150s", reader->line, what);
+    return FAIL(E_JOURNAL, damaged_hint, "line %zu of the journal is damaged: %s", reader->line, what);
 }
 
 /* ---- members ---- */
@@ -29,7 +29,7 @@ static bool text_member(const struct reader *reader, const json_t *object, const
     if (text.len == 0 || text.len > max)
         return false;
     char *copy = arena_cstr(reader->arena, text);
-    clean_text(copy, text.len + 1);
+    clean_text(copy);
     *ret = copy;
     return strlen(copy) == text.len && memcmp(copy, text.ptr, text.len) == 0;
 }

@@ -92,7 +92,7 @@ static result check_subject(const char *subject)
     size_t len = strlen(subject);
     if (len > 0 && len < sizeof copy) {
         memcpy(copy, subject, len + 1);
-        clean_text(copy, sizeof copy);
+        clean_text(copy);
     }
     if (len == 0 || len >= sizeof copy || strcmp(copy, subject) != 0)
         return FAIL(E_ARGUMENT, NULL, "what a run is about is a text of 1 to %d bytes", RUNBOOK_SUBJECT_MAX);

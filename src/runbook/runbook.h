@@ -30,11 +30,11 @@ struct cell_step;
 enum {
     RUNBOOK_STEPS_MAX = 64,
     RUNBOOK_TRIES_MAX = 100,
-    RUNBOOK_EVIDENCE_MAX = 400, /* bytes of evidence, NUL included; longer is cut */
-    RUNBOOK_SUBJECT_MAX = 128,  /* bytes of what a run is about, without NUL */
-    RUNBOOK_NAME_MAX = 40,      /* the same of a runbook's name */
-    RUNBOOK_RUN_ID_MAX = 63,    /* and of a run's id */
-    RUNBOOK_PAUSE_MS = 1000,    /* between tries, and between asking again, where a step does not say */
+    RUNBOOK_EVIDENCE_MAX = 1024, /* bytes of evidence, NUL included; longer: see text_fit */
+    RUNBOOK_SUBJECT_MAX = 128,   /* bytes of what a run is about, without NUL */
+    RUNBOOK_NAME_MAX = 40,       /* the same of a runbook's name */
+    RUNBOOK_RUN_ID_MAX = 63,     /* and of a run's id */
+    RUNBOOK_PAUSE_MS = 1000,     /* between tries, and between asking again, where a step does not say */
     RUNBOOK_WITHIN_MS_MAX = 24 * 3600 * 1000,
 };
 

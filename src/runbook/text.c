@@ -1,6 +1,6 @@
 #include "runbook/internal.h"
 
-#include <stdio.h>
+#include "base/text.h"
 
 /* How many bytes the character at `at` has; 0: it is none. */
 static size_t character(struct str rest)
@@ -10,17 +10,11 @@ static size_t character(struct str rest)
     return bytes <= rest.len && str_is_utf8((struct str){ rest.ptr, bytes }) ? bytes : 0;
 }
 
-void clean_text(char *text, size_t size)
+void clean_text(char *text)
 {
-    size_t len = strnlen(text, size - 1);
-    text[len] = '\0';
-    bool was_cut = len == size - 1;
+    size_t len = strlen(text);
     for (size_t i = 0; i < len;) {
         size_t bytes = character((struct str){ text + i, len - i });
-        if (bytes == 0 && was_cut && len - i < 4) {
-            text[i] = '\0';
-            return;
-        }
         if (bytes == 0 || (unsigned char)text[i] < 0x20 || text[i] == 0x7f)
             text[i] = '?';
         i += bytes == 0 ? 1 : bytes;
@@ -31,9 +25,9 @@ void runbook_evidence(struct runbook_call *call, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
-    vsnprintf(call->evidence, sizeof call->evidence, format, args);
+    text_vfit(call->evidence, sizeof call->evidence, format, args);
     va_end(args);
-    clean_text(call->evidence, sizeof call->evidence);
+    clean_text(call->evidence);
 }
 
 const char *answer_word(enum answer answer)

@@ -253,7 +253,7 @@ result exec_command(struct ssh *ssh, struct arena *arena, const struct ssh_comma
     struct str text =
         STR("exec"); /* the shell becomes the command: its end and its signal are the channel's */
     if (command->input.len > SSH_INPUT_BYTES_MAX)
-        return FAIL(E_LIMIT, "Put it there as a file.", "the input of \"%.60s\" has %zu bytes, more than %d",
+        return FAIL(E_LIMIT, "Put it there as a file.", "the input of \"%s\" has %zu bytes, more than %d",
                     command->argv[0], command->input.len, SSH_INPUT_BYTES_MAX);
     if (command->guard != NULL)
         TRY(guard_line(arena, command, &line));

@@ -35,7 +35,7 @@ static result check_state(const struct ssh_guard *guard)
 {
     if (guard->state[0] != '/')
         return FAIL(E_ARGUMENT, "Give its whole path.",
-                    "the guard's directory \"%.80s\" is not an absolute path", guard->state);
+                    "the guard's directory \"%s\" is not an absolute path", guard->state);
     return OK;
 }
 
@@ -50,7 +50,7 @@ result guard_line(struct arena *arena, const struct ssh_command *command, struct
         words[count++] = command->argv[given++];
     if (command->argv[given] != NULL)
         return FAIL(E_LIMIT, "Give what is long on standard input.",
-                    "the remote command \"%.60s\" has more than %d words", command->argv[0], WORDS_MAX);
+                    "the remote command \"%s\" has more than %d words", command->argv[0], WORDS_MAX);
     words[count] = NULL;
     struct str text = { 0 };
     TRY(quote_argv(arena, command->argv, SSH_COMMAND_BYTES_MAX,
@@ -100,7 +100,7 @@ result guard_verdict(struct ssh *ssh, const struct ssh_command *command, const s
                  (output->signal != NULL && strcmp(output->signal, "KILL") == 0);
     if (ended && output->duration_ms >= command->within_ms)
         return FAIL(E_DEADLINE, "See on that host why it takes so long.",
-                    "\"%.60s\" on \"%s\" did not end within %" PRIu64 " ms and was ended", command->argv[0],
+                    "\"%s\" on \"%s\" did not end within %" PRIu64 " ms and was ended", command->argv[0],
                     ssh->host, command->within_ms);
     return OK;
 }

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libssh2_sftp.h>
+#include <limits.h>
 #include <openssl/evp.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -14,7 +15,6 @@
 
 enum {
     PIECE_BYTES = 256 * 1024, /* smaller writes do not fill the way there */
-    PATH_BYTES_MAX = 1024,
     MODE_MAX = 07777,
     START_WITHIN_MS = 5000, /* of the SFTP server */
     DIGEST_BYTES = 32,
@@ -55,7 +55,7 @@ static result check_server(const struct upload *upload)
     if (upload->sftp == NULL || libssh2_channel_eof(libssh2_sftp_get_channel(upload->sftp)) != 1)
         return OK;
     return FAIL(E_UNAVAILABLE, "See the log of sshd on that host at that moment.",
-                "the SFTP server of \"%s\" ended in the middle of \"%.90s\"", upload->ssh->host,
+                "the SFTP server of \"%s\" ended in the middle of \"%s\"", upload->ssh->host,
                 upload->file->path);
 }
 
@@ -72,7 +72,7 @@ static result refused(const struct upload *upload, const char *doing)
     if (libssh2_session_last_errno(upload->ssh->session) != LIBSSH2_ERROR_SFTP_PROTOCOL)
         return session_failure(upload->ssh, doing);
     return FAIL(E_IO, "Look at that directory on the host: its owner, its mode, the space on its disk.",
-                "\"%s\": %s \"%.90s\": %s", upload->ssh->host, doing, upload->temporary,
+                "\"%s\": %s \"%s\": %s", upload->ssh->host, doing, upload->temporary,
                 sftp_words(libssh2_sftp_last_error(upload->sftp)));
 }
 
@@ -220,7 +220,7 @@ static result check_moved(const struct upload *upload, const struct ssh_output *
     if (rest.len > 0)
         str_cut(&rest, '\n', &words);
     return FAIL(E_IO, "Look at that path on the host: what is there, and who owns its directory.",
-                "\"%s\" cannot put \"%.60s\" into its place: %.*s", upload->ssh->host, upload->file->path,
+                "\"%s\" cannot put \"%s\" into its place: %.*s", upload->ssh->host, upload->file->path,
                 STR_ARG(words));
 }
 
@@ -287,9 +287,12 @@ static result prepare(struct upload *upload, struct arena *arena)
     const struct ssh_file *file = upload->file;
     const char *slash = strrchr(file->path, '/');
     unsigned char random[8];
-    if (file->path[0] != '/' || slash[1] == '\0' || strlen(file->path) > PATH_BYTES_MAX)
-        return FAIL(E_ARGUMENT, "Give the whole path of a file.",
-                    "\"%.100s\" is not the absolute path of a file", file->path);
+    if (strlen(file->path) >= PATH_MAX - sizeof ".domicile-" - 2 * sizeof random)
+        return FAIL(E_LIMIT, "Choose a shorter path.", "the path \"%s\" has %zu bytes", file->path,
+                    strlen(file->path));
+    if (file->path[0] != '/' || slash[1] == '\0')
+        return FAIL(E_ARGUMENT, "Give the whole path of a file.", "\"%s\" is not the absolute path of a file",
+                    file->path);
     random_bytes(random, sizeof random);
     upload->temporary = arena_printf(arena, "%s.domicile-%s", file->path,
                                      encode_hex(arena, (struct str){ (const char *)random, sizeof random }));

@@ -30,14 +30,13 @@ result quote_argv(struct arena *arena, const char *const *argv, size_t max, stru
 {
     if (argv[0] == NULL || argv[0][0] == '\0' || argv[0][0] == '-')
         return FAIL(E_ARGUMENT, "Begin the command with the name or the path of a program.",
-                    "a remote command has no program: it begins with \"%.40s\"",
-                    argv[0] != NULL ? argv[0] : "");
+                    "a remote command has no program: it begins with \"%s\"", argv[0] != NULL ? argv[0] : "");
     size_t bytes = text->len;
     for (size_t i = 0; argv[i] != NULL; i++)
         bytes += quoted_bytes(argv[i]);
     if (bytes > max)
         return FAIL(E_LIMIT, "Give what is long on standard input, or put it there as a file first.",
-                    "the remote command \"%.60s\" has %zu bytes, more than %zu", argv[0], bytes, max);
+                    "the remote command \"%s\" has %zu bytes, more than %zu", argv[0], bytes, max);
     char *line = arena_alloc(arena, bytes + 1), *end = line + text->len;
     if (text->len > 0)
         memcpy(line, text->ptr, text->len);

@@ -59,7 +59,7 @@ static result look(struct looking *looking, const char *const *argv, struct str 
     TRY(host_look(looking->reader->hosts, looking->node, &call, argv, (struct str){ 0 }, &output));
     if (output.signal != NULL || output.exit_status != 0 || output.out_cut)
         return FAIL(E_HOST, "See whether the path in the region's file is that host's, and readable there.",
-                    "\"%.60s\" on \"%s\" failed: %.*s", host_program_of(argv), looking->node->name.ptr,
+                    "\"%s\" on \"%s\" failed: %.*s", host_program_of(argv), looking->node->name.ptr,
                     STR_ARG(last_line(output.err)));
     *ret = output.out;
     return OK;

@@ -43,7 +43,7 @@ enum {
     WATCH_FINDINGS_MAX = 1024,    /* open at once; what finds no place is told by one of the channel blind */
     WATCH_FINDINGS_RESERVED = 64, /* of these: for critical ones and blind alone */
     WATCH_EVENTS_MAX = 4096,      /* not recorded yet */
-    WATCH_TEXT_MAX = 400,         /* bytes of a subject or evidence; more is cut */
+    WATCH_TEXT_MAX = 700,         /* bytes of a subject or evidence; more is shortened */
     WATCH_PAGES_A_ROUND = 20000,  /* of records that are looked at for cleartext */
 };
 

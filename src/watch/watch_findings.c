@@ -1,6 +1,8 @@
 /* The store of findings. turn() is the only place where one begins or ends. */
 #include "watch/watch_internal.h"
 
+#include "base/text.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -9,14 +11,12 @@ enum finding_state { FINDING_GONE, FINDING_OPEN };
 /* What comes from a server is shown on terminals: no control characters, valid UTF-8, and a limit. */
 static char *shown_copy(struct str text)
 {
-    size_t len = text.len < WATCH_TEXT_MAX ? text.len : WATCH_TEXT_MAX;
-    char *copy = malloc(len + 2);
+    char *copy = malloc((text.len < WATCH_TEXT_MAX ? text.len : WATCH_TEXT_MAX) + 2);
     must(copy != NULL);
+    size_t len = text_shorten(copy, WATCH_TEXT_MAX + 1, text);
     for (size_t i = 0; i < len; i++)
-        copy[i] = (unsigned char)text.ptr[i] < 0x20 || text.ptr[i] == 0x7f ? '?' : text.ptr[i];
-    while (len > 0 && text.len > WATCH_TEXT_MAX && !str_is_utf8((struct str){ copy, len }) &&
-           len > WATCH_TEXT_MAX - 4)
-        len--;
+        if ((unsigned char)copy[i] < 0x20 || copy[i] == 0x7f)
+            copy[i] = '?';
     if (!str_is_utf8((struct str){ copy, len }))
         for (size_t i = 0; i < len; i++)
             copy[i] = (unsigned char)copy[i] >= 0x80 ? '?' : copy[i];

@@ -2,6 +2,7 @@
 #include "watch/watch_log.h"
 
 #include "base/clock.h"
+#include "base/text.h"
 #include "watch/watch_internal.h"
 
 #include <stdio.h>
@@ -113,7 +114,7 @@ static void note_command(struct cell_watch *watch, const struct watch_node *node
     if (watch_known_replication(&watch->known, line->user) &&
         watch_known_replication_home(&watch->known, line->user, line->host))
         return;
-    snprintf(subject, sizeof subject, "%.*s by %.*s from %.*s", STR_ARG(line->command), STR_ARG(line->user),
+    text_fit(subject, sizeof subject, "%.*s by %.*s from %.*s", STR_ARG(line->command), STR_ARG(line->user),
              STR_ARG(line->host));
     watch_note(watch, watch_channel_named(STR("log-replication")), node->node->name.ptr, str_from(subject),
                STR("received replication command"), at_ms);
@@ -145,7 +146,7 @@ static void note_connection(struct cell_watch *watch, const struct watch_node *n
     const char *fault = connection_fault(&watch->known, line);
     if (fault == NULL)
         return;
-    snprintf(subject, sizeof subject, "%s%.*s from %.*s as %.*s",
+    text_fit(subject, sizeof subject, "%s%.*s from %.*s as %.*s",
              line->kind == WATCH_LOG_REPLICATION ? "replication by " : "", STR_ARG(line->user),
              STR_ARG(line->host), STR_ARG(line->application));
     watch_note(watch, watch_channel_named(STR("log-connection")), node->node->name.ptr, str_from(subject),

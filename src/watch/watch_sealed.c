@@ -3,6 +3,7 @@
 #include "watch/watch_internal.h"
 
 #include "base/clock.h"
+#include "base/text.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -59,9 +60,9 @@ static void take_rows(struct watch_sealed *sealed, const struct pg_reply *reply)
 {
     for (size_t row = 1; row < pg_reply_rows(reply); row++) {
         char subject[WATCH_TEXT_MAX], evidence[WATCH_TEXT_MAX];
-        snprintf(subject, sizeof subject, "class %.*s of customer %.*s", STR_ARG(pg_reply_str(reply, row, 2)),
+        text_fit(subject, sizeof subject, "class %.*s of customer %.*s", STR_ARG(pg_reply_str(reply, row, 2)),
                  STR_ARG(pg_reply_str(reply, row, 1)));
-        snprintf(evidence, sizeof evidence, "%lld records, the first key is %.*s",
+        text_fit(evidence, sizeof evidence, "%lld records, the first key is %.*s",
                  (long long)pg_reply_number(reply, row, 3), STR_ARG(pg_reply_str(reply, row, 4)));
         sealed->overflow |= !keep(sealed, subject, evidence);
     }

@@ -149,11 +149,15 @@ static void what_is_shown_is_harmless_and_short(void **state)
 {
     char longer[WATCH_TEXT_MAX * 2];
     memset(longer, 'a', sizeof longer);
-    memcpy(longer + WATCH_TEXT_MAX - 1, "\xc3\xa9", 2); /* a letter across the limit */
+    memcpy(longer, "begin", 5);
+    memcpy(longer + sizeof longer - 3, "end", 3);
     const struct held_finding *held = watch_see(&watch->findings, channel("role"), STR("eu1"),
                                                 STR("a\033[2Jb\n"), (struct str){ longer, sizeof longer }, 1);
     assert_string_equal(held->finding.subject, "a?[2Jb?");
-    assert_int_equal(strlen(held->finding.evidence), WATCH_TEXT_MAX - 1);
+    assert_int_equal(strlen(held->finding.evidence), WATCH_TEXT_MAX);
+    assert_memory_equal(held->finding.evidence, "beginaaa", 8);
+    assert_non_null(strstr(held->finding.evidence, "a...a"));
+    assert_string_equal(held->finding.evidence + WATCH_TEXT_MAX - 4, "aend");
     held = watch_see(&watch->findings, channel("role"), STR("eu1"), STR("\xff\xfe"), STR(""), 1);
     assert_string_equal(held->finding.subject, "??");
     assert_string_equal(held->finding.evidence, "?");
