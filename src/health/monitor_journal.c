@@ -1,6 +1,7 @@
 #include "health/monitor_journal.h"
 
 #include "base/json.h"
+#include "base/text.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -26,7 +27,7 @@ bool monitor_journal_add(struct monitor_journal *journal, int64_t number, const 
     *row = (struct monitor_row){ .fence = journal->fence, .number = number };
     snprintf(row->action, sizeof row->action, "%s", action);
     snprintf(row->result, sizeof row->result, "%s", outcome);
-    snprintf(row->what, sizeof row->what, "%s", what);
+    text_fit(row->what, sizeof row->what, "%s", what);
     return true;
 }
 
@@ -56,7 +57,7 @@ static bool read_row(const json_t *json, struct monitor_row *row)
                                  .number = json_integer_value(json_object_get(json, "number")) };
     snprintf(row->action, sizeof row->action, "%.*s", STR_ARG(action));
     snprintf(row->result, sizeof row->result, "%.*s", STR_ARG(outcome));
-    snprintf(row->what, sizeof row->what, "%.*s", STR_ARG(what));
+    text_fit(row->what, sizeof row->what, "%.*s", STR_ARG(what));
     return row->fence > 0 && row->number > 0;
 }
 

@@ -120,7 +120,7 @@ static void describe_serial(const X509 *certificate, char *ret, size_t size)
 {
     BIGNUM *number = ASN1_INTEGER_to_BN(X509_get0_serialNumber(certificate), NULL);
     char *text = number == NULL ? NULL : BN_bn2hex(number);
-    snprintf(ret, size, "%s", text == NULL ? "unknown" : text);
+    text_fit(ret, size, "%s", text == NULL ? "unknown" : text);
     OPENSSL_free(text);
     BN_free(number);
 }

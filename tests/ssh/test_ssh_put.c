@@ -2,6 +2,7 @@
 #include "host.h"
 
 #include <dirent.h>
+#include <limits.h>
 
 static char *make_bytes(size_t size)
 {
@@ -126,6 +127,11 @@ ON_LOOP(what_the_host_refuses_is_told_and_leaves_nothing)
     check_fails(E_ARGUMENT, ssh_put(ssh, &test_arena, &file));
     file.path = arena_printf(&test_arena, "%s/", in);
     check_fails(E_ARGUMENT, ssh_put(ssh, &test_arena, &file));
+    char longer[PATH_MAX];
+    memset(longer, '/', sizeof longer);
+    memcpy(longer + sizeof longer - 5, "file", 5);
+    file.path = longer; /* the temporary file beside it would be too long */
+    check_fails(E_LIMIT, ssh_put(ssh, &test_arena, &file));
     file.path = arena_printf(&test_arena, "%s/file", in);
     file.local = host_path("no-such-file");
     check_fails(E_IO, ssh_put(ssh, &test_arena, &file));

@@ -143,6 +143,21 @@ def gate_links():
     return [complaint for path in files(endings=(".md",)) for complaint in broken(path)]
 
 
+def gate_limits():
+    """docs/limits.md has each fixed buffer of characters, and says what it does at its limit."""
+    listed = set(re.findall(r"`(\w*\[[^`]+\])`", "\n".join(lines_of("docs/limits.md"))))
+    complaints, seen = [], set()
+    for path in sources("src"):
+        for number, line in enumerate(lines_of(path), 1):
+            declared = re.match(r"\s*(?:static )?char (.*;)", line.partition("/*")[0])
+            for name, size in re.findall(r"(?<![\w*.])(\w+)((?:\[[^]]+\])+)(?= = |,|;)", declared.group(1) if declared else ""):
+                known = {name + size, size} & listed
+                seen |= known
+                if not known:
+                    complaints.append(f"{path}:{number}: {name}{size} is not in docs/limits.md: what happens at its limit?")
+    return complaints + [f"docs/limits.md: no file of src has {buffer}" for buffer in sorted(listed - seen)]
+
+
 def gate_tidy():
     """clang-tidy is content with src. A file is looked at again only when it, a header or the checks changed."""
     build = os.path.join(ROOT, "build", "clang")

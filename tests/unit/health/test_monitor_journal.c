@@ -2,6 +2,7 @@
 
 #include "health/monitor_journal.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -92,6 +93,17 @@ static void a_full_journal_counts_what_it_loses(void **state)
     assert_int_equal(got.lost, 1);
 }
 
+static void a_path_is_whole_or_refused(void **state)
+{
+    char longer[PATH_MAX + 2];
+    memset(longer, 'p', sizeof longer);
+    memcpy(longer + sizeof longer - 12, "/eu.monitor", 12);
+    longer[0] = '/';
+    result r = monitor_journal_save(longer, &written);
+    assert_int_equal(r.error.code, E_LIMIT);
+    assert_non_null(strstr(r.error.what, "p/eu.monitor\" is too long"));
+}
+
 static void anything_else_is_refused_and_left_alone(void **state)
 {
     static const char one_row[] = "{\"fence\":1,\"rows\":[{\"fence\":1,\"number\":0,\"action\":\"a\","
@@ -125,6 +137,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_is_written_is_read, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_earlier_fence_does_not_write_over_a_later_one, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_full_journal_counts_what_it_loses, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_path_is_whole_or_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(anything_else_is_refused_and_left_alone, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_folder_that_is_not_there_is_said, set_up, tear_down),
     };

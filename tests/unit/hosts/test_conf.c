@@ -82,6 +82,21 @@ static void values_are_quoted(void **state)
     assert_false(has(conf_of(0, 0), "synchronous_standby_names"));
 }
 
+/* A path of a configuration file has up to 512 bytes, each of which may be a quote. */
+static void a_line_is_as_long_as_its_paths(void **state)
+{
+    char path[2049] = "/";
+    memset(path + 1, '\'', sizeof path - 2);
+    path[sizeof path - 1] = '\0';
+    nodes[1].paths.tls = path;
+    struct str text = conf_of(1, 0);
+    nodes[1].paths.tls = "/srv/tls";
+    const char *at = memmem(text.ptr, text.len, "primary_conninfo = ", 19);
+    assert_non_null(at);
+    assert_true(strcspn(at, "\n") > 4096);
+    assert_true(has(text, "sslmode=verify-full"));
+}
+
 /* A server is asked for the digest of what it runs with: it is another one after every change. */
 static void the_digest_is_of_all_of_it(void **state)
 {
@@ -147,6 +162,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(values_are_quoted, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_line_is_as_long_as_its_paths, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_digest_is_of_all_of_it, set_up, tear_down),
         cmocka_unit_test_setup_teardown(rules_are_for_certificates_alone, set_up, tear_down),
         cmocka_unit_test_setup_teardown(one_that_leaves_has_no_rule, set_up, tear_down),

@@ -326,6 +326,22 @@ static void undeclared_lines_are_findings(void **state)
     }
 }
 
+/* A command is as long as its sender likes, who is told all the same. */
+static void who_sends_a_long_command_is_told(void **state)
+{
+    char line[4097];
+    int begin = snprintf(line, sizeof line, "%s",
+                         NOW "spy@domicile from 203.0.113.1 LOG:  received replication command: ");
+    for (size_t i = (size_t)begin; i < sizeof line; i++)
+        line[i] = 'C';
+    memcpy(line + sizeof line - 9, "CCC.END\n", 9);
+    feed("1:1", 0, line);
+    const struct watch_finding *finding = only_finding();
+    assert_true(strlen(finding->subject) <= WATCH_TEXT_MAX);
+    assert_int_equal(finding->subject[0], 'C');
+    assert_non_null(strstr(finding->subject, "C.END by spy from 203.0.113.1"));
+}
+
 static const char intruder[] =
     NOW "x@domicile from 10.9.9.9 LOG:  connection authorized: user=x database=domicile SSL enabled (p)\n";
 
@@ -437,6 +453,7 @@ int main(void)
         WITH_WATCH(what_cannot_be_severed_is_told_once),
         WITH_WATCH(what_is_declared_is_no_finding),
         WITH_WATCH(undeclared_lines_are_findings),
+        WITH_WATCH(who_sends_a_long_command_is_told),
         WITH_WATCH(nothing_is_seen_twice_or_missed),
         WITH_WATCH(a_file_that_was_rotated_away_ends_its_last_line),
         WITH_WATCH(a_gap_is_a_finding),
