@@ -4,6 +4,8 @@
 
 #include "cli/cli.h"
 
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,17 +26,22 @@ static inline int domicile_words(int count, char **words)
     return status;
 }
 
-/* Runs `domicile LINE`, split at spaces. */
+/* Runs `domicile LINE`, split at spaces; "@" stands for the checkout, whose path may have spaces as well. */
 static inline int domicile(const char *line)
 {
     enum { WORDS_MAX = 16 };
-    char copy[1024], *words[WORDS_MAX] = { "domicile" }, *rest = copy;
+    char copy[1024], whole[WORDS_MAX][PATH_MAX], *words[WORDS_MAX] = { "domicile" }, *rest = copy;
     int count = 1;
     assert_in_range(snprintf(copy, sizeof copy, "%s", line), 0, sizeof copy - 1);
     for (char *word; (word = strsep(&rest, " ")) != NULL;) {
         if (word[0] == '\0')
             continue;
         assert_in_range(count, 1, WORDS_MAX - 1);
+        const char *at = strchr(word, '@');
+        if (at != NULL) {
+            snprintf(whole[count], PATH_MAX, "%.*s%s%s", (int)(at - word), word, SOURCE_DIR, at + 1);
+            word = whole[count];
+        }
         words[count++] = word;
     }
     return domicile_words(count, words);

@@ -161,9 +161,9 @@ static void errors_are_json_when_asked_for(void **state)
 
 static void options_stand_anywhere(void **state)
 {
-    assert_int_equal(domicile("--config " SOURCE_DIR " region --json list"), 0);
+    assert_int_equal(domicile("--config @ region --json list"), 0);
     has(out, "\"eu-fr/eu-fr-1\"");
-    assert_int_equal(domicile("region list --config=" SOURCE_DIR), 0);
+    assert_int_equal(domicile("region list --config=@"), 0);
     has(out, "eu-fr/eu-fr-1");
     assert_null(strchr(out, '\033'));
 }
@@ -271,19 +271,17 @@ static void the_table_of_checks_is_up_to_date(void **state)
 
 static void the_shipped_configuration(void **state)
 {
-    assert_int_equal(domicile("--config " SOURCE_DIR " config check"), 0);
+    assert_int_equal(domicile("--config @ config check"), 0);
     has(out, "2 regions");
-    assert_int_equal(domicile("--config " SOURCE_DIR " policy test"), 0);
+    assert_int_equal(domicile("--config @ policy test"), 0);
     has(out, "0 failed");
-    assert_int_equal(domicile("--config " SOURCE_DIR " policy show"), 0);
+    assert_int_equal(domicile("--config @ policy show"), 0);
     has(out, "health");
-    assert_int_equal(domicile("--config " SOURCE_DIR
-                              " policy explain --role customer-app --home eu-fr --class health "
+    assert_int_equal(domicile("--config @ policy explain --role customer-app --home eu-fr --class health "
                               "--action store --place us"),
                      0);
     has(out, "health-stays-in-eea");
-    assert_int_equal(domicile("--json --config " SOURCE_DIR
-                              " policy explain --role customer-app --home eu-fr --class "
+    assert_int_equal(domicile("--json --config @ policy explain --role customer-app --home eu-fr --class "
                               "health --action store --place home"),
                      0);
     has(out, "\"decision\": \"allow\"");
@@ -295,12 +293,12 @@ static void a_wrong_configuration(void **state)
     has(err, "/nonexistent");
     assert_int_equal(domicile("--config /nonexistent --json config check"), 7);
     has(out, "\"valid\": false");
-    assert_int_equal(domicile("--config " SOURCE_DIR " policy test " SOURCE_DIR "/docs/errors.md"), 7);
+    assert_int_equal(domicile("--config @ policy test @/docs/errors.md"), 7);
     has(err, "do not hold");
-    assert_int_equal(domicile("--config " SOURCE_DIR " policy test /nonexistent"), 8);
-    assert_int_equal(domicile("--config " SOURCE_DIR " key init atlantis"), 4);
+    assert_int_equal(domicile("--config @ policy test /nonexistent"), 8);
+    assert_int_equal(domicile("--config @ key init atlantis"), 4);
     has(err, "eu-fr, us");
-    assert_int_equal(domicile("--config " SOURCE_DIR " cell show eu-fr/nowhere"), 4);
+    assert_int_equal(domicile("--config @ cell show eu-fr/nowhere"), 4);
 }
 
 /* ---- keys ---- */

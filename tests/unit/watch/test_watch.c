@@ -334,12 +334,12 @@ static void who_sends_a_long_command_is_told(void **state)
                          NOW "spy@domicile from 203.0.113.1 LOG:  received replication command: ");
     for (size_t i = (size_t)begin; i < sizeof line; i++)
         line[i] = 'C';
-    memcpy(line + sizeof line - 9, "CCC.END\n", 9);
+    memcpy(line + sizeof line - 9, "CCC_END\n", 9);
     feed("1:1", 0, line);
     const struct watch_finding *finding = only_finding();
     assert_true(strlen(finding->subject) <= WATCH_TEXT_MAX);
     assert_int_equal(finding->subject[0], 'C');
-    assert_non_null(strstr(finding->subject, "C.END by spy from 203.0.113.1"));
+    assert_non_null(strstr(finding->subject, "C_END by spy from 203.0.113.1"));
 }
 
 static const char intruder[] =
