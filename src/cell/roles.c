@@ -1,5 +1,6 @@
 /* Roles, schema and slots of the primary. */
 #include "cell/internal.h"
+#include "pg/role.h"
 #include "schema/migrate.h"
 
 #define MONITORED(p) ((p)->cell->monitor.files.certificate != NULL ? "monitored=t" : "monitored=f")
@@ -113,16 +114,8 @@ result make_roles(const struct provisioning *p, const struct cell_call *call)
 
 static result connect_as_admin(const struct provisioning *p, struct pg_conn **ret)
 {
-    const struct cell *cell = p->cell;
-    const struct pg_connect_options options = { .host = cell->primary->address,
-                                                .port = (uint16_t)cell->primary->port,
-                                                .database = cell->database,
-                                                .user = "domicile_admin",
-                                                .certificate = cell->admin.certificate,
-                                                .private_key = cell->admin.private_key,
-                                                .ca = cell->ca,
-                                                .application_name = "domicile provision",
-                                                .connect_within_ms = cell->pool.connect_within_ms };
+    const struct pg_connect_options options =
+        pg_role_options(PG_ADMIN, p->cell, p->cell->primary, "domicile provision");
     return pg_connect(&options, ret);
 }
 

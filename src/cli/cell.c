@@ -2,6 +2,7 @@
 #include "cli/cell.h"
 
 #include "base/text.h"
+#include "pg/role.h"
 
 #include <string.h>
 
@@ -22,18 +23,8 @@ result cell_parse(struct cli *cli, const char *text, const struct cell **ret)
 result cell_connect(const struct cell *cell, struct pg_conn **ret)
 {
     enum { STATEMENT_WITHIN_MS = 30000 };
-    const struct pg_connect_options options = {
-        .host = cell->primary->address,
-        .port = (uint16_t)cell->primary->port,
-        .database = cell->database,
-        .user = "domicile_admin",
-        .certificate = cell->admin.certificate,
-        .private_key = cell->admin.private_key,
-        .ca = cell->ca,
-        .application_name = "domicile",
-        .connect_within_ms = cell->pool.connect_within_ms,
-        .statement_within_ms = STATEMENT_WITHIN_MS,
-    };
+    struct pg_connect_options options = pg_role_options(PG_ADMIN, cell, cell->primary, "domicile");
+    options.statement_within_ms = STATEMENT_WITHIN_MS;
     return pg_connect(&options, ret);
 }
 

@@ -55,8 +55,7 @@ static result open_cell(struct status *status, size_t index)
     const struct health_ask_options options = { .cell = cell,
                                                 .host_facts = host_facts,
                                                 .context = status->readers[index],
-                                                .user = monitored ? "domicile_monitor" : "domicile_admin",
-                                                .files = monitored ? &cell->monitor.files : &cell->admin,
+                                                .role = monitored ? PG_MONITOR : PG_ADMIN,
                                                 .within_ms = ASK_WITHIN_MS };
     status->looks[index] = arena_new(&status->cli->arena, struct cell_health);
     return health_asker_new(&options, &status->askers[index]);

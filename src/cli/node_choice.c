@@ -34,15 +34,11 @@ static bool is_there(const struct tls_files *files)
            access(files->private_key, R_OK) == 0;
 }
 
-const struct tls_files *node_sql_files(const struct cell *cell, const char **ret_user)
+enum pg_role node_sql_role(const struct cell *cell)
 {
-    if (is_there(&cell->monitor.files)) {
-        *ret_user = "domicile_monitor";
-        return &cell->monitor.files;
-    }
-    if (is_there(&cell->superuser)) {
-        *ret_user = "postgres";
-        return &cell->superuser;
-    }
-    return NULL;
+    static const enum pg_role roles[] = { PG_MONITOR, PG_SUPERUSER };
+    for (size_t i = 0; i < sizeof roles / sizeof roles[0]; i++)
+        if (is_there(pg_role_files(cell, roles[i])))
+            return roles[i];
+    return PG_NOBODY;
 }

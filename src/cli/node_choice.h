@@ -1,6 +1,7 @@
 #pragma once
 /* Nodes as commands name them, and as whom they are asked. */
 #include "cli/cli.h"
+#include "pg/role.h"
 
 enum { NODES_MAX = 256 };
 
@@ -17,5 +18,5 @@ struct chosen_nodes {
 /* The one that the first argument names, or all of them. Loads the configuration. E_NOT_FOUND. */
 result node_choose(struct cli *cli, struct chosen_nodes *ret) MUST_USE;
 
-/* As domicile_monitor where its certificate is declared and can be read, else as postgres; NULL: neither. */
-const struct tls_files *node_sql_files(const struct cell *cell, const char **ret_user);
+/* As domicile_monitor where its certificate is declared and can be read, else as postgres; PG_NOBODY: neither. */
+enum pg_role node_sql_role(const struct cell *cell);

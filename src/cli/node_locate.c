@@ -25,8 +25,8 @@ static result measure_node(struct locating *locating, const struct chosen_node *
 {
     struct cli *cli = locating->cli;
     struct location_asker asker = { .cell = chosen->cell, .vantage = cli->config->vantage };
-    asker.files = node_sql_files(chosen->cell, &asker.user);
-    if (asker.files == NULL)
+    asker.role = node_sql_role(chosen->cell);
+    if (asker.role == PG_NOBODY)
         return FAIL(E_CONFIG,
                     "Give the cell a monitor, or a superuser's certificate, and run this where its key is.",
                     "the cell \"%s\" has no certificate that may ask its nodes", chosen->cell->name.ptr);

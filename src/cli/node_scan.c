@@ -79,8 +79,8 @@ static result scan_all(void *arg)
     for (size_t i = 0; i < scan->nodes.count; i++) {
         struct posture_asker asker = { .cell = scan->nodes.items[i].cell,
                                        .node = scan->nodes.items[i].node,
+                                       .sql_role = node_sql_role(scan->nodes.items[i].cell),
                                        .log = scan->log };
-        asker.sql_files = node_sql_files(asker.cell, &asker.sql_user);
         cli_progress(scan->cli, "scanning %s", asker.node->name.ptr);
         result r = posture_scan(&asker, &scan->cli->arena, scan->scanned[i].lines);
         cli_progress_end(scan->cli);

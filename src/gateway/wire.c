@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "directory/sqlite.h"
+#include "pg/role.h"
 #include "schema/migrate.h"
 
 #include <stdlib.h>
@@ -82,16 +83,8 @@ static void on_changed(void *context, size_t connection, const struct error *why
 static result cell_open(struct gateway_process *process, const struct cell *cell, size_t index)
 {
     struct record_cell *opened = &process->cells[index];
-    const struct pg_connect_options connect = { .host = cell->primary->address,
-                                                .port = (uint16_t)cell->primary->port,
-                                                .database = cell->database,
-                                                .user = "domicile_gateway",
-                                                .certificate = cell->gateway.certificate,
-                                                .private_key = cell->gateway.private_key,
-                                                .ca = cell->ca,
-                                                .application_name = "domiciled",
-                                                .connect_within_ms = cell->pool.connect_within_ms,
-                                                .statement_within_ms = cell->pool.statement_within_ms };
+    struct pg_connect_options connect = pg_role_options(PG_GATEWAY, cell, cell->primary, "domiciled");
+    connect.statement_within_ms = cell->pool.statement_within_ms;
     opened->name = cell->name.ptr;
     opened->region = process->gateway.region;
     const struct pg_pool_options options = { .connect = connect,

@@ -84,15 +84,9 @@ static const char habits[] = "SET synchronous_commit = local; SET idle_session_t
 static result connect_to(struct link *link)
 {
     const struct health_ask_options *options = &link->asker->options;
-    const struct pg_connect_options connect = { .host = link->node->address,
-                                                .port = (uint16_t)link->node->port,
-                                                .database = options->cell->database,
-                                                .user = options->user,
-                                                .certificate = options->files->certificate,
-                                                .private_key = options->files->private_key,
-                                                .ca = options->cell->ca,
-                                                .application_name = "domicile monitor",
-                                                .connect_within_ms = options->within_ms };
+    struct pg_connect_options connect =
+        pg_role_options(options->role, options->cell, link->node, "domicile monitor");
+    connect.connect_within_ms = options->within_ms;
     TRY(pg_connect(&connect, &link->conn));
     link->peer_expires_ms = health_peer_certificate(link->conn);
     return pg_run_script(link->conn, habits);
@@ -165,7 +159,8 @@ static void conclude(struct link *link, struct health_node *node)
 static void read_own_certificate(void *arg)
 {
     struct health_asker *asker = arg;
-    asker->own_expires_ms = health_file_certificate(asker->options.files->certificate);
+    const struct tls_files *own = pg_role_files(asker->options.cell, asker->options.role);
+    asker->own_expires_ms = health_file_certificate(own->certificate);
 }
 
 static result ask_all(struct health_asker *asker, const struct health_writer *writer,

@@ -5,13 +5,13 @@
 #include "health/health.h"
 #include "loop/fiber.h"
 #include "pg/exec.h"
+#include "pg/role.h"
 
 struct health_asker;
 
 struct health_ask_options {
     const struct cell *cell; /* outlives the asker */
-    const char *user;        /* "domicile_monitor" */
-    const struct tls_files *files;
+    enum pg_role role;
     uint64_t within_ms; /* for each node, in each round; connecting included */
     /* Optional: what the host says. On the node's fiber, under its deadline; may wait. */
     void (*host_facts)(void *context, const struct node *node, struct health_host *ret);

@@ -254,8 +254,7 @@ result cell_monitor_new(const struct cell_monitor_options *options, struct cell_
     snprintf(monitor->name, sizeof monitor->name, "%s", options->name);
     snprintf(monitor->lease_name, sizeof monitor->lease_name, "monitor-%s", options->cell->name.ptr);
     const struct health_ask_options ask = { .cell = options->cell,
-                                            .user = "domicile_monitor",
-                                            .files = &options->cell->monitor.files,
+                                            .role = PG_MONITOR,
                                             .within_ms = options->cell->monitor.interval_ms,
                                             .host_facts = options->host_facts,
                                             .context = options->context };

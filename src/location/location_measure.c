@@ -36,18 +36,8 @@ struct measuring {
 /* ---- connecting ---- */
 static result open_node(const struct location_asker *asker, const struct node *node, struct pg_conn **ret)
 {
-    const struct pg_connect_options options = {
-        .host = node->address,
-        .port = (uint16_t)node->port,
-        .database = asker->cell->database,
-        .user = asker->user,
-        .certificate = asker->files->certificate,
-        .private_key = asker->files->private_key,
-        .ca = asker->cell->ca,
-        .application_name = "domicile location",
-        .connect_within_ms = asker->cell->pool.connect_within_ms,
-        .statement_within_ms = STATEMENT_WITHIN_MS,
-    };
+    struct pg_connect_options options = pg_role_options(asker->role, asker->cell, node, "domicile location");
+    options.statement_within_ms = STATEMENT_WITHIN_MS;
     return pg_connect(&options, ret);
 }
 

@@ -5,11 +5,11 @@
 #include "config/config.h"
 #include "location/location_sample.h"
 #include "loop/fiber.h"
+#include "pg/role.h"
 
 struct location_asker {
     const struct cell *cell;
-    const char *user; /* domicile_monitor, or postgres */
-    const struct tls_files *files;
+    enum pg_role role;             /* PG_MONITOR or PG_SUPERUSER */
     const struct vantage *vantage; /* where this is */
 };
 

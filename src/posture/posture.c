@@ -344,18 +344,9 @@ static result read_settings(struct scanning *scanning, struct pg_conn *conn, str
 static result ask_settings(struct scanning *scanning, struct posture_settings *ret)
 {
     const struct posture_asker *asker = scanning->asker;
-    const struct pg_connect_options options = {
-        .host = asker->node->address,
-        .port = (uint16_t)asker->node->port,
-        .database = asker->cell->database,
-        .user = asker->sql_user,
-        .certificate = asker->sql_files->certificate,
-        .private_key = asker->sql_files->private_key,
-        .ca = asker->cell->ca,
-        .application_name = "domicile scan",
-        .connect_within_ms = asker->cell->pool.connect_within_ms,
-        .statement_within_ms = STATEMENT_WITHIN_MS,
-    };
+    struct pg_connect_options options =
+        pg_role_options(asker->sql_role, asker->cell, asker->node, "domicile scan");
+    options.statement_within_ms = STATEMENT_WITHIN_MS;
     struct pg_conn *conn = NULL;
     TRY(pg_connect(&options, &conn));
     result r = read_settings(scanning, conn, ret);
@@ -368,7 +359,7 @@ static result ask_postgres(struct scanning *scanning)
     struct posture_settings settings = { 0 };
     result r = OK;
     const char *why = "not asked: the cell has no certificate here that may ask PostgreSQL";
-    if (scanning->asker->sql_files != NULL) {
+    if (scanning->asker->sql_role != PG_NOBODY) {
         r = ask_settings(scanning, &settings);
         why = failed(r) ? posture_clean(str_from(r.error.what), scanning->subject.arena) : NULL;
     }

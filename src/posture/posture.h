@@ -5,6 +5,7 @@
 #include "base/arena.h"
 #include "config/config.h"
 #include "hosts/host_log.h"
+#include "pg/role.h"
 
 enum posture_id {
 #define X(id, name, question, asked, advice) id,
@@ -39,9 +40,8 @@ struct posture_line {
 struct posture_asker {
     const struct cell *cell;
     const struct node *node;
-    const char *sql_user;              /* domicile_monitor or postgres */
-    const struct tls_files *sql_files; /* NULL: nobody may ask PostgreSQL */
-    struct host_log *log;              /* of what the host is asked over SSH */
+    enum pg_role sql_role; /* PG_MONITOR or PG_SUPERUSER; PG_NOBODY: nobody may ask PostgreSQL */
+    struct host_log *log;  /* of what the host is asked over SSH */
 };
 
 /* Waits, some seconds. Every line is there, whatever fails: what could not be asked says so. OK also for a node without

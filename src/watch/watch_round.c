@@ -2,24 +2,16 @@
 #include "watch/watch_internal.h"
 
 #include "loop/fiber.h"
+#include "pg/role.h"
 
 enum { STATEMENT_WITHIN_MS = 20000, NODE_WITHIN_MS = 60000 };
 
 static result connect_to(const struct cell *cell, const struct node *node, struct pg_conn **ret)
 {
-    bool monitor = cell->monitor.files.certificate != NULL;
-    const struct pg_connect_options options = {
-        .host = node->address,
-        .port = (uint16_t)node->port,
-        .database = cell->database,
-        .user = monitor ? "domicile_monitor" : "domicile_admin",
-        .certificate = monitor ? cell->monitor.files.certificate : cell->admin.certificate,
-        .private_key = monitor ? cell->monitor.files.private_key : cell->admin.private_key,
-        .ca = cell->ca,
-        .application_name = "domicile watch",
-        .connect_within_ms = cell->pool.connect_within_ms,
-        .statement_within_ms = STATEMENT_WITHIN_MS,
-    };
+    bool monitored = cell->monitor.files.certificate != NULL;
+    struct pg_connect_options options =
+        pg_role_options(monitored ? PG_MONITOR : PG_ADMIN, cell, node, "domicile watch");
+    options.statement_within_ms = STATEMENT_WITHIN_MS;
     return pg_connect(&options, ret);
 }
 

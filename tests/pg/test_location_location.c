@@ -38,9 +38,7 @@ static void declare(uint16_t primary, uint16_t standby)
                           .region = &region,
                           .pool.connect_within_ms = 5000,
                           .monitor.files = { server_path("monitor.crt"), server_path("monitor.key") } };
-    asker = (struct location_asker){
-        .cell = &cell, .user = "domicile_monitor", .files = &cell.monitor.files, .vantage = &here
-    };
+    asker = (struct location_asker){ .cell = &cell, .role = PG_MONITOR, .vantage = &here };
 }
 
 static struct location_sample measured(size_t node, uint32_t count)
@@ -280,10 +278,9 @@ ON_LOOP(a_standby_that_lacks_the_rows_checks_nothing)
 ON_LOOP(who_may_not_ask_is_told_so)
 {
     struct location_sample sample;
-    const struct tls_files gateway = { server_path("gateway.crt"), server_path("gateway.key") };
     declare(server_port(), standby_port());
-    asker.user = "domicile_gateway";
-    asker.files = &gateway;
+    cell.gateway = (struct tls_files){ server_path("gateway.crt"), server_path("gateway.key") };
+    asker.role = PG_GATEWAY;
     check_fails(E_SCHEMA, location_measure(&asker, &nodes[0], 5, &arena, &sample));
 }
 

@@ -41,9 +41,7 @@ static void declare(void)
                                 .config = host_path("good.conf") },
                        .paths = { .data = pg_path("data"), .tls = getenv("PGT_DIR"), .log = pg_path("log") },
                        .shared_host = true };
-    asker = (struct posture_asker){
-        .cell = &cell, .node = &node, .sql_user = "domicile_monitor", .sql_files = &cell.monitor.files
-    };
+    asker = (struct posture_asker){ .cell = &cell, .node = &node, .sql_role = PG_MONITOR };
 }
 
 static void scan_giving(enum error_code code)
@@ -206,7 +204,7 @@ ON_LOOP(what_cannot_be_asked_is_unknown)
     declare();
     node.paths.data = scratch("no-data");
     node.paths.log = scratch("no-log");
-    asker.sql_files = NULL;
+    asker.sql_role = PG_NOBODY;
     scan();
     is(POSTURE_FILES_DATA, POSTURE_UNKNOWN, "No such file");
     is(POSTURE_FILES_LOG, POSTURE_UNKNOWN, "No such file");
