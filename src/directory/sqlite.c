@@ -2,12 +2,8 @@
 
 #include "directory/sqlite_file.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 enum { BUSY_MS = 2000, APPLICATION_ID = 0x646f6d69 /* "domi" */, SCHEMA_VERSION = 1 };
@@ -48,97 +44,6 @@ static const char *const sql_text[SQL_COUNT] = {
                         " AND boot = ?5 AND until_ns > ?6"),
 };
 
-/* ---- errors ---- */
-
-static const char *hint_for(int code)
-{
-    switch (code & 0xff) {
-    case SQLITE_BUSY:
-    case SQLITE_LOCKED:
-        return "Find the process that holds a write transaction on the file (fuser FILE) and let it finish.";
-    case SQLITE_NOTADB:
-        return "Put the directory's own file at this path, or choose another path for the directory.";
-    case SQLITE_CORRUPT:
-        return "Stop the gateways, keep a copy of the file, and restore it from a backup.";
-    case SQLITE_FULL:
-        return "Make room on the directory's disk.";
-    case SQLITE_READONLY:
-    case SQLITE_PERM:
-    case SQLITE_CANTOPEN:
-        return "Let the gateway's user read and write the file, and create files beside it.";
-    default:
-        return "Look at the disk that holds the directory and at the kernel's log.";
-    }
-}
-
-result sqlite_failure(const char *path, sqlite3 *db, int code)
-{
-    return FAIL(E_DIRECTORY, hint_for(code), "directory file \"%s\": %s", path,
-                db != NULL ? sqlite3_errmsg(db) : sqlite3_errstr(code));
-}
-
-result sqlite_bad_row(const struct sqlite_directory *directory, const char *what)
-{
-    return FAIL(E_DIRECTORY, "Stop the gateways, keep a copy of the file, and restore it from a backup.",
-                "directory file \"%s\" holds %s that domicile did not write", directory->path, what);
-}
-
-/* ---- the file ---- */
-
-static result identify(const char *path, struct file_identity *ret)
-{
-    struct stat st;
-    if (stat(path, &st) != 0)
-        return FAIL(E_DIRECTORY,
-                    "Put the file back where it was; if it is lost, restore it and restart the gateways.",
-                    "directory file \"%s\": %s", path, strerror(errno));
-    if (!S_ISREG(st.st_mode))
-        return FAIL(E_DIRECTORY, "Choose another path for the directory.",
-                    "directory \"%s\" is not a regular file", path);
-    if ((st.st_mode & S_IRWXO) != 0)
-        return FAIL(E_DIRECTORY, "Take the rights of others away: chmod 0640 FILE.",
-                    "directory file \"%s\" has mode %04o, which lets others at it", path,
-                    st.st_mode & 07777U);
-    *ret = (struct file_identity){ st.st_dev, st.st_ino };
-    return OK;
-}
-
-static result still_there(const char *path, struct file_identity known)
-{
-    struct file_identity now;
-    TRY(identify(path, &now));
-    if (now.device != known.device || now.inode != known.inode)
-        return FAIL(E_DIRECTORY,
-                    "Put the file back that was there; if that is not possible, restart the gateways.",
-                    "directory file \"%s\" was replaced under the running program", path);
-    return OK;
-}
-
-/* Only a file that was not there is opened here: closing a descriptor of one that another handle of this process has
- * open would drop that one's locks (fcntl(2)). */
-static result create_file(const char *path)
-{
-    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
-    if (fd < 0 && errno == EEXIST)
-        return OK;
-    if (fd < 0)
-        return FAIL(E_DIRECTORY, "Create its folder, and let the gateway's user write there.",
-                    "directory file \"%s\" cannot be created: %s", path, strerror(errno));
-    close(fd);
-    char *copy = strdup(path);
-    must(copy != NULL);
-    int folder = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    free(copy);
-    bool synced = folder >= 0 && fsync(folder) == 0;
-    int cause = errno;
-    if (folder >= 0)
-        close(folder);
-    if (!synced)
-        return FAIL(E_DIRECTORY, hint_for(SQLITE_IOERR), "folder of the directory file \"%s\": %s", path,
-                    strerror(cause));
-    return OK;
-}
-
 /* ---- opening ---- */
 
 static result query_number(struct sqlite_directory *d, sqlite3 *db, const char *sql, int64_t *ret)
@@ -171,8 +76,9 @@ static result check_schema(struct sqlite_directory *d, sqlite3 *db, bool *ret_em
     if (*ret_empty)
         return OK;
     if (application != APPLICATION_ID)
-        return FAIL(E_DIRECTORY, hint_for(SQLITE_NOTADB), "directory file \"%s\" belongs to another program",
-                    d->path);
+        return FAIL(E_DIRECTORY,
+                    "Put the directory's own file at this path, or choose another path for the directory.",
+                    "directory file \"%s\" belongs to another program", d->path);
     if (version != SCHEMA_VERSION)
         return FAIL(E_DIRECTORY, "Run the newest version of domicile that has used this directory.",
                     "directory file \"%s\" has schema %lld; this program knows %d", d->path,
@@ -276,12 +182,12 @@ static result read_boot(struct sqlite_directory *d)
 static result open_all(struct sqlite_directory *d)
 {
     TRY(read_boot(d));
-    TRY(create_file(d->path));
-    TRY(identify(d->path, &d->file));
+    TRY(sqlite_file_create(d->path));
+    TRY(sqlite_file_identify(d->path, &d->file));
     TRY(connection_open(d, &d->writer));
     TRY(connection_open(d, &d->reader));
-    TRY(identify(d->wal_path, &d->wal));
-    return still_there(d->path, d->file);
+    TRY(sqlite_file_identify(d->wal_path, &d->wal));
+    return sqlite_file_still_there(d->path, d->file);
 }
 
 struct opening {
@@ -336,112 +242,4 @@ result directory_open_sqlite(const char *path, struct directory **ret)
     }
     *ret = &d->directory;
     return OK;
-}
-
-/* ---- jobs ---- */
-
-static void reset_statements(struct sqlite_connection *connection)
-{
-    for (int i = 0; i < SQL_COUNT; i++) {
-        sqlite3_reset(connection->statements[i]);
-        sqlite3_clear_bindings(connection->statements[i]);
-    }
-}
-
-static result run_in_transaction(struct sqlite_job *job, enum sqlite_sql begin)
-{
-    struct sqlite_directory *d = job->directory;
-    TRY(still_there(d->path, d->file));
-    TRY(still_there(d->wal_path, d->wal));
-    result r = sqlite_run(job, sqlite_statement(job, begin));
-    if (!failed(r))
-        r = job->work(job);
-    reset_statements(job->connection);
-    if (!failed(r))
-        r = sqlite_run(job, sqlite_statement(job, SQL_COMMIT));
-    if (!sqlite3_get_autocommit(job->connection->db)) /* if this fails, so does the next BEGIN, and says so */
-        (void)sqlite3_step(sqlite_statement(job, SQL_ROLLBACK));
-    reset_statements(job->connection);
-    return r;
-}
-
-static void read_on_thread(void *arg)
-{
-    struct sqlite_job *job = arg;
-    job->outcome = run_in_transaction(job, SQL_BEGIN);
-}
-
-static void write_on_thread(void *arg)
-{
-    struct sqlite_job *job = arg;
-    job->outcome = run_in_transaction(job, SQL_BEGIN_WRITE);
-}
-
-static result take_turn(struct sqlite_directory *d, struct sqlite_connection *connection,
-                        struct sqlite_job *job, void (*on_thread)(void *job))
-{
-    job->directory = d;
-    job->connection = connection;
-    TRY(semaphore_acquire(&connection->turn));
-    result r = fiber_offload(on_thread, job);
-    semaphore_release(&connection->turn);
-    return failed(r) ? r : job->outcome;
-}
-
-result sqlite_read(struct sqlite_directory *directory, struct sqlite_job *job)
-{
-    return take_turn(directory, &directory->reader, job, read_on_thread);
-}
-
-result sqlite_write(struct sqlite_directory *directory, struct sqlite_job *job)
-{
-    return take_turn(directory, &directory->writer, job, write_on_thread);
-}
-
-sqlite3_stmt *sqlite_statement(struct sqlite_job *job, enum sqlite_sql sql)
-{
-    sqlite3_stmt *statement = job->connection->statements[sql];
-    sqlite3_reset(statement);
-    return statement;
-}
-
-void sqlite_bind_str(sqlite3_stmt *statement, int parameter, struct str value)
-{
-    must(sqlite3_bind_text64(statement, parameter, value.ptr ? value.ptr : "", value.len, SQLITE_STATIC,
-                             SQLITE_UTF8) == SQLITE_OK);
-}
-
-void sqlite_bind_u64(sqlite3_stmt *statement, int parameter, uint64_t value)
-{
-    must(value <= INT64_MAX && sqlite3_bind_int64(statement, parameter, (int64_t)value) == SQLITE_OK);
-}
-
-result sqlite_step(struct sqlite_job *job, sqlite3_stmt *statement, bool *ret_row)
-{
-    int code = sqlite3_step(statement);
-    if (code != SQLITE_ROW && code != SQLITE_DONE)
-        return sqlite_failure(job->directory->path, job->connection->db, code);
-    *ret_row = code == SQLITE_ROW;
-    return OK;
-}
-
-result sqlite_run(struct sqlite_job *job, sqlite3_stmt *statement)
-{
-    bool row;
-    do
-        TRY(sqlite_step(job, statement, &row));
-    while (row);
-    return OK;
-}
-
-struct str sqlite_column_str(sqlite3_stmt *statement, int column)
-{
-    const unsigned char *text = sqlite3_column_text(statement, column);
-    return (struct str){ (const char *)text, (size_t)sqlite3_column_bytes(statement, column) };
-}
-
-uint64_t sqlite_column_u64(sqlite3_stmt *statement, int column)
-{
-    int64_t value = sqlite3_column_int64(statement, column);
-    return value < 0 ? 0 : (uint64_t)value;
 }

@@ -37,6 +37,12 @@ struct file_identity {
     ino_t inode;
 };
 
+/* ---- the file ---- these block. E_DIRECTORY */
+result sqlite_file_create(const char *path) MUST_USE; /* if it is not there; its folder remembers it */
+result sqlite_file_identify(const char *path, struct file_identity *ret) MUST_USE; /* and checks its mode */
+result sqlite_file_still_there(const char *path, struct file_identity known) MUST_USE;
+
+/* ---- open ---- */
 struct sqlite_directory {
     struct directory directory;
     char *path, *wal_path;
