@@ -1,9 +1,5 @@
-#include "pg/pool.h"
-
-#include "base/arena.h"
-#include "base/clock.h"
-#include "base/secret.h"
-#include "pg/session.h"
+/* Calls: each is placed on a connection. The connections are kept in pool_connections.c. */
+#include "pg/pool_internal.h"
 
 #include <stdlib.h>
 
@@ -13,145 +9,7 @@ enum {
     QUEUE_MAX = 4096,
     STATEMENT_WITHIN_MS = 5000,
     DOWN_WITHIN_MS = 250,
-    BACKOFF_FIRST_MS = 50,
-    BACKOFF_MAX_MS = 2000,
-    SETTLED_MS = 10000, /* a connection that lived this long starts the backoff anew */
 };
-
-/* Someone who waits for a connection to come up. */
-struct up_waiter {
-    struct wait wait;
-    struct up_waiter *next, *prev;
-};
-
-struct member {
-    struct pg_pool *pool;
-    size_t number;
-    struct session session;
-};
-
-struct pg_pool {
-    struct pg_pool_options options;
-    struct arena strings;
-    struct scope scope;
-    struct member *members;
-    struct up_waiter *up_first;
-    struct wait *empty;
-    size_t calls_now;
-    bool draining;
-    struct pg_pool_stats stats;
-};
-
-/* ---- keeping a connection ---- */
-
-static bool pool_is_up(const struct pg_pool *pool)
-{
-    for (size_t i = 0; i < pool->options.connections; i++)
-        if (session_serves(&pool->members[i].session))
-            return true;
-    return false;
-}
-
-static void wake_waiters(struct pg_pool *pool)
-{
-    for (struct up_waiter *waiter = pool->up_first; waiter != NULL; waiter = waiter->next)
-        wait_wake(&waiter->wait);
-}
-
-static void report(struct member *member, const struct error *why)
-{
-    struct pg_pool *pool = member->pool;
-    if (why != NULL)
-        pool->stats.last_error = *why;
-    if (pool->options.changed != NULL)
-        pool->options.changed(pool->options.context, member->number, why);
-}
-
-/* Every statement here goes by index; a plan made while a table was still empty must not read it from end to end. And
- * every one is short, but the planner, who does not know a LIMIT that is a parameter, takes a page of a large class for
- * long: compiling it costs some 40 ms, a hundred times what running it does. */
-static const char settings[] =
-    "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; SET jit = off";
-
-static result prepare_all(struct pg_pool *pool, struct pg_conn *conn)
-{
-    TRY(pg_run_script(conn, settings));
-    if (pool->options.check != NULL)
-        TRY(pool->options.check(conn, pool->options.context));
-    for (size_t i = 0; i < pool->options.statement_count; i++)
-        TRY(pg_prepare(conn, pool->options.statements[i].name, pool->options.statements[i].sql));
-    return OK;
-}
-
-static result make_connection(struct pg_pool *pool, struct pg_conn **ret)
-{
-    struct pg_conn *conn;
-    TRY(pg_connect(&pool->options.connect, &conn));
-    struct deadline deadline;
-    deadline_begin(&deadline, pool->options.statement_within_ms);
-    result r = prepare_all(pool, conn);
-    deadline_end(&deadline);
-    if (failed(r)) {
-        pg_close(conn);
-        return r;
-    }
-    *ret = conn;
-    return OK;
-}
-
-/* Serves with one connection until it is lost or the pool goes. */
-static result serve(struct member *member, struct pg_conn *conn)
-{
-    struct wait ended;
-    wait_init(&ended);
-    result r = session_open(&member->session, conn, &ended);
-    if (failed(r)) {
-        pg_close(conn);
-        return r;
-    }
-    member->pool->stats.connects++;
-    report(member, NULL);
-    wake_waiters(member->pool);
-    r = wait_for(&ended);
-    if (!failed(r)) {
-        r.error = member->session.why;
-        member->pool->stats.losses++;
-    }
-    session_close(&member->session, &r.error);
-    return r;
-}
-
-/* Half of the wait is by chance, so that the connections of many gateways do not come back in step. */
-static uint64_t with_jitter(uint64_t ms)
-{
-    uint32_t chance;
-    random_bytes(&chance, sizeof chance);
-    return ms / 2 + chance % (ms / 2 + 1);
-}
-
-static void keep(void *arg)
-{
-    struct member *member = arg;
-    uint64_t backoff_ms = BACKOFF_FIRST_MS;
-    for (;;) {
-        struct pg_conn *conn = NULL;
-        result r = make_connection(member->pool, &conn);
-        if (failed(r)) {
-            member->pool->stats.connects_failed++;
-        } else {
-            uint64_t since_ns = clock_monotonic_ns();
-            r = serve(member, conn);
-            if (clock_monotonic_ns() - since_ns > (uint64_t)SETTLED_MS * 1000000)
-                backoff_ms = BACKOFF_FIRST_MS;
-        }
-        if (failed(fiber_check()))
-            return;
-        report(member, &r.error);
-        if (failed(fiber_sleep(with_jitter(backoff_ms))))
-            return;
-        backoff_ms = backoff_ms * 2 > BACKOFF_MAX_MS ? BACKOFF_MAX_MS : backoff_ms * 2;
-    }
-}
 
 /* ---- birth and death ---- */
 
@@ -184,24 +42,6 @@ static void keep_options(struct pg_pool *pool, const struct pg_pool_options *opt
     own->connect.application_name = keep_string(pool, options->connect.application_name);
 }
 
-/* Long after the server's own limit, which ends one statement and not the connection. */
-static uint64_t overdue_ms(uint64_t statement_within_ms)
-{
-    return statement_within_ms + statement_within_ms / 4 + 100;
-}
-
-static result spawn_keepers(struct pg_pool *pool)
-{
-    for (size_t i = 0; i < pool->options.connections; i++) {
-        pool->members[i].pool = pool;
-        pool->members[i].number = i;
-        session_init(&pool->members[i].session, overdue_ms(pool->options.statement_within_ms));
-    }
-    for (size_t i = 0; i < pool->options.connections; i++)
-        TRY(fiber_spawn(&pool->scope, "database connection", keep, &pool->members[i]));
-    return OK;
-}
-
 result pg_pool_new(const struct pg_pool_options *options, struct pg_pool **ret)
 {
     if (options->connections > CONNECTIONS_MAX)
@@ -214,7 +54,7 @@ result pg_pool_new(const struct pg_pool_options *options, struct pg_pool **ret)
     keep_options(pool, options);
     pool->scope = SCOPE_INIT;
     pool->members = calloc(pool->options.connections, sizeof *pool->members);
-    result r = pool->members != NULL ? spawn_keepers(pool) : FAIL(E_MEMORY, NULL, "no memory for a pool");
+    result r = pool->members != NULL ? pool_connect(pool) : FAIL(E_MEMORY, NULL, "no memory for a pool");
     if (failed(r)) {
         pg_pool_free(pool);
         return r;
@@ -239,7 +79,7 @@ void pg_pool_free(struct pg_pool *pool)
     if (pool == NULL)
         return;
     pool->draining = true;
-    wake_waiters(pool);
+    pool_wake_waiters(pool);
     struct deadline deadline;
     deadline_begin(&deadline, pool->options.statement_within_ms);
     result drained = wait_empty(pool);
@@ -259,20 +99,6 @@ void pg_pool_free(struct pg_pool *pool)
 
 /* ---- calls ---- */
 
-static result wait_up(struct pg_pool *pool)
-{
-    struct up_waiter waiter = { .next = pool->up_first };
-    wait_init(&waiter.wait);
-    if (pool->up_first != NULL)
-        pool->up_first->prev = &waiter;
-    pool->up_first = &waiter;
-    result r = wait_for(&waiter.wait);
-    *(waiter.prev != NULL ? &waiter.prev->next : &pool->up_first) = waiter.next;
-    if (waiter.next != NULL)
-        waiter.next->prev = waiter.prev;
-    return r;
-}
-
 static result refuse_draining(void)
 {
     return FAIL(E_DRAINING, "Try again at another gateway.", "the database connections are being closed");
@@ -284,7 +110,7 @@ static result wait_up_for_call(struct pg_pool *pool)
         return refuse_draining();
     struct deadline down;
     deadline_begin(&down, pool->options.down_within_ms);
-    result r = wait_up(pool);
+    result r = pool_wait_up(pool);
     deadline_end(&down);
     if (failed(r) && r.error.code == E_DEADLINE && !failed(fiber_check()))
         return FAIL(E_UNAVAILABLE, "Try again in a moment.", "no connection to the database: %s",
@@ -399,5 +225,8 @@ struct pg_pool_stats pg_pool_stats(const struct pg_pool *pool)
 
 bool pg_pool_healthy(const struct pg_pool *pool)
 {
-    return pool_is_up(pool);
+    for (size_t i = 0; i < pool->options.connections; i++)
+        if (session_serves(&pool->members[i].session))
+            return true;
+    return false;
 }
