@@ -4,14 +4,14 @@
 
 enum { INITDB_WITHIN_MS = 300000, MOVE_WITHIN_MS = 600000, COPY_WITHIN_MS = 12 * 3600 * 1000 };
 
-static const char *beside(const struct cell_call *call, const struct node *node)
+static const char *beside(const struct runbook_call *call, const struct node *node)
 {
     return arena_printf(call->arena, "%s.domicile-new", node->paths.data);
 }
 
 /* ---- before ---- */
 
-static result run_all(const struct provisioning *p, const struct cell_call *call, const struct node *node,
+static result run_all(const struct provisioning *p, const struct runbook_call *call, const struct node *node,
                       const struct host_command *commands, size_t count)
 {
     for (size_t i = 0; i < count; i++)
@@ -22,7 +22,7 @@ static result run_all(const struct provisioning *p, const struct cell_call *call
     run_all(p, call, node, commands, sizeof(commands) / sizeof((commands)[0]))
 
 /* The place must be free: not there, or an empty directory. */
-static result refuse_what_is_there(const struct provisioning *p, const struct cell_call *call,
+static result refuse_what_is_there(const struct provisioning *p, const struct runbook_call *call,
                                    const struct node *node)
 {
     static const char hint[] =
@@ -43,7 +43,7 @@ static result refuse_what_is_there(const struct provisioning *p, const struct ce
 }
 
 /* What an act left that was killed is ours by its name; a server that runs on it is somebody's. */
-static result clear_beside(const struct provisioning *p, const struct cell_call *call,
+static result clear_beside(const struct provisioning *p, const struct runbook_call *call,
                            const struct node *node)
 {
     const char *path = beside(call, node);
@@ -63,7 +63,7 @@ static result clear_beside(const struct provisioning *p, const struct cell_call 
     return RUN_ALL(p, call, node, commands);
 }
 
-static result move_into_place(const struct provisioning *p, const struct cell_call *call,
+static result move_into_place(const struct provisioning *p, const struct runbook_call *call,
                               const struct node *node)
 {
     char *parent = arena_cstr(call->arena, str_from(node->paths.data));
@@ -78,22 +78,25 @@ static result move_into_place(const struct provisioning *p, const struct cell_ca
 
 /* ---- the primary ---- */
 
-result primary_is_made(const struct provisioning *p, const struct cell_call *call, struct cell_seen *ret)
+static result primary_is_made(void *context, struct runbook_call *call, enum answer *ret)
 {
+    const struct provisioning *p = context;
     const struct node *primary = p->cell->primary;
     struct control control;
     TRY(host_control(p, call, primary, primary->paths.data, &control));
     bool made = control.system[0] != '\0' && control.checksums;
     if (control.system[0] == '\0')
-        cell_saw(ret, false, "%s: there is no cluster in \"%s\"", primary->name.ptr, primary->paths.data);
+        runbook_answer(call, ret, false, "%s: there is no cluster in \"%s\"", primary->name.ptr,
+                       primary->paths.data);
     else
-        cell_saw(ret, made, "%s: system %s, %s checksums", primary->name.ptr, control.system,
-                 made ? "with" : "without");
+        runbook_answer(call, ret, made, "%s: system %s, %s checksums", primary->name.ptr, control.system,
+                       made ? "with" : "without");
     return OK;
 }
 
-result make_primary(const struct provisioning *p, const struct cell_call *call)
+static result make_primary(void *context, struct runbook_call *call)
 {
+    const struct provisioning *p = context;
     const struct node *primary = p->cell->primary;
     const char *path = beside(call, primary);
     TRY(clear_beside(p, call, primary));
@@ -108,29 +111,43 @@ result make_primary(const struct provisioning *p, const struct cell_call *call)
     return move_into_place(p, call, primary);
 }
 
+const struct runbook_step step_initdb = {
+    .id = "initdb",
+    .title = "Create the primary's cluster",
+    .question = "is there a cluster with checksums on the primary?",
+    .ask = primary_is_made,
+    .act = make_primary,
+    .within_ms = SEC(600),
+    .ask_within_ms = SEC(60),
+    .tries = 2,
+};
+
 /* ---- standbys ---- */
 
-static result is_copied(const struct provisioning *p, const struct cell_call *call, const struct node *node,
-                        struct cell_seen *ret)
+static result is_copied(const struct provisioning *p, struct runbook_call *call, const struct node *node,
+                        enum answer *ret)
 {
     const struct node *primary = p->cell->primary;
     struct control control, wanted;
     TRY(host_control(p, call, primary, primary->paths.data, &wanted));
     TRY(host_control(p, call, node, node->paths.data, &control));
     if (control.system[0] == '\0')
-        cell_saw(ret, false, "%s: there is no copy in \"%s\"", node->name.ptr, node->paths.data);
+        runbook_answer(call, ret, false, "%s: there is no copy in \"%s\"", node->name.ptr, node->paths.data);
     else if (strcmp(control.system, wanted.system) != 0)
-        cell_saw(ret, false, "%s: system %s, and the primary's is %s", node->name.ptr, control.system,
-                 wanted.system[0] != '\0' ? wanted.system : "not there yet");
+        runbook_answer(call, ret, false, "%s: system %s, and the primary's is %s", node->name.ptr,
+                       control.system, wanted.system[0] != '\0' ? wanted.system : "not there yet");
     else
-        cell_saw(ret, true, "%s: system %s", node->name.ptr, control.system);
+        runbook_answer(call, ret, true, "%s: system %s", node->name.ptr, control.system);
     return OK;
 }
 
-NODES_LOOK(standbys_are_copied, MEANT_STANDBYS, is_copied)
+static result standbys_are_copied(void *context, struct runbook_call *call, enum answer *ret)
+{
+    return ask_nodes(context, call, MEANT_STANDBYS, is_copied, ret);
+}
 
 /* It is a standby before it is in its place: whoever starts it there does not get a second primary. */
-static result copy(const struct provisioning *p, const struct cell_call *call, const struct node *node)
+static result copy(const struct provisioning *p, struct runbook_call *call, const struct node *node)
 {
     const char *path = beside(call, node);
     TRY(clear_beside(p, call, node));
@@ -145,4 +162,18 @@ static result copy(const struct provisioning *p, const struct cell_call *call, c
     return move_into_place(p, call, node);
 }
 
-NODES_ACT(copy_to_standbys, MEANT_STANDBYS, is_copied, copy)
+static result copy_to_standbys(void *context, struct runbook_call *call)
+{
+    return act_on_nodes(context, call, MEANT_STANDBYS, is_copied, copy);
+}
+
+const struct runbook_step step_base_backup = {
+    .id = "base-backup",
+    .title = "Copy the primary to each standby",
+    .question = "does every standby have a copy of the primary?",
+    .ask = standbys_are_copied,
+    .act = copy_to_standbys,
+    .within_ms = SEC(12 * 3600),
+    .ask_within_ms = SEC(60),
+    .tries = 2,
+};

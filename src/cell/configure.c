@@ -13,7 +13,7 @@ enum {
 
 /* ---- what should be there ---- */
 
-static struct str admission_of(const struct provisioning *p, const struct cell_call *call,
+static struct str admission_of(const struct provisioning *p, const struct runbook_call *call,
                                const struct node *node)
 {
     struct str hba = conf_hba(call->arena, p->cell, p->leaving), ident = conf_ident(call->arena, node);
@@ -30,8 +30,8 @@ static size_t awaited(const struct provisioning *p, const struct node *standbys[
     return p->cell->synchronous ? count : 0;
 }
 
-result configuration_text(const struct provisioning *p, const struct cell_call *call, const struct node *node,
-                          bool waits, struct str *ret)
+result configuration_text(const struct provisioning *p, const struct runbook_call *call,
+                          const struct node *node, bool waits, struct str *ret)
 {
     const struct node *standbys[CELL_NODES_MAX];
     bool primary = node_is_primary(p, node);
@@ -55,8 +55,8 @@ struct files {
     bool standby;
 };
 
-static result read_files(const struct provisioning *p, const struct cell_call *call, const struct node *node,
-                         const char *folder, struct files *ret)
+static result read_files(const struct provisioning *p, const struct runbook_call *call,
+                         const struct node *node, const char *folder, struct files *ret)
 {
     struct arena *arena = call->arena;
     TRY(host_read(p->hosts, node, call, arena_printf(arena, "%s/postgresql.conf", folder), &ret->postgresql));
@@ -82,8 +82,8 @@ static const char *difference(struct arena *arena, struct str there, struct str 
 }
 
 /* Whether it waits for standbys is a later step's. */
-static result is_configured(const struct provisioning *p, const struct cell_call *call,
-                            const struct node *node, struct cell_seen *ret)
+static result is_configured(const struct provisioning *p, struct runbook_call *call, const struct node *node,
+                            enum answer *ret)
 {
     struct files files;
     struct str wanted, waiting, hba = conf_hba(call->arena, p->cell, p->leaving);
@@ -104,16 +104,16 @@ static result is_configured(const struct provisioning *p, const struct cell_call
     else if (files.standby == node_is_primary(p, node))
         why = files.standby ? "standby.signal is there" : "standby.signal is not there";
     if (why != NULL)
-        cell_saw(ret, false, "%s: %s", node->name.ptr, why);
+        runbook_answer(call, ret, false, "%s: %s", node->name.ptr, why);
     else
-        cell_saw(ret, true, "%s: %s, %zu rules", node->name.ptr,
-                 conf_running(call->arena, files.conf)[0] != '\0' ? CONF_FILE : "?",
-                 conf_hba_rules(p->cell, p->leaving));
+        runbook_answer(call, ret, true, "%s: %s, %zu rules", node->name.ptr,
+                       conf_running(call->arena, files.conf)[0] != '\0' ? CONF_FILE : "?",
+                       conf_hba_rules(p->cell, p->leaving));
     return OK;
 }
 
-result configuration_put(const struct provisioning *p, const struct cell_call *call, const struct node *node,
-                         const char *folder, bool waits)
+result configuration_put(const struct provisioning *p, const struct runbook_call *call,
+                         const struct node *node, const char *folder, bool waits)
 {
     struct arena *arena = call->arena;
     struct files files;
@@ -136,7 +136,7 @@ result configuration_put(const struct provisioning *p, const struct cell_call *c
 }
 
 /* A primary that waits for its standbys goes on to. */
-static result configure(const struct provisioning *p, const struct cell_call *call, const struct node *node)
+static result configure(const struct provisioning *p, struct runbook_call *call, const struct node *node)
 {
     struct str conf;
     TRY(host_read(p->hosts, node, call, arena_printf(call->arena, "%s/" CONF_FILE, node->paths.data), &conf));
@@ -145,10 +145,45 @@ static result configure(const struct provisioning *p, const struct cell_call *ca
     return configuration_put(p, call, node, node->paths.data, waits);
 }
 
-NODES_LOOK(primary_is_configured, MEANT_PRIMARY, is_configured)
-NODES_ACT(configure_primary, MEANT_PRIMARY, is_configured, configure)
-NODES_LOOK(standbys_are_configured, MEANT_STANDBYS, is_configured)
-NODES_ACT(configure_standbys, MEANT_STANDBYS, is_configured, configure)
+static result primary_is_configured(void *context, struct runbook_call *call, enum answer *ret)
+{
+    return ask_nodes(context, call, MEANT_PRIMARY, is_configured, ret);
+}
+
+static result configure_primary(void *context, struct runbook_call *call)
+{
+    return act_on_nodes(context, call, MEANT_PRIMARY, is_configured, configure);
+}
+
+const struct runbook_step step_configure_primary = {
+    .id = "configure-primary",
+    .title = "Configure the primary",
+    .question = "does the primary have its configuration and its HBA rules?",
+    .ask = primary_is_configured,
+    .act = configure_primary,
+    .within_ms = SEC(60),
+    .tries = 2,
+};
+
+static result standbys_are_configured(void *context, struct runbook_call *call, enum answer *ret)
+{
+    return ask_nodes(context, call, MEANT_STANDBYS, is_configured, ret);
+}
+
+static result configure_standbys(void *context, struct runbook_call *call)
+{
+    return act_on_nodes(context, call, MEANT_STANDBYS, is_configured, configure);
+}
+
+const struct runbook_step step_configure_standbys = {
+    .id = "configure-standbys",
+    .title = "Configure the standbys",
+    .question = "does every standby have its configuration and its HBA rules?",
+    .ask = standbys_are_configured,
+    .act = configure_standbys,
+    .within_ms = SEC(60),
+    .tries = 2,
+};
 
 /* ---- running ---- */
 
@@ -166,8 +201,8 @@ struct running {
     struct str recovery, conf, restart, overridden;
 };
 
-static result ask_running(const struct provisioning *p, const struct cell_call *call, const struct node *node,
-                          struct running *ret)
+static result ask_running(const struct provisioning *p, const struct runbook_call *call,
+                          const struct node *node, struct running *ret)
 {
     struct str row;
     const struct host_sql sql = { .text = running_sql };
@@ -180,8 +215,8 @@ static result ask_running(const struct provisioning *p, const struct cell_call *
     return OK;
 }
 
-static result has_loaded(const struct provisioning *p, const struct cell_call *call, const struct node *node,
-                         bool *ret)
+static result has_loaded(const struct provisioning *p, const struct runbook_call *call,
+                         const struct node *node, bool *ret)
 {
     struct running running;
     struct str conf;
@@ -191,34 +226,35 @@ static result has_loaded(const struct provisioning *p, const struct cell_call *c
     return OK;
 }
 
-static result runs(const struct provisioning *p, const struct cell_call *call, const struct node *node,
-                   struct cell_seen *ret)
+static result runs(const struct provisioning *p, struct runbook_call *call, const struct node *node,
+                   enum answer *ret)
 {
     struct running running;
     bool up, loaded;
     TRY(host_is_running(p, call, node, node->paths.data, &up));
     if (!up) {
-        cell_saw(ret, false, "%s: PostgreSQL does not run", node->name.ptr);
+        runbook_answer(call, ret, false, "%s: PostgreSQL does not run", node->name.ptr);
         return OK;
     }
     TRY(ask_running(p, call, node, &running));
     TRY(has_loaded(p, call, node, &loaded));
     if (str_is(running.recovery, "t") == node_is_primary(p, node))
-        cell_saw(ret, false, "%s: it runs as a %s", node->name.ptr,
-                 node_is_primary(p, node) ? "standby" : "primary");
+        runbook_answer(call, ret, false, "%s: it runs as a %s", node->name.ptr,
+                       node_is_primary(p, node) ? "standby" : "primary");
     else if (running.overridden.len > 0)
-        cell_saw(ret, false, "%s: postgresql.auto.conf has the last word on %.*s", node->name.ptr,
-                 STR_ARG(running.overridden));
+        runbook_answer(call, ret, false, "%s: postgresql.auto.conf has the last word on %.*s", node->name.ptr,
+                       STR_ARG(running.overridden));
     else if (!loaded)
-        cell_saw(ret, false, "%s: it runs with another configuration", node->name.ptr);
+        runbook_answer(call, ret, false, "%s: it runs with another configuration", node->name.ptr);
     else if (running.restart.len > 0)
-        cell_saw(ret, false, "%s: a restart is needed for %.*s", node->name.ptr, STR_ARG(running.restart));
+        runbook_answer(call, ret, false, "%s: a restart is needed for %.*s", node->name.ptr,
+                       STR_ARG(running.restart));
     else
-        cell_saw(ret, true, "%s: it runs with its configuration", node->name.ptr);
+        runbook_answer(call, ret, true, "%s: it runs with its configuration", node->name.ptr);
     return OK;
 }
 
-static result own_or(const struct provisioning *p, const struct cell_call *call, const struct node *node,
+static result own_or(const struct provisioning *p, const struct runbook_call *call, const struct node *node,
                      const struct config_words *own, const char *const *otherwise)
 {
     const char *const *words = host_words(call->arena, own);
@@ -229,7 +265,7 @@ static result own_or(const struct provisioning *p, const struct cell_call *call,
 
 static const struct config_words nothing = { 0 };
 
-static result start(const struct provisioning *p, const struct cell_call *call, const struct node *node)
+static result start(const struct provisioning *p, const struct runbook_call *call, const struct node *node)
 {
     char *log_folder = arena_cstr(call->arena, str_from(node->paths.log));
     *strrchr(log_folder, '/') = '\0';
@@ -243,7 +279,7 @@ static result start(const struct provisioning *p, const struct cell_call *call, 
                                node->paths.data, "-l", node->paths.log, (char *)NULL));
 }
 
-static result stop(const struct provisioning *p, const struct cell_call *call, const struct node *node)
+static result stop(const struct provisioning *p, const struct runbook_call *call, const struct node *node)
 {
     return own_or(p, call, node, &node->commands.stop,
                   host_program(call->arena, node, &nothing, "pg_ctl", "stop", "-s", "-w", "-t", "100", "-m",
@@ -251,7 +287,8 @@ static result stop(const struct provisioning *p, const struct cell_call *call, c
 }
 
 /* A reload is a signal: it has been read when the server says so. */
-result configuration_load(const struct provisioning *p, const struct cell_call *call, const struct node *node)
+result configuration_load(const struct provisioning *p, const struct runbook_call *call,
+                          const struct node *node)
 {
     bool loaded = false;
     TRY(own_or(p, call, node, &node->commands.reload,
@@ -276,7 +313,7 @@ static const char reset_sql[] =
     "\\gexec\n";
 
 /* Before the rules are read again a cluster that is adopted may not let us in. */
-static result adjust(const struct provisioning *p, const struct cell_call *call, const struct node *node)
+static result adjust(const struct provisioning *p, const struct runbook_call *call, const struct node *node)
 {
     const struct host_sql reset = { .text = reset_sql };
     struct running running;
@@ -293,29 +330,80 @@ static result adjust(const struct provisioning *p, const struct cell_call *call,
     return start(p, call, node);
 }
 
-static result run_it(const struct provisioning *p, const struct cell_call *call, const struct node *node)
+static result run_it(const struct provisioning *p, struct runbook_call *call, const struct node *node)
 {
     bool up;
     TRY(host_is_running(p, call, node, node->paths.data, &up));
     return up ? adjust(p, call, node) : start(p, call, node);
 }
 
-NODES_LOOK(primary_runs, MEANT_PRIMARY, runs)
-NODES_ACT(start_primary, MEANT_PRIMARY, runs, run_it)
-NODES_LOOK(standbys_run, MEANT_STANDBYS, runs)
-NODES_ACT(start_standbys, MEANT_STANDBYS, runs, run_it)
+static result primary_runs(void *context, struct runbook_call *call, enum answer *ret)
+{
+    return ask_nodes(context, call, MEANT_PRIMARY, runs, ret);
+}
+
+static result start_primary(void *context, struct runbook_call *call)
+{
+    return act_on_nodes(context, call, MEANT_PRIMARY, runs, run_it);
+}
+
+const struct runbook_step step_start_primary = {
+    .id = "start-primary",
+    .title = "Start the primary",
+    .question = "does the primary run with its configuration?",
+    .ask = primary_runs,
+    .act = start_primary,
+    .within_ms = SEC(300),
+    .ask_within_ms = SEC(60),
+    .tries = 3,
+};
+
+static result standbys_run(void *context, struct runbook_call *call, enum answer *ret)
+{
+    return ask_nodes(context, call, MEANT_STANDBYS, runs, ret);
+}
+
+static result start_standbys(void *context, struct runbook_call *call)
+{
+    return act_on_nodes(context, call, MEANT_STANDBYS, runs, run_it);
+}
+
+const struct runbook_step step_start_standbys = {
+    .id = "start-standbys",
+    .title = "Start the standbys",
+    .question = "does every standby run with its configuration?",
+    .ask = standbys_run,
+    .act = start_standbys,
+    .within_ms = SEC(300),
+    .ask_within_ms = SEC(60),
+    .tries = 3,
+};
 
 /* ---- one that leaves ---- */
 
-result standby_is_stopped(const struct provisioning *p, const struct cell_call *call, struct cell_seen *ret)
+static result standby_is_stopped(void *context, struct runbook_call *call, enum answer *ret)
 {
+    const struct provisioning *p = context;
     bool up;
     TRY(host_is_running(p, call, p->leaving, p->leaving->paths.data, &up));
-    cell_saw(ret, !up, up ? "%s: PostgreSQL runs" : "%s: PostgreSQL does not run", p->leaving->name.ptr);
+    runbook_answer(call, ret, !up, up ? "%s: PostgreSQL runs" : "%s: PostgreSQL does not run",
+                   p->leaving->name.ptr);
     return OK;
 }
 
-result stop_standby(const struct provisioning *p, const struct cell_call *call)
+static result stop_standby(void *context, struct runbook_call *call)
 {
+    const struct provisioning *p = context;
     return stop(p, call, p->leaving);
 }
+
+const struct runbook_step step_stop = {
+    .id = "stop",
+    .title = "Stop the standby",
+    .question = "has the standby stopped?",
+    .ask = standby_is_stopped,
+    .act = stop_standby,
+    .within_ms = SEC(150),
+    .ask_within_ms = SEC(60),
+    .tries = 2,
+};

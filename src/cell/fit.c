@@ -8,30 +8,42 @@
 
 /* ---- reached ---- what a host answers wrongly is no; only one that does not answer may do so later */
 
-static result answers(const struct provisioning *p, const struct cell_call *call, const struct node *node,
-                      struct cell_seen *ret)
+static result answers(const struct provisioning *p, struct runbook_call *call, const struct node *node,
+                      enum answer *ret)
 {
     struct ssh *ssh;
     struct ssh_negotiated with;
     (void)call;
     result r = host_session(p->hosts, node, &ssh);
     if (failed(r) && (r.error.code == E_HOST_KEY || r.error.code == E_SSH || r.error.code == E_CONFIG)) {
-        cell_saw(ret, false, "%s", r.error.what);
+        runbook_answer(call, ret, false, "%s", r.error.what);
         return OK;
     }
     TRY(r);
     ssh_negotiated(ssh, &with);
-    cell_saw(ret, true, "%s: %s, %s, %s, %s", node->name.ptr, with.host_key, with.kex, with.cipher_out,
-             with.mac_out);
+    runbook_answer(call, ret, true, "%s: %s, %s, %s, %s", node->name.ptr, with.host_key, with.kex,
+                   with.cipher_out, with.mac_out);
     return OK;
 }
 
-NODES_LOOK(hosts_answer, MEANT_ALL, answers)
+static result hosts_answer(void *context, struct runbook_call *call, enum answer *ret)
+{
+    return ask_nodes(context, call, MEANT_ALL, answers, ret);
+}
+
+const struct runbook_step step_reach = {
+    .id = "reach",
+    .title = "Reach the hosts by SSH",
+    .question = "does every host answer, with its pinned key and strong algorithms?",
+    .ask = hosts_answer,
+    .within_ms = SEC(60),
+    .tries = 1,
+};
 
 /* ---- programs ---- */
 
-static result has_version(const struct provisioning *p, const struct cell_call *call, const struct node *node,
-                          struct cell_seen *ret)
+static result has_version(const struct provisioning *p, struct runbook_call *call, const struct node *node,
+                          enum answer *ret)
 {
     struct ssh_output output;
     struct str rest, word, version = { 0 };
@@ -43,27 +55,27 @@ static result has_version(const struct provisioning *p, const struct cell_call *
             version = word;
     bool fits = output.exit_status == 0 && str_starts(version, STR("15.")) && version.len < 16;
     if (output.exit_status != 0)
-        cell_saw(ret, false, "%s: there is no PostgreSQL: \"%s\" ended with %d", node->name.ptr,
-                 host_program_of(argv), output.exit_status);
+        runbook_answer(call, ret, false, "%s: there is no PostgreSQL: \"%s\" ended with %d", node->name.ptr,
+                       host_program_of(argv), output.exit_status);
     else
-        cell_saw(ret, fits, "%s: PostgreSQL %.*s%s", node->name.ptr,
-                 (int)(version.len > 15 ? 15 : version.len), version.ptr ? version.ptr : "?",
-                 fits ? "" : ", and 15 is needed");
+        runbook_answer(call, ret, fits, "%s: PostgreSQL %.*s%s", node->name.ptr,
+                       (int)(version.len > 15 ? 15 : version.len), version.ptr ? version.ptr : "?",
+                       fits ? "" : ", and 15 is needed");
     return OK;
 }
 
-static result has_tool(const struct provisioning *p, const struct cell_call *call, const struct node *node,
-                       const char *const *argv, const char *what, struct cell_seen *ret)
+static result has_tool(const struct provisioning *p, struct runbook_call *call, const struct node *node,
+                       const char *const *argv, const char *what, enum answer *ret)
 {
     struct ssh_output output;
     TRY(host_look(p->hosts, node, call, argv, STR(""), &output));
     if (output.exit_status != 0)
-        cell_saw(ret, false, "%s: there is no %s", node->name.ptr, what);
+        runbook_answer(call, ret, false, "%s: there is no %s", node->name.ptr, what);
     return OK;
 }
 
-static result has_locale(const struct provisioning *p, const struct cell_call *call, const struct node *node,
-                         struct cell_seen *ret)
+static result has_locale(const struct provisioning *p, struct runbook_call *call, const struct node *node,
+                         enum answer *ret)
 {
     struct ssh_output output;
     struct str rest, line;
@@ -73,37 +85,49 @@ static result has_locale(const struct provisioning *p, const struct cell_call *c
     for (rest = output.out; str_cut(&rest, '\n', &line);)
         if (str_eq_nocase(line, STR("C.utf8")) || str_eq_nocase(line, STR("C.UTF-8")))
             return OK;
-    cell_saw(ret, false, "%s: there is no locale C.UTF-8", node->name.ptr);
+    runbook_answer(call, ret, false, "%s: there is no locale C.UTF-8", node->name.ptr);
     return OK;
 }
 
 /* A command of the region file's own is not known to have --version. */
-static result has_program(const struct provisioning *p, const struct cell_call *call, const struct node *node,
-                          const struct config_words *instead, const char *program, struct cell_seen *ret)
+static result has_program(const struct provisioning *p, struct runbook_call *call, const struct node *node,
+                          const struct config_words *instead, const char *program, enum answer *ret)
 {
-    if (!ret->holds || instead->count > 0)
+    if (*ret != ANSWER_YES || instead->count > 0)
         return OK;
     return has_tool(p, call, node,
                     host_program(call->arena, node, instead, program, "--version", (char *)NULL), program,
                     ret);
 }
 
-static result has_programs(const struct provisioning *p, const struct cell_call *call,
-                           const struct node *node, struct cell_seen *ret)
+static result has_programs(const struct provisioning *p, struct runbook_call *call, const struct node *node,
+                           enum answer *ret)
 {
     TRY(has_version(p, call, node, ret));
     TRY(has_program(p, call, node, &node->commands.initdb, "initdb", ret));
     TRY(has_program(p, call, node, &node->commands.base_backup, "pg_basebackup", ret));
     TRY(has_program(p, call, node, &node->commands.control, "pg_controldata", ret));
     TRY(has_program(p, call, node, &node->commands.psql, "psql", ret));
-    if (ret->holds && node->commands.openssl.count == 0)
+    if (*ret == ANSWER_YES && node->commands.openssl.count == 0)
         TRY(has_tool(p, call, node, HOST_ARGV("openssl", "version"), "openssl", ret));
-    if (ret->holds)
+    if (*ret == ANSWER_YES)
         TRY(has_tool(p, call, node, HOST_ARGV("flock", "--version"), "flock", ret));
-    return ret->holds ? has_locale(p, call, node, ret) : OK;
+    return *ret == ANSWER_YES ? has_locale(p, call, node, ret) : OK;
 }
 
-NODES_LOOK(hosts_have_programs, MEANT_ALL, has_programs)
+static result hosts_have_programs(void *context, struct runbook_call *call, enum answer *ret)
+{
+    return ask_nodes(context, call, MEANT_ALL, has_programs, ret);
+}
+
+const struct runbook_step step_programs = {
+    .id = "programs",
+    .title = "Look for the programs that are needed",
+    .question = "does every host have PostgreSQL 15, openssl and the locale C.UTF-8?",
+    .ask = hosts_have_programs,
+    .within_ms = SEC(60),
+    .tries = 1,
+};
 
 /* ---- space ---- where the data directory will be: the nearest directory above it that is there */
 
@@ -116,8 +140,8 @@ static bool free_kib(struct str text, uint64_t *ret)
     return false;
 }
 
-static result has_space(const struct provisioning *p, const struct cell_call *call, const struct node *node,
-                        struct cell_seen *ret)
+static result has_space(const struct provisioning *p, struct runbook_call *call, const struct node *node,
+                        enum answer *ret)
 {
     struct control control;
     struct ssh_output output;
@@ -137,20 +161,32 @@ static result has_space(const struct provisioning *p, const struct cell_call *ca
         return FAIL(E_HOST, "Look at df on that host.", "\"%s\": df does not tell what is free: %.*s",
                     node->name.ptr, STR_ARG(last_line(output.err)));
     bool made = control.system[0] != '\0', fits = kib / 1024 >= p->cell->fit.free_mib;
-    cell_saw(ret, made || fits, "%s: %llu MiB are free under %s%s", node->name.ptr,
-             (unsigned long long)(kib / 1024), path, made ? ", where its data are already" : "");
+    runbook_answer(call, ret, made || fits, "%s: %llu MiB are free under %s%s", node->name.ptr,
+                   (unsigned long long)(kib / 1024), path, made ? ", where its data are already" : "");
     if (!made && !fits)
-        cell_saw(ret, false, "%s: %llu MiB are free under %s, and %u are needed", node->name.ptr,
-                 (unsigned long long)(kib / 1024), path, p->cell->fit.free_mib);
+        runbook_answer(call, ret, false, "%s: %llu MiB are free under %s, and %u are needed", node->name.ptr,
+                       (unsigned long long)(kib / 1024), path, p->cell->fit.free_mib);
     return OK;
 }
 
-NODES_LOOK(hosts_have_space, MEANT_ALL, has_space)
+static result hosts_have_space(void *context, struct runbook_call *call, enum answer *ret)
+{
+    return ask_nodes(context, call, MEANT_ALL, has_space, ret);
+}
+
+const struct runbook_step step_space = {
+    .id = "space",
+    .title = "Check the free disk space",
+    .question = "is there enough free disk space on every host?",
+    .ask = hosts_have_space,
+    .within_ms = SEC(60),
+    .tries = 1,
+};
 
 /* ---- time ---- its clock was read at some moment between asking and the answer: so far it is off at least */
 
-static result agrees_on_time(const struct provisioning *p, const struct cell_call *call,
-                             const struct node *node, struct cell_seen *ret)
+static result agrees_on_time(const struct provisioning *p, struct runbook_call *call, const struct node *node,
+                             enum answer *ret)
 {
     struct ssh_output output;
     uint64_t there = 0;
@@ -165,12 +201,24 @@ static result agrees_on_time(const struct provisioning *p, const struct cell_cal
     int64_t middle = before + (after - before) / 2, half = (after - before + 1) / 2;
     int64_t offset = (int64_t)there - middle, beyond = llabs(offset) - half;
     bool fits = beyond <= (int64_t)p->cell->fit.clock_offset_ms;
-    cell_saw(ret, fits, "%s: its clock is off by %lld ms, give or take %lld%s", node->name.ptr,
-             (long long)offset, (long long)half, fits ? "" : "; set it by NTP");
+    runbook_answer(call, ret, fits, "%s: its clock is off by %lld ms, give or take %lld%s", node->name.ptr,
+                   (long long)offset, (long long)half, fits ? "" : "; set it by NTP");
     return OK;
 }
 
-NODES_LOOK(hosts_agree_on_time, MEANT_ALL, agrees_on_time)
+static result hosts_agree_on_time(void *context, struct runbook_call *call, enum answer *ret)
+{
+    return ask_nodes(context, call, MEANT_ALL, agrees_on_time, ret);
+}
+
+const struct runbook_step step_clocks = {
+    .id = "clocks",
+    .title = "Compare the clocks",
+    .question = "do the clocks of the hosts and of this one agree?",
+    .ask = hosts_agree_on_time,
+    .within_ms = SEC(60),
+    .tries = 1,
+};
 
 /* ---- ports ---- in /proc/net/tcp: local address as hexadecimal words of the host, port, and state 0A for listening */
 
@@ -216,8 +264,8 @@ static bool somebody_listens(struct str text, const struct node *node)
     return false;
 }
 
-static result port_is_ours(const struct provisioning *p, const struct cell_call *call,
-                           const struct node *node, struct cell_seen *ret)
+static result port_is_ours(const struct provisioning *p, struct runbook_call *call, const struct node *node,
+                           enum answer *ret)
 {
     struct ssh_output output;
     bool ours = false;
@@ -234,22 +282,34 @@ static result port_is_ours(const struct provisioning *p, const struct cell_call 
         return FAIL(E_HOST, "See what that host serves; it should serve PostgreSQL alone.",
                     "\"%s\": there are too many listening sockets to look at", node->name.ptr);
     if (!somebody_listens(output.out, node)) {
-        cell_saw(ret, true, "%s: port %u is free", node->name.ptr, node->port);
+        runbook_answer(call, ret, true, "%s: port %u is free", node->name.ptr, node->port);
         return OK;
     }
     TRY(host_is_running(p, call, node, node->paths.data, &ours));
-    cell_saw(ret, ours,
-             ours ? "%s: port %u is its own PostgreSQL's" : "%s: port %u is taken by something else",
-             node->name.ptr, node->port);
+    runbook_answer(call, ret, ours,
+                   ours ? "%s: port %u is its own PostgreSQL's" : "%s: port %u is taken by something else",
+                   node->name.ptr, node->port);
     return OK;
 }
 
-NODES_LOOK(hosts_ports_are_ours, MEANT_ALL, port_is_ours)
+static result hosts_ports_are_ours(void *context, struct runbook_call *call, enum answer *ret)
+{
+    return ask_nodes(context, call, MEANT_ALL, port_is_ours, ret);
+}
+
+const struct runbook_step step_ports = {
+    .id = "ports",
+    .title = "Check the ports",
+    .question = "is every port free, or in use by the PostgreSQL of this cell?",
+    .ask = hosts_ports_are_ours,
+    .within_ms = SEC(60),
+    .tries = 1,
+};
 
 /* ---- roles ---- a cell that has failed over is not to be provisioned by the old declaration */
 
-static result is_as_declared(const struct provisioning *p, const struct cell_call *call,
-                             const struct node *node, struct cell_seen *ret)
+static result is_as_declared(const struct provisioning *p, struct runbook_call *call, const struct node *node,
+                             enum answer *ret)
 {
     struct control control;
     bool standby;
@@ -257,38 +317,62 @@ static result is_as_declared(const struct provisioning *p, const struct cell_cal
     TRY(host_has(p->hosts, node, call, arena_printf(call->arena, "%s/standby.signal", node->paths.data),
                  &standby));
     if (control.system[0] == '\0')
-        cell_saw(ret, true, "%s: nothing is there yet", node->name.ptr);
+        runbook_answer(call, ret, true, "%s: nothing is there yet", node->name.ptr);
     else if (node_is_primary(p, node) == standby)
-        cell_saw(ret, false,
-                 standby
-                     ? "%s: it is a standby, and declared as the primary; set primary in the region's file"
-                     : "%s: it is a primary, and declared as a standby; it would have to be made anew",
-                 node->name.ptr);
+        runbook_answer(
+            call, ret, false,
+            standby ? "%s: it is a standby, and declared as the primary; set primary in the region's file"
+                    : "%s: it is a primary, and declared as a standby; it would have to be made anew",
+            node->name.ptr);
     else
-        cell_saw(ret, true, standby ? "%s: a standby" : "%s: the primary", node->name.ptr);
+        runbook_answer(call, ret, true, standby ? "%s: a standby" : "%s: the primary", node->name.ptr);
     return OK;
 }
 
-NODES_LOOK(hosts_are_as_declared, MEANT_ALL, is_as_declared)
+static result hosts_are_as_declared(void *context, struct runbook_call *call, enum answer *ret)
+{
+    return ask_nodes(context, call, MEANT_ALL, is_as_declared, ret);
+}
+
+const struct runbook_step step_declared = {
+    .id = "declared",
+    .title = "Compare the nodes with the region's file",
+    .question = "is every node empty or in its declared role?",
+    .ask = hosts_are_as_declared,
+    .within_ms = SEC(60),
+    .tries = 1,
+};
 
 /* ---- for what is there already ---- */
 
-static result runs(const struct provisioning *p, const struct cell_call *call, const struct node *node,
-                   struct cell_seen *ret)
+static result runs(const struct provisioning *p, struct runbook_call *call, const struct node *node,
+                   enum answer *ret)
 {
     struct control control, primary;
     bool running;
     TRY(host_control(p, call, p->cell->primary, p->cell->primary->paths.data, &primary));
     TRY(host_control(p, call, node, node->paths.data, &control));
     if (control.system[0] == '\0' || strcmp(control.system, primary.system) != 0 || !control.checksums) {
-        cell_saw(ret, false, "%s: \"%s\" is no cluster of this cell with checksums", node->name.ptr,
-                 node->paths.data);
+        runbook_answer(call, ret, false, "%s: \"%s\" is no cluster of this cell with checksums",
+                       node->name.ptr, node->paths.data);
         return OK;
     }
     TRY(host_is_running(p, call, node, node->paths.data, &running));
-    cell_saw(ret, running, "%s: system %s%s", node->name.ptr, control.system,
-             running ? ", running" : " does not run");
+    runbook_answer(call, ret, running, "%s: system %s%s", node->name.ptr, control.system,
+                   running ? ", running" : " does not run");
     return OK;
 }
 
-NODES_LOOK(hosts_run, MEANT_ALL, runs)
+static result hosts_run(void *context, struct runbook_call *call, enum answer *ret)
+{
+    return ask_nodes(context, call, MEANT_ALL, runs, ret);
+}
+
+const struct runbook_step step_running = {
+    .id = "running",
+    .title = "Look at the clusters that are there",
+    .question = "does every node run, as one cluster with checksums?",
+    .ask = hosts_run,
+    .within_ms = SEC(60),
+    .tries = 1,
+};

@@ -7,15 +7,15 @@
 
 enum { ISSUE_WITHIN_MS = 30000, CERTIFICATE_MODE = 0644 };
 
-/* ---- the authority ---- */
+/* ---- the CA ---- */
 
-static result open_authority(const struct provisioning *p, struct authority *ret)
+static result open_ca(const struct provisioning *p, struct authority *ret)
 {
     return authority_open(&p->cell->authority.files, ret);
 }
 
-/* *ret_pem: what verifies the nodes, if it is the authority's. */
-static result bundle_fits(const struct provisioning *p, const struct cell_call *call, bool *ret,
+/* *ret_pem: what verifies the nodes, if it is the CA's. */
+static result bundle_fits(const struct provisioning *p, const struct runbook_call *call, bool *ret,
                           struct str *ret_pem)
 {
     struct str bundle;
@@ -26,37 +26,50 @@ static result bundle_fits(const struct provisioning *p, const struct cell_call *
     return OK;
 }
 
-result authority_is_there(const struct provisioning *p, const struct cell_call *call, struct cell_seen *ret)
+static result ca_is_there(void *context, struct runbook_call *call, enum answer *ret)
 {
+    const struct provisioning *p = context;
     struct authority authority;
     struct str pem;
     bool verifies;
-    result r = open_authority(p, &authority);
+    result r = open_ca(p, &authority);
     if (failed(r) && r.error.code != E_NOT_FOUND && r.error.code != E_CERTIFICATE)
         return r;
     if (failed(r)) {
-        cell_saw(ret, false, "%s", r.error.what);
+        runbook_answer(call, ret, false, "%s", r.error.what);
         return OK;
     }
     authority_done(&authority);
     TRY(bundle_fits(p, call, &verifies, &pem));
-    cell_saw(ret, verifies, verifies ? "\"%s\" is an authority" : "\"%s\" does not hold the authority",
-             verifies ? p->cell->authority.files.certificate : p->cell->ca);
+    runbook_answer(call, ret, verifies, verifies ? "\"%s\" is a CA" : "\"%s\" does not hold the CA",
+                   verifies ? p->cell->authority.files.certificate : p->cell->ca);
     return OK;
 }
 
-result make_authority(const struct provisioning *p, const struct cell_call *call)
+static result make_ca(void *context, struct runbook_call *call)
 {
+    const struct provisioning *p = context;
     struct authority authority;
     struct str pem;
     bool verifies;
     TRY(authority_make(&p->cell->authority.files,
                        arena_printf(call->arena, "domicile %.50s", p->cell->region->name.ptr)));
-    TRY(open_authority(p, &authority));
+    TRY(open_ca(p, &authority));
     authority_done(&authority);
     TRY(bundle_fits(p, call, &verifies, &pem));
     return verifies ? OK : certificate_file_write(p->cell->ca, pem);
 }
+
+const struct runbook_step step_ca = {
+    .id = "authority",
+    .title = "Create the CA",
+    .question = "is there a CA, and is it in the cell's ca file?",
+    .ask = ca_is_there,
+    .act = make_ca,
+    .within_ms = SEC(30),
+    .ask_within_ms = SEC(60),
+    .tries = 2,
+};
 
 /* ---- on hosts ---- */
 
@@ -76,14 +89,14 @@ static struct host_files replication_files(const struct node *node)
     return (struct host_files){ "replication", { CONF_REPLICATION, NULL } };
 }
 
-static const char *tls_path(const struct cell_call *call, const struct node *node, const char *name,
+static const char *tls_path(const struct runbook_call *call, const struct node *node, const char *name,
                             const char *kind)
 {
     return arena_printf(call->arena, "%s/%s.%s", node->paths.tls, name, kind);
 }
 
 /* *ret NULL: there is no such key there. */
-static result read_public_key(const struct provisioning *p, const struct cell_call *call,
+static result read_public_key(const struct provisioning *p, const struct runbook_call *call,
                               const struct node *node, const struct host_files *files, EVP_PKEY **ret)
 {
     struct ssh_output output;
@@ -103,7 +116,7 @@ static result read_public_key(const struct provisioning *p, const struct cell_ca
     return pem_public_key(output.out, key, ret);
 }
 
-static result closed_to_others(const struct provisioning *p, const struct cell_call *call,
+static result closed_to_others(const struct provisioning *p, const struct runbook_call *call,
                                const struct node *node, const char *path, bool *ret)
 {
     struct ssh_output output;
@@ -114,9 +127,8 @@ static result closed_to_others(const struct provisioning *p, const struct cell_c
     return OK;
 }
 
-static result judge_host(const struct provisioning *p, const struct cell_call *call, const struct node *node,
-                         const struct host_files *files, const struct authority *authority,
-                         struct cell_seen *ret)
+static result judge_host(const struct provisioning *p, struct runbook_call *call, const struct node *node,
+                         const struct host_files *files, const struct authority *authority, enum answer *ret)
 {
     struct str pem, verifier, wanted;
     EVP_PKEY *key = NULL;
@@ -130,24 +142,24 @@ static result judge_host(const struct provisioning *p, const struct cell_call *c
     const char *why = pem.ptr == NULL || key == NULL ? "it is not there"
                       : !closed                      ? "its key is open to others"
                       : !str_eq(verifier, wanted)
-                          ? "the authority is not there"
+                          ? "the CA is not there"
                           : certificate_misfit(authority, pem, &files->purpose, key,
                                                p->cell->authority.renew_days, call->arena, &ends);
     EVP_PKEY_free(key);
     if (why == NULL)
-        cell_saw(ret, true, "%s: %s.crt until %s", node->name.ptr, files->name, ends);
+        runbook_answer(call, ret, true, "%s: %s.crt until %s", node->name.ptr, files->name, ends);
     else
-        cell_saw(ret, false, "%s: %s.crt: %s", node->name.ptr, files->name, why);
+        runbook_answer(call, ret, false, "%s: %s.crt: %s", node->name.ptr, files->name, why);
     return OK;
 }
 
-static result look_at_host(const struct provisioning *p, const struct cell_call *call,
-                           const struct node *node, const struct host_files *files, struct cell_seen *ret)
+static result look_at_host(const struct provisioning *p, struct runbook_call *call, const struct node *node,
+                           const struct host_files *files, enum answer *ret)
 {
     struct authority authority;
-    result r = open_authority(p, &authority);
+    result r = open_ca(p, &authority);
     if (failed(r) && (r.error.code == E_NOT_FOUND || r.error.code == E_CERTIFICATE)) {
-        cell_saw(ret, false, "%s", r.error.what);
+        runbook_answer(call, ret, false, "%s", r.error.what);
         return OK;
     }
     TRY(r);
@@ -156,7 +168,7 @@ static result look_at_host(const struct provisioning *p, const struct cell_call 
     return r;
 }
 
-static result make_directory(const struct provisioning *p, const struct cell_call *call,
+static result make_directory(const struct provisioning *p, const struct runbook_call *call,
                              const struct node *node)
 {
     const struct host_command command = { .argv =
@@ -166,7 +178,7 @@ static result make_directory(const struct provisioning *p, const struct cell_cal
 }
 
 /* A new key under another name, closed and on disk before it has its own. */
-static result make_key(const struct provisioning *p, const struct cell_call *call, const struct node *node,
+static result make_key(const struct provisioning *p, const struct runbook_call *call, const struct node *node,
                        const struct host_files *files)
 {
     const char *key = tls_path(call, node, files->name, "key"),
@@ -186,7 +198,7 @@ static result make_key(const struct provisioning *p, const struct cell_call *cal
     return OK;
 }
 
-static result request_and_sign(const struct provisioning *p, const struct cell_call *call,
+static result request_and_sign(const struct provisioning *p, const struct runbook_call *call,
                                const struct node *node, const struct host_files *files, struct str *ret)
 {
     struct ssh_output output;
@@ -198,14 +210,14 @@ static result request_and_sign(const struct provisioning *p, const struct cell_c
         .within_ms = ISSUE_WITHIN_MS,
     };
     TRY(host_run(p->hosts, node, call, &request, &output));
-    TRY(open_authority(p, &authority));
+    TRY(open_ca(p, &authority));
     result r =
         authority_sign(&authority, output.out, &files->purpose, p->cell->authority.days, call->arena, ret);
     authority_done(&authority);
     return r;
 }
 
-static result certify_host(const struct provisioning *p, const struct cell_call *call,
+static result certify_host(const struct provisioning *p, const struct runbook_call *call,
                            const struct node *node, const struct host_files *files)
 {
     struct str pem, verifier;
@@ -228,38 +240,74 @@ static result certify_host(const struct provisioning *p, const struct cell_call 
     return host_put(p->hosts, node, call, tls_path(call, node, files->name, "crt"), pem, CERTIFICATE_MODE);
 }
 
-static result server_fits(const struct provisioning *p, const struct cell_call *call, const struct node *node,
-                          struct cell_seen *ret)
+static result server_fits(const struct provisioning *p, struct runbook_call *call, const struct node *node,
+                          enum answer *ret)
 {
     const struct host_files files = server_files(node);
     return look_at_host(p, call, node, &files, ret);
 }
 
-static result certify_server(const struct provisioning *p, const struct cell_call *call,
-                             const struct node *node)
+static result certify_server(const struct provisioning *p, struct runbook_call *call, const struct node *node)
 {
     const struct host_files files = server_files(node);
     return certify_host(p, call, node, &files);
 }
 
-static result replication_fits(const struct provisioning *p, const struct cell_call *call,
-                               const struct node *node, struct cell_seen *ret)
+static result replication_fits(const struct provisioning *p, struct runbook_call *call,
+                               const struct node *node, enum answer *ret)
 {
     const struct host_files files = replication_files(node);
     return look_at_host(p, call, node, &files, ret);
 }
 
-static result certify_replica(const struct provisioning *p, const struct cell_call *call,
+static result certify_replica(const struct provisioning *p, struct runbook_call *call,
                               const struct node *node)
 {
     const struct host_files files = replication_files(node);
     return certify_host(p, call, node, &files);
 }
 
-NODES_LOOK(servers_are_certified, MEANT_ALL, server_fits)
-NODES_ACT(certify_servers, MEANT_ALL, server_fits, certify_server)
-NODES_LOOK(replication_is_certified, MEANT_ALL, replication_fits)
-NODES_ACT(certify_replication, MEANT_ALL, replication_fits, certify_replica)
+static result servers_are_certified(void *context, struct runbook_call *call, enum answer *ret)
+{
+    return ask_nodes(context, call, MEANT_ALL, server_fits, ret);
+}
+
+static result certify_servers(void *context, struct runbook_call *call)
+{
+    return act_on_nodes(context, call, MEANT_ALL, server_fits, certify_server);
+}
+
+const struct runbook_step step_server_certificates = {
+    .id = "server-certificates",
+    .title = "Issue the server certificates",
+    .question = "does every host have a server certificate that lasts?",
+    .ask = servers_are_certified,
+    .act = certify_servers,
+    .within_ms = SEC(120),
+    .ask_within_ms = SEC(60),
+    .tries = 2,
+};
+
+static result replication_is_certified(void *context, struct runbook_call *call, enum answer *ret)
+{
+    return ask_nodes(context, call, MEANT_ALL, replication_fits, ret);
+}
+
+static result certify_replication(void *context, struct runbook_call *call)
+{
+    return act_on_nodes(context, call, MEANT_ALL, replication_fits, certify_replica);
+}
+
+const struct runbook_step step_replication_certificates = {
+    .id = "replication-certificates",
+    .title = "Issue the replication certificates",
+    .question = "does every host have a replication certificate that lasts?",
+    .ask = replication_is_certified,
+    .act = certify_replication,
+    .within_ms = SEC(120),
+    .ask_within_ms = SEC(60),
+    .tries = 2,
+};
 
 /* ---- here ---- */
 
@@ -282,8 +330,8 @@ static size_t clients_of(const struct cell *cell, struct client clients[CLIENTS_
     return count;
 }
 
-static result judge_clients(const struct provisioning *p, const struct cell_call *call,
-                            const struct authority *authority, struct cell_seen *ret)
+static result judge_clients(const struct provisioning *p, struct runbook_call *call,
+                            const struct authority *authority, enum answer *ret)
 {
     struct client clients[CLIENTS_MAX];
     size_t count = clients_of(p->cell, clients);
@@ -293,22 +341,23 @@ static result judge_clients(const struct provisioning *p, const struct cell_call
         TRY(client_look(authority, clients[i].files, &purpose, p->cell->authority.renew_days, call->arena,
                         &why, &ends));
         if (why != NULL) {
-            cell_saw(ret, false, "\"%s\" of %s: %s", clients[i].files->certificate, clients[i].role, why);
+            runbook_answer(call, ret, false, "\"%s\" of %s: %s", clients[i].files->certificate,
+                           clients[i].role, why);
             return OK;
         }
         text = arena_printf(call->arena, "%s%s%s until %s", text, i > 0 ? "; " : "", clients[i].role, ends);
     }
-    cell_saw(ret, true, "%s", text);
+    runbook_answer(call, ret, true, "%s", text);
     return OK;
 }
 
-result clients_are_certified(const struct provisioning *p, const struct cell_call *call,
-                             struct cell_seen *ret)
+static result clients_are_certified(void *context, struct runbook_call *call, enum answer *ret)
 {
+    const struct provisioning *p = context;
     struct authority authority;
-    result r = open_authority(p, &authority);
+    result r = open_ca(p, &authority);
     if (failed(r) && (r.error.code == E_NOT_FOUND || r.error.code == E_CERTIFICATE)) {
-        cell_saw(ret, false, "%s", r.error.what);
+        runbook_answer(call, ret, false, "%s", r.error.what);
         return OK;
     }
     TRY(r);
@@ -317,7 +366,7 @@ result clients_are_certified(const struct provisioning *p, const struct cell_cal
     return r;
 }
 
-static result make_misfits(const struct provisioning *p, const struct cell_call *call,
+static result make_misfits(const struct provisioning *p, const struct runbook_call *call,
                            const struct authority *authority)
 {
     struct client clients[CLIENTS_MAX];
@@ -333,11 +382,22 @@ static result make_misfits(const struct provisioning *p, const struct cell_call 
     return OK;
 }
 
-result certify_clients(const struct provisioning *p, const struct cell_call *call)
+static result certify_clients(void *context, struct runbook_call *call)
 {
+    const struct provisioning *p = context;
     struct authority authority;
-    TRY(open_authority(p, &authority));
+    TRY(open_ca(p, &authority));
     result r = make_misfits(p, call, &authority);
     authority_done(&authority);
     return r;
 }
+
+const struct runbook_step step_client_certificates = {
+    .id = "client-certificates",
+    .title = "Issue the client certificates",
+    .question = "does every client have a certificate that lasts?",
+    .ask = clients_are_certified,
+    .act = certify_clients,
+    .within_ms = SEC(60),
+    .tries = 2,
+};

@@ -28,7 +28,7 @@ static size_t awaited(const struct provisioning *p, const struct node *standbys[
     return count;
 }
 
-static result ask_waits(const struct provisioning *p, const struct cell_call *call, struct str *ret_names,
+static result ask_waits(const struct provisioning *p, const struct runbook_call *call, struct str *ret_names,
                         struct str *ret_who, bool *ret_confirmed)
 {
     const struct node *standbys[CELL_NODES_MAX];
@@ -48,7 +48,7 @@ static result ask_waits(const struct provisioning *p, const struct cell_call *ca
 }
 
 /* What the primary's file says that it waits for. */
-static result file_waits(const struct provisioning *p, const struct cell_call *call, bool *ret)
+static result file_waits(const struct provisioning *p, const struct runbook_call *call, bool *ret)
 {
     struct str there, wanted;
     TRY(host_read(p->hosts, p->cell->primary, call,
@@ -58,8 +58,9 @@ static result file_waits(const struct provisioning *p, const struct cell_call *c
     return OK;
 }
 
-result primary_waits(const struct provisioning *p, const struct cell_call *call, struct cell_seen *ret)
+static result primary_waits(void *context, struct runbook_call *call, enum answer *ret)
 {
+    const struct provisioning *p = context;
     const struct node *standbys[CELL_NODES_MAX];
     size_t count = awaited(p, standbys);
     struct str names, who;
@@ -69,39 +70,58 @@ result primary_waits(const struct provisioning *p, const struct cell_call *call,
     TRY(ask_waits(p, call, &names, &who, &confirmed));
     bool holds = written && str_is(names, wanted) && (wanted[0] == '\0' || confirmed);
     if (!holds && written && names.len == 0 && wanted[0] != '\0')
-        cell_saw(ret, false, "it is degraded: ALTER SYSTEM lets it wait for nobody; %.*s", STR_ARG(who));
+        runbook_answer(call, ret, false, "it is degraded: ALTER SYSTEM lets it wait for nobody; %.*s",
+                       STR_ARG(who));
     else
-        cell_saw(ret, holds, "%s waits for %.*s; %.*s", p->cell->primary->name.ptr,
-                 (int)(names.len > 0 ? names.len : 6), names.len > 0 ? names.ptr : "nobody", STR_ARG(who));
+        runbook_answer(call, ret, holds, "%s waits for %.*s; %.*s", p->cell->primary->name.ptr,
+                       (int)(names.len > 0 ? names.len : 6), names.len > 0 ? names.ptr : "nobody",
+                       STR_ARG(who));
     return OK;
 }
 
-result let_primary_wait(const struct provisioning *p, const struct cell_call *call)
+static result let_primary_wait(void *context, struct runbook_call *call)
 {
+    const struct provisioning *p = context;
     TRY(configuration_put(p, call, p->cell->primary, p->cell->primary->paths.data, true));
     return configuration_load(p, call, p->cell->primary);
 }
 
+const struct runbook_step step_synchronous = {
+    .id = "synchronous",
+    .title = "Make the primary wait for a standby",
+    .question = "does the primary wait as the region's file says, and does a standby confirm?",
+    .ask = primary_waits,
+    .act = let_primary_wait,
+    .within_ms = SEC(60),
+    .tries = 10,
+};
+
 /* ---- one that leaves ---- it is out of the configuration of the primary, of its rules too */
 
-result standby_is_out(const struct provisioning *p, const struct cell_call *call, struct cell_seen *ret)
+static result standby_is_out(void *context, struct runbook_call *call, enum answer *ret)
 {
+    const struct provisioning *p = context;
     const struct node *standbys[CELL_NODES_MAX];
     struct str names, who;
     bool confirmed, written;
     const char *wanted = p->cell->synchronous ? conf_names(call->arena, standbys, awaited(p, standbys)) : "";
     TRY(file_waits(p, call, &written));
     TRY(ask_waits(p, call, &names, &who, &confirmed));
-    cell_saw(ret, written && (names.len == 0 || str_is(names, wanted)), "%s waits for %.*s",
-             p->cell->primary->name.ptr, (int)(names.len > 0 ? names.len : 6),
-             names.len > 0 ? names.ptr : "nobody");
+    runbook_answer(call, ret, written && (names.len == 0 || str_is(names, wanted)), "%s waits for %.*s",
+                   p->cell->primary->name.ptr, (int)(names.len > 0 ? names.len : 6),
+                   names.len > 0 ? names.ptr : "nobody");
     return OK;
 }
 
-result take_standby_out(const struct provisioning *p, const struct cell_call *call)
-{
-    return let_primary_wait(p, call);
-}
+const struct runbook_step step_leave = {
+    .id = "leave",
+    .title = "Take the standby out of the primary's configuration",
+    .question = "does the primary do without the standby?",
+    .ask = standby_is_out,
+    .act = let_primary_wait,
+    .within_ms = SEC(60),
+    .tries = 3,
+};
 
 /* ---- verification ---- */
 
@@ -113,8 +133,8 @@ static const char rules_sql[] = "SELECT count(*), count(*) FILTER (WHERE error I
                                 "auth_method = 'cert')) FROM pg_hba_file_rules;\n";
 
 /* The standby has all that the primary had when it was asked, the cell's stamp for one. */
-static result has_what_primary_has(const struct provisioning *p, const struct cell_call *call,
-                                   const struct node *node, struct cell_seen *ret)
+static result has_what_primary_has(const struct provisioning *p, struct runbook_call *call,
+                                   const struct node *node, enum answer *ret)
 {
     struct str lsn, row, replayed = { 0 };
     const struct host_sql ask = { .text = lsn_sql };
@@ -132,12 +152,12 @@ static result has_what_primary_has(const struct provisioning *p, const struct ce
     } while (!failed(r) && !str_is(replayed, "t"));
     deadline_end(&deadline);
     if (failed(r) && r.error.code == E_DEADLINE && !failed(fiber_check())) {
-        cell_saw(ret, false, "%s: it has not replayed %.*s", node->name.ptr, STR_ARG(lsn));
+        runbook_answer(call, ret, false, "%s: it has not replayed %.*s", node->name.ptr, STR_ARG(lsn));
         return OK;
     }
     TRY(r);
-    cell_saw(ret, str_is(row, p->cell->name.ptr), "%s: replayed %.*s, stamp \"%.*s\"", node->name.ptr,
-             STR_ARG(lsn), STR_ARG(row));
+    runbook_answer(call, ret, str_is(row, p->cell->name.ptr), "%s: replayed %.*s, stamp \"%.*s\"",
+                   node->name.ptr, STR_ARG(lsn), STR_ARG(row));
     return OK;
 }
 
@@ -175,45 +195,55 @@ static void knock(void *arg)
     PQfinish(conn);
 }
 
-static result refuses(const struct provisioning *p, const struct node *node, const char *sslmode,
-                      const char *who, struct cell_seen *ret)
+static result refuses(const struct provisioning *p, struct runbook_call *call, const struct node *node,
+                      const char *sslmode, const char *who, enum answer *ret)
 {
     struct knock at = { .cell = p->cell, .node = node, .sslmode = sslmode };
     snprintf(at.port, sizeof at.port, "%u", node->port);
     TRY(fiber_offload(knock, &at));
     if (!at.refused)
-        cell_saw(ret, false, "%s: a client without %s is not refused: %s", node->name.ptr, who, at.words);
+        runbook_answer(call, ret, false, "%s: a client without %s is not refused: %s", node->name.ptr, who,
+                       at.words);
     return OK;
 }
 
-static result has_closed_door(const struct provisioning *p, const struct cell_call *call,
-                              const struct node *node, struct cell_seen *ret)
+static result has_closed_door(const struct provisioning *p, struct runbook_call *call,
+                              const struct node *node, enum answer *ret)
 {
     const struct host_sql sql = { .text = rules_sql };
     struct str row, count = { 0 };
     TRY(host_sql_look(p, call, node, &sql, &row));
     str_cut(&row, '|', &count);
     const char *wanted = arena_printf(call->arena, "%zu", conf_hba_rules(p->cell, p->leaving));
-    cell_saw(ret, true, "%s: %.*s rules, all with certificates over TLS", node->name.ptr, STR_ARG(count));
+    runbook_answer(call, ret, true, "%s: %.*s rules, all with certificates over TLS", node->name.ptr,
+                   STR_ARG(count));
     if (!str_is(count, wanted) || !str_is(row, "0"))
-        cell_saw(ret, false, "%s: %.*s rules, %.*s of them wrong, and %s are right", node->name.ptr,
-                 STR_ARG(count), STR_ARG(row), wanted);
-    if (ret->holds)
-        TRY(refuses(p, node, "disable", "TLS", ret));
-    if (ret->holds)
-        TRY(refuses(p, node, "require", "a certificate", ret));
+        runbook_answer(call, ret, false, "%s: %.*s rules, %.*s of them wrong, and %s are right",
+                       node->name.ptr, STR_ARG(count), STR_ARG(row), wanted);
+    if (*ret == ANSWER_YES)
+        TRY(refuses(p, call, node, "disable", "TLS", ret));
+    if (*ret == ANSWER_YES)
+        TRY(refuses(p, call, node, "require", "a certificate", ret));
     return OK;
 }
 
-result cell_is_verified(const struct provisioning *p, const struct cell_call *call, struct cell_seen *ret)
+static result cell_is_verified(void *context, struct runbook_call *call, enum answer *ret)
 {
-    struct cell_seen doors = { 0 }, copies = { 0 };
-    TRY(nodes_look(p, call, MEANT_ALL, has_closed_door, &doors));
-    if (!doors.holds) {
-        *ret = doors;
+    TRY(ask_nodes(context, call, MEANT_ALL, has_closed_door, ret));
+    if (*ret != ANSWER_YES)
         return OK;
-    }
-    TRY(nodes_look(p, call, MEANT_STANDBYS, has_what_primary_has, &copies));
-    cell_saw(ret, copies.holds, "%s; %s", copies.text, doors.text);
+    const char *doors = arena_cstr(call->arena, str_from(call->evidence));
+    TRY(ask_nodes(context, call, MEANT_STANDBYS, has_what_primary_has, ret));
+    const char *copies = arena_cstr(call->arena, str_from(call->evidence));
+    runbook_answer(call, ret, *ret == ANSWER_YES, "%s; %s", copies, doors);
     return OK;
 }
+
+const struct runbook_step step_verify = {
+    .id = "verify",
+    .title = "Verify the copies and who is let in",
+    .question = "do the standbys have what the primary has, and is everybody else refused?",
+    .ask = cell_is_verified,
+    .within_ms = SEC(60),
+    .tries = 3,
+};

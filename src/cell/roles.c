@@ -80,7 +80,7 @@ static const char make_sql[] =
     "  pg_catalog.pg_show_all_file_settings() TO domicile_monitor;\n"
     "GRANT SELECT ON pg_catalog.pg_hba_file_rules, pg_catalog.pg_file_settings TO domicile_monitor;\n";
 
-static struct host_sql with_database(const struct provisioning *p, const struct cell_call *call,
+static struct host_sql with_database(const struct provisioning *p, const struct runbook_call *call,
                                      const char *text)
 {
     return (struct host_sql){ .text = text,
@@ -88,8 +88,9 @@ static struct host_sql with_database(const struct provisioning *p, const struct 
                                              MONITORED(p) } };
 }
 
-result roles_are_there(const struct provisioning *p, const struct cell_call *call, struct cell_seen *ret)
+static result roles_are_there(void *context, struct runbook_call *call, enum answer *ret)
 {
+    const struct provisioning *p = context;
     struct host_sql sql = with_database(p, call, look_sql),
                     inside = { p->cell->database, look_inside_sql, { NULL } };
     struct str misfits;
@@ -97,18 +98,31 @@ result roles_are_there(const struct provisioning *p, const struct cell_call *cal
     if (misfits.len == 0)
         TRY(host_sql_look(p, call, p->cell->primary, &inside, &misfits));
     if (misfits.len > 0)
-        cell_saw(ret, false, "%s: %.*s", p->cell->primary->name.ptr,
-                 (int)(misfits.len > 300 ? 300 : misfits.len), misfits.ptr);
+        runbook_answer(call, ret, false, "%s: %.*s", p->cell->primary->name.ptr,
+                       (int)(misfits.len > 300 ? 300 : misfits.len), misfits.ptr);
     else
-        cell_saw(ret, true, "%s: five roles, each with its own rights", p->cell->primary->name.ptr);
+        runbook_answer(call, ret, true, "%s: five roles, each with its own rights",
+                       p->cell->primary->name.ptr);
     return OK;
 }
 
-result make_roles(const struct provisioning *p, const struct cell_call *call)
+static result make_roles(void *context, struct runbook_call *call)
 {
+    const struct provisioning *p = context;
     const struct host_sql sql = with_database(p, call, make_sql);
     return host_sql_run(p, call, p->cell->primary, &sql);
 }
+
+const struct runbook_step step_roles = {
+    .id = "roles",
+    .title = "Create the roles and the database",
+    .question = "are the roles and the database there, with their privileges and no more?",
+    .ask = roles_are_there,
+    .act = make_roles,
+    .within_ms = SEC(90),
+    .ask_within_ms = SEC(60),
+    .tries = 2,
+};
 
 /* ---- schema ---- over TLS, as the administrator: the first who comes in by the front door */
 
@@ -119,8 +133,9 @@ static result connect_as_admin(const struct provisioning *p, struct pg_conn **re
     return pg_connect(&options, ret);
 }
 
-result schema_is_there(const struct provisioning *p, const struct cell_call *call, struct cell_seen *ret)
+static result schema_is_there(void *context, struct runbook_call *call, enum answer *ret)
 {
+    const struct provisioning *p = context;
     const char *region = p->cell->region->name.ptr, *name = p->cell->name.ptr;
     (void)call;
     struct pg_conn *conn = NULL;
@@ -131,17 +146,18 @@ result schema_is_there(const struct provisioning *p, const struct cell_call *cal
         r = cell_check(conn, region, name, &epoch);
     pg_close(conn);
     if (failed(r) && (r.error.code == E_SCHEMA || r.error.code == E_REGION_STAMP)) {
-        cell_saw(ret, false, "%s", r.error.what);
+        runbook_answer(call, ret, false, "%s", r.error.what);
         return OK;
     }
     TRY(r);
-    cell_saw(ret, true, "schema %zu, stamped \"%s/%s\", epoch %lld", cell_migration_count, region, name,
-             (long long)epoch);
+    runbook_answer(call, ret, true, "schema %zu, stamped \"%s/%s\", epoch %lld", cell_migration_count, region,
+                   name, (long long)epoch);
     return OK;
 }
 
-result migrate_schema(const struct provisioning *p, const struct cell_call *call)
+static result migrate_schema(void *context, struct runbook_call *call)
 {
+    const struct provisioning *p = context;
     const struct cell_stamp stamp = { p->cell->region->name.ptr, p->cell->name.ptr, 1 };
     struct pg_conn *conn = NULL;
     (void)call;
@@ -150,6 +166,17 @@ result migrate_schema(const struct provisioning *p, const struct cell_call *call
     pg_close(conn);
     return r;
 }
+
+const struct runbook_step step_schema = {
+    .id = "schema",
+    .title = "Bring the schema up to date, and stamp the cell",
+    .question = "is the schema the one of this program, and stamped as this cell?",
+    .ask = schema_is_there,
+    .act = migrate_schema,
+    .within_ms = SEC(600),
+    .ask_within_ms = SEC(60),
+    .tries = 2,
+};
 
 /* ---- slots ---- */
 
@@ -164,46 +191,76 @@ static const char make_slot_sql[] =
 static const char drop_slot_sql[] = "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots\n"
                                     "  WHERE slot_name = :'slot' AND slot_type = 'physical';\n";
 
-static struct host_sql of_slot(const struct cell_call *call, const struct node *node, const char *text)
+static struct host_sql of_slot(const struct runbook_call *call, const struct node *node, const char *text)
 {
     return (struct host_sql){
         .text = text, .variables = { arena_printf(call->arena, "slot=%s", conf_slot(call->arena, node)) }
     };
 }
 
-static result has_slot(const struct provisioning *p, const struct cell_call *call, const struct node *node,
-                       struct cell_seen *ret)
+static result has_slot(const struct provisioning *p, struct runbook_call *call, const struct node *node,
+                       enum answer *ret)
 {
     const struct host_sql sql = of_slot(call, node, slot_sql);
     struct str status;
     TRY(host_sql_look(p, call, p->cell->primary, &sql, &status));
     bool there = !str_is(status, "none") && !str_is(status, "lost");
-    cell_saw(ret, there, there ? "slot \"%s\": %.*s" : "there is no slot \"%s\" that is of use: %.*s",
-             conf_slot(call->arena, node), STR_ARG(status));
+    runbook_answer(call, ret, there,
+                   there ? "slot \"%s\": %.*s" : "there is no slot \"%s\" that is of use: %.*s",
+                   conf_slot(call->arena, node), STR_ARG(status));
     return OK;
 }
 
-static result make_slot(const struct provisioning *p, const struct cell_call *call, const struct node *node)
+static result make_slot(const struct provisioning *p, struct runbook_call *call, const struct node *node)
 {
     const struct host_sql sql = of_slot(call, node, make_slot_sql);
     return host_sql_run(p, call, p->cell->primary, &sql);
 }
 
-NODES_LOOK(slots_are_there, MEANT_STANDBYS, has_slot)
-NODES_ACT(make_slots, MEANT_STANDBYS, has_slot, make_slot)
-
-result slot_is_gone(const struct provisioning *p, const struct cell_call *call, struct cell_seen *ret)
+static result slots_are_there(void *context, struct runbook_call *call, enum answer *ret)
 {
+    return ask_nodes(context, call, MEANT_STANDBYS, has_slot, ret);
+}
+
+static result make_slots(void *context, struct runbook_call *call)
+{
+    return act_on_nodes(context, call, MEANT_STANDBYS, has_slot, make_slot);
+}
+
+const struct runbook_step step_slots = {
+    .id = "slots",
+    .title = "Create a slot for each standby",
+    .question = "is there a slot for every standby?",
+    .ask = slots_are_there,
+    .act = make_slots,
+    .within_ms = SEC(60),
+    .tries = 2,
+};
+
+static result slot_is_gone(void *context, struct runbook_call *call, enum answer *ret)
+{
+    const struct provisioning *p = context;
     const struct host_sql sql = of_slot(call, p->leaving, slot_sql);
     struct str status;
     TRY(host_sql_look(p, call, p->cell->primary, &sql, &status));
-    cell_saw(ret, str_is(status, "none"), "slot \"%s\": %.*s", conf_slot(call->arena, p->leaving),
-             STR_ARG(status));
+    runbook_answer(call, ret, str_is(status, "none"), "slot \"%s\": %.*s", conf_slot(call->arena, p->leaving),
+                   STR_ARG(status));
     return OK;
 }
 
-result drop_slot(const struct provisioning *p, const struct cell_call *call)
+static result drop_slot(void *context, struct runbook_call *call)
 {
+    const struct provisioning *p = context;
     const struct host_sql sql = of_slot(call, p->leaving, drop_slot_sql);
     return host_sql_run(p, call, p->cell->primary, &sql);
 }
+
+const struct runbook_step step_drop_slot = {
+    .id = "drop-slot",
+    .title = "Drop its slot",
+    .question = "is its slot gone?",
+    .ask = slot_is_gone,
+    .act = drop_slot,
+    .within_ms = SEC(60),
+    .tries = 5,
+};

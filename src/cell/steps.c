@@ -1,11 +1,6 @@
 /* What the steps of provisioning share: who is meant, psql, the control file. */
 #include "cell/internal.h"
 
-#include "base/text.h"
-
-#include <stdarg.h>
-#include <stdio.h>
-
 enum { SQL_WITHIN_MS = 60000 };
 
 /* ---- the whole ---- */
@@ -35,20 +30,11 @@ result provisioning_init(struct provisioning *p, const struct cell *cell, struct
     if (cell->authority.files.certificate == NULL)
         return FAIL(E_CONFIG,
                     "Add authority = { certificate; private_key; } to the cell in the region's file.",
-                    "the cell \"%s\" has no authority", cell->name.ptr);
+                    "the cell \"%s\" has no CA", cell->name.ptr);
     if (cell->clients.count == 0)
         return FAIL(E_CONFIG, "Add clients = [ ... ]: the networks of gateways, monitors and administrators.",
                     "the cell \"%s\" has no clients", cell->name.ptr);
     return OK;
-}
-
-void cell_saw(struct cell_seen *seen, bool holds, const char *format, ...)
-{
-    va_list args;
-    seen->holds = holds;
-    va_start(args, format);
-    text_vfit(seen->text, sizeof seen->text, format, args);
-    va_end(args);
 }
 
 /* ---- several nodes ---- */
@@ -68,32 +54,34 @@ static struct meant nodes_of(const struct provisioning *p, enum nodes_meant mean
     return these;
 }
 
-result nodes_look(const struct provisioning *p, const struct cell_call *call, enum nodes_meant meant,
-                  node_look *look, struct cell_seen *ret)
+result ask_nodes(void *context, struct runbook_call *call, enum nodes_meant meant, node_ask *ask,
+                 enum answer *ret)
 {
+    const struct provisioning *p = context;
     const struct meant these = nodes_of(p, meant);
-    const char *all = "";
+    const char *all = these.count == 0 ? "there is none" : "";
     for (size_t i = 0; i < these.count; i++) {
-        struct cell_seen one = { 0 };
-        TRY(look(p, call, these.nodes[i], &one));
-        if (!one.holds) {
+        enum answer one = ANSWER_UNKNOWN;
+        TRY(ask(p, call, these.nodes[i], &one));
+        if (one != ANSWER_YES) {
             *ret = one;
             return OK;
         }
-        all = arena_printf(call->arena, "%s%s%s", all, i > 0 ? "; " : "", one.text);
+        all = arena_printf(call->arena, "%s%s%s", all, i > 0 ? "; " : "", call->evidence);
     }
-    cell_saw(ret, true, "%s", these.count == 0 ? "there is none" : all);
+    runbook_answer(call, ret, true, "%s", all);
     return OK;
 }
 
-result nodes_act(const struct provisioning *p, const struct cell_call *call, enum nodes_meant meant,
-                 node_look *look, node_act *act)
+result act_on_nodes(void *context, struct runbook_call *call, enum nodes_meant meant, node_ask *ask,
+                    node_act *act)
 {
+    const struct provisioning *p = context;
     const struct meant these = nodes_of(p, meant);
     for (size_t i = 0; i < these.count; i++) {
-        struct cell_seen seen = { 0 };
-        TRY(look(p, call, these.nodes[i], &seen));
-        if (!seen.holds)
+        enum answer answer = ANSWER_UNKNOWN;
+        TRY(ask(p, call, these.nodes[i], &answer));
+        if (answer != ANSWER_YES)
             TRY(act(p, call, these.nodes[i]));
     }
     return OK;
@@ -107,8 +95,8 @@ const char *host_socket(struct arena *arena, const struct node *node)
 }
 
 /* A cluster that is being adopted may still have its socket elsewhere: the fifth line of postmaster.pid says where. */
-static result find_socket(const struct provisioning *p, const struct cell_call *call, const struct node *node,
-                          const char **ret)
+static result find_socket(const struct provisioning *p, const struct runbook_call *call,
+                          const struct node *node, const char **ret)
 {
     struct str rest, line;
     *ret = host_socket(call->arena, node);
@@ -122,8 +110,8 @@ static result find_socket(const struct provisioning *p, const struct cell_call *
     return OK;
 }
 
-static result psql_argv(const struct provisioning *p, const struct cell_call *call, const struct node *node,
-                        const struct host_sql *sql, const char *const **ret)
+static result psql_argv(const struct provisioning *p, const struct runbook_call *call,
+                        const struct node *node, const struct host_sql *sql, const char *const **ret)
 {
     const char *socket;
     TRY(find_socket(p, call, node, &socket));
@@ -140,7 +128,7 @@ static result psql_argv(const struct provisioning *p, const struct cell_call *ca
     return OK;
 }
 
-result host_sql_look(const struct provisioning *p, const struct cell_call *call, const struct node *node,
+result host_sql_look(const struct provisioning *p, const struct runbook_call *call, const struct node *node,
                      const struct host_sql *sql, struct str *ret)
 {
     const char *const *argv;
@@ -156,7 +144,7 @@ result host_sql_look(const struct provisioning *p, const struct cell_call *call,
     return OK;
 }
 
-result host_sql_run(const struct provisioning *p, const struct cell_call *call, const struct node *node,
+result host_sql_run(const struct provisioning *p, const struct runbook_call *call, const struct node *node,
                     const struct host_sql *sql)
 {
     struct host_command command = { .input = str_from(sql->text), .within_ms = SQL_WITHIN_MS };
@@ -177,7 +165,7 @@ static bool value_of(struct str text, const char *name, struct str *ret)
     return false;
 }
 
-result host_control(const struct provisioning *p, const struct cell_call *call, const struct node *node,
+result host_control(const struct provisioning *p, const struct runbook_call *call, const struct node *node,
                     const char *path, struct control *ret)
 {
     struct ssh_output output;
@@ -200,7 +188,7 @@ result host_control(const struct provisioning *p, const struct cell_call *call, 
     return OK;
 }
 
-result host_is_running(const struct provisioning *p, const struct cell_call *call, const struct node *node,
+result host_is_running(const struct provisioning *p, const struct runbook_call *call, const struct node *node,
                        const char *path, bool *ret)
 {
     struct ssh_output output;

@@ -1,5 +1,4 @@
 /* cell provision, adopt, add-standby, remove-standby: runbooks over SSH, under a lease of the directory. */
-#include "cell/cell_steps.h"
 #include "cell/runbooks.h"
 #include "cell/steps.h"
 
@@ -187,8 +186,8 @@ static result go(struct change *change)
     if (change->prepare != NULL)
         TRY(change->prepare(change));
     const struct runbook base = change->runbook;
-    TRY(runbook_extend(&base, change->cell->steps, change->cell->step_count, &runbook_own_on_hosts,
-                       &cli->arena, &change->runbook));
+    TRY(runbook_extend(&base, change->cell->steps, change->cell->step_count, &cell_own_steps, &cli->arena,
+                       &change->runbook));
     if (plan) {
         const struct cli_drive what = { &change->runbook, &change->provisioning, change->subject, 0 };
         TRY(cli_plan(cli, &what));

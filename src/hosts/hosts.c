@@ -74,7 +74,7 @@ result host_session(struct cell_hosts *hosts, const struct node *node, struct ss
 /* ---- commands ---- */
 
 /* A session may have been lost since it was last used; what only looks is then asked once more. */
-result host_look(struct cell_hosts *hosts, const struct node *node, const struct cell_call *call,
+result host_look(struct cell_hosts *hosts, const struct node *node, const struct runbook_call *call,
                  const char *const *argv, struct str input, struct ssh_output *ret)
 {
     const struct ssh_command command = {
@@ -97,7 +97,7 @@ static bool token_equal(const struct ssh_token *a, const struct ssh_token *b)
 }
 
 /* Before the first command of an act, nothing of an older one goes on there. */
-static result begin_change(struct cell_hosts *hosts, const struct node *node, const struct cell_call *call,
+static result begin_change(struct cell_hosts *hosts, const struct node *node, const struct runbook_call *call,
                            struct ssh **ret_ssh, struct ssh_guard *ret_guard)
 {
     struct cell_host *host = host_of(hosts, node);
@@ -137,7 +137,7 @@ static result check_end(const struct node *node, const char *const *argv, const 
     return OK;
 }
 
-result host_run(struct cell_hosts *hosts, const struct node *node, const struct cell_call *call,
+result host_run(struct cell_hosts *hosts, const struct node *node, const struct runbook_call *call,
                 const struct host_command *command, struct ssh_output *ret)
 {
     struct ssh *ssh;
@@ -157,7 +157,7 @@ result host_run(struct cell_hosts *hosts, const struct node *node, const struct 
     return OK;
 }
 
-result host_put(struct cell_hosts *hosts, const struct node *node, const struct cell_call *call,
+result host_put(struct cell_hosts *hosts, const struct node *node, const struct runbook_call *call,
                 const char *path, struct str bytes, uint32_t mode)
 {
     struct ssh *ssh;
@@ -175,7 +175,7 @@ result host_put(struct cell_hosts *hosts, const struct node *node, const struct 
 
 /* ---- files ---- */
 
-result host_has(struct cell_hosts *hosts, const struct node *node, const struct cell_call *call,
+result host_has(struct cell_hosts *hosts, const struct node *node, const struct runbook_call *call,
                 const char *path, bool *ret)
 {
     struct ssh_output output;
@@ -186,7 +186,7 @@ result host_has(struct cell_hosts *hosts, const struct node *node, const struct 
     return OK;
 }
 
-result host_read(struct cell_hosts *hosts, const struct node *node, const struct cell_call *call,
+result host_read(struct cell_hosts *hosts, const struct node *node, const struct runbook_call *call,
                  const char *path, struct str *ret)
 {
     struct ssh_output output;

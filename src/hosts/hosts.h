@@ -1,16 +1,10 @@
 #pragma once
 /* The hosts of a cell while something is done on them: one SSH session a node, opened when it is needed, and anew when it
- * was lost; every command recorded. Everything here but new and free waits. */
+ * was lost; every command recorded. The call says who asks or acts: for the guard on the host, and for the record.
+ * Everything here but new and free waits. */
 #include "config/config.h"
 #include "hosts/host_log.h"
-
-/* Who asks or acts: for the guard on the host, and for the record. */
-struct cell_call {
-    struct arena *arena; /* of this call alone */
-    const char *run, *step;
-    uint64_t fence, serial; /* of the act; the host refuses smaller ones afterwards */
-    uint32_t attempt;
-};
+#include "runbook/runbook.h"
 
 struct cell_hosts;
 /* The cell and the log outlive it. */
@@ -22,7 +16,7 @@ void cell_hosts_free(struct cell_hosts *hosts); /* takes NULL; closes the sessio
 result host_session(struct cell_hosts *hosts, const struct node *node, struct ssh **ret) MUST_USE;
 
 /* A command that only looks, without the guard. OK also if it fails: look at the status. argv ends with NULL. */
-result host_look(struct cell_hosts *hosts, const struct node *node, const struct cell_call *call,
+result host_look(struct cell_hosts *hosts, const struct node *node, const struct runbook_call *call,
                  const char *const *argv, struct str input, struct ssh_output *ret) MUST_USE;
 
 /* A command that changes something: guarded, and whatever an older act still does there is ended before. E_HOST: it did
@@ -32,16 +26,16 @@ struct host_command {
     struct str input;
     uint64_t within_ms;
 };
-result host_run(struct cell_hosts *hosts, const struct node *node, const struct cell_call *call,
+result host_run(struct cell_hosts *hosts, const struct node *node, const struct runbook_call *call,
                 const struct host_command *command, struct ssh_output *ret) MUST_USE;
 /* The same of a file. */
-result host_put(struct cell_hosts *hosts, const struct node *node, const struct cell_call *call,
+result host_put(struct cell_hosts *hosts, const struct node *node, const struct runbook_call *call,
                 const char *path, struct str bytes, uint32_t mode) MUST_USE;
 
 /* What a file holds; ptr NULL: there is none. E_LIMIT beyond SSH_OUTPUT_BYTES. */
-result host_read(struct cell_hosts *hosts, const struct node *node, const struct cell_call *call,
+result host_read(struct cell_hosts *hosts, const struct node *node, const struct runbook_call *call,
                  const char *path, struct str *ret) MUST_USE;
-result host_has(struct cell_hosts *hosts, const struct node *node, const struct cell_call *call,
+result host_has(struct cell_hosts *hosts, const struct node *node, const struct runbook_call *call,
                 const char *path, bool *ret) MUST_USE;
 
 /* ---- argv ---- in the arena. One of PostgreSQL's programs of that node, or one that PATH there has, or the command that

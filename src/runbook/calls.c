@@ -21,7 +21,7 @@ static result do_it(struct doing *doing)
     void *context = doing->run->context;
     switch (doing->kind) {
     case DOING_ASK:
-        return doing->step->goal->ask(context, &doing->call, &doing->answer);
+        return doing->step->ask(context, &doing->call, &doing->answer);
     case DOING_ACT:
         return doing->step->act(context, &doing->call);
     case DOING_UNDO:
@@ -68,7 +68,7 @@ static result call(struct doing *doing)
 static struct doing prepare(struct run *run, size_t step, enum doing_kind kind, uint64_t within_ms,
                             uint32_t attempt)
 {
-    const struct runbook_step *row = &run->runbook->steps[step];
+    const struct runbook_step *row = run->runbook->steps[step];
     return (struct doing){
         .run = run,
         .step = row,
@@ -121,7 +121,7 @@ static bool ended_by_cancel(const struct run *run)
 
 result run_ask(struct run *run, size_t step, bool once, enum answer *ret)
 {
-    const struct runbook_step *row = &run->runbook->steps[step];
+    const struct runbook_step *row = run->runbook->steps[step];
     uint64_t end_ns = clock_monotonic_ns() + runbook_ask_within_ms(row) * 1000000;
     for (uint32_t times = 1;; times++) {
         uint64_t now_ns = clock_monotonic_ns(), left_ms = now_ns < end_ns ? (end_ns - now_ns) / 1000000 : 0;
@@ -141,7 +141,7 @@ result run_ask(struct run *run, size_t step, bool once, enum answer *ret)
 /* ---- acting ---- */
 result run_act(struct run *run, size_t step, uint32_t attempt)
 {
-    struct doing doing = prepare(run, step, DOING_ACT, run->runbook->steps[step].within_ms, attempt);
+    struct doing doing = prepare(run, step, DOING_ACT, run->runbook->steps[step]->within_ms, attempt);
     TRY(call(&doing));
     note_error(run, &doing);
     return OK;
@@ -149,7 +149,7 @@ result run_act(struct run *run, size_t step, uint32_t attempt)
 
 result run_undo(struct run *run, size_t step, uint32_t attempt)
 {
-    struct doing doing = prepare(run, step, DOING_UNDO, run->runbook->steps[step].within_ms, attempt);
+    struct doing doing = prepare(run, step, DOING_UNDO, run->runbook->steps[step]->within_ms, attempt);
     TRY(call(&doing));
     note_error(run, &doing);
     return OK;
@@ -157,7 +157,7 @@ result run_undo(struct run *run, size_t step, uint32_t attempt)
 
 result run_pause(struct run *run, size_t step, uint64_t at_most_ms)
 {
-    uint64_t pause_ms = runbook_pause_ms(&run->runbook->steps[step]);
+    uint64_t pause_ms = runbook_pause_ms(run->runbook->steps[step]);
     struct doing doing = prepare(run, step, DOING_PAUSE, pause_ms < at_most_ms ? pause_ms : at_most_ms, 0);
     if (doing.within_ms == 0 || (run->cancelled && !run->standing.walking))
         return OK;

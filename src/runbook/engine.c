@@ -9,7 +9,7 @@ enum verdict { VERDICT_TRUE, VERDICT_FAILED, VERDICT_UNKNOWN, VERDICT_CANCELLED 
 
 static const struct runbook_step *row_of(const struct run *run, size_t step)
 {
-    return &run->runbook->steps[step];
+    return run->runbook->steps[step];
 }
 
 static void set_why(struct run *run, const char *format, ...) PRINTF(2, 3);

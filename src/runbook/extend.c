@@ -16,31 +16,31 @@ static const char *command_text(const struct config_words *argv, struct arena *a
     return strlen(text) < SHOWN ? text : arena_printf(arena, "%.*s%s", SHOWN, text, argv_text_rest);
 }
 
-static struct runbook_step make_step(const struct cell_step *row, const struct runbook_own *own,
-                                     struct arena *arena)
+static const struct runbook_step *make_step(const struct cell_step *row, const struct runbook_own *own,
+                                            struct arena *arena)
 {
-    struct runbook_goal *goal = arena_new(arena, struct runbook_goal);
-    goal->question = arena_printf(arena, "does \"%s\" on %s end with 0?", command_text(&row->check, arena),
-                                  row->on_name.ptr);
-    goal->ask = own->ask;
-    return (struct runbook_step){
+    struct runbook_step *step = arena_new(arena, struct runbook_step);
+    *step = (struct runbook_step){
         .id = row->name.ptr,
         .title = row->title != NULL ? row->title
                                     : arena_printf(arena, "Run \"%s\" on %s", command_text(&row->run, arena),
                                                    row->on_name.ptr),
-        .goal = goal,
+        .question = arena_printf(arena, "does \"%s\" on %s end with 0?", command_text(&row->check, arena),
+                                 row->on_name.ptr),
+        .ask = own->ask,
         .act = own->act,
         .undo = row->undo.count > 0 ? own->undo : NULL,
         .within_ms = row->within_ms,
         .tries = row->tries,
         .own = row,
     };
+    return step;
 }
 
 static result find_place(const struct runbook *runbook, const struct cell_step *row, size_t *ret)
 {
     size_t at = 0;
-    while (at < runbook->step_count && !str_is(row->after, runbook->steps[at].id))
+    while (at < runbook->step_count && !str_is(row->after, runbook->steps[at]->id))
         at++;
     if (at == runbook->step_count)
         return FAIL(E_CONFIG, "domicile runbook show NAME lists a runbook's steps.",
@@ -48,7 +48,7 @@ static result find_place(const struct runbook *runbook, const struct cell_step *
                     runbook->name, row->after.ptr, row->name.ptr);
     /* behind those of the operator that were put after the same step */
     for (at++; at < runbook->step_count; at++) {
-        const struct cell_step *earlier = runbook->steps[at].own;
+        const struct cell_step *earlier = runbook->steps[at]->own;
         if (earlier == NULL || !str_eq(earlier->after, row->after))
             break;
     }
@@ -59,16 +59,16 @@ static result find_place(const struct runbook *runbook, const struct cell_step *
 static result check_row(const struct runbook *runbook, const struct cell_step *row, size_t place)
 {
     for (size_t i = 0; i < runbook->step_count; i++)
-        if (str_is(row->name, runbook->steps[i].id))
+        if (str_is(row->name, runbook->steps[i]->id))
             return FAIL(E_CONFIG, "Give the step another name.",
                         "%s:%d: the runbook \"%s\" has a step \"%s\" already", AT_ROW(row), runbook->name,
                         row->name.ptr);
     for (size_t i = 0; i < place; i++)
-        if (runbook->steps[i].no_return && row->undo.count > 0)
+        if (runbook->steps[i]->no_return && row->undo.count > 0)
             return FAIL(
                 E_CONFIG, "Leave undo out, or put the step before that one.",
                 "%s:%d: the step \"%s\" has an undo and comes after \"%s\", from where nothing is undone",
-                AT_ROW(row), row->name.ptr, runbook->steps[i].id);
+                AT_ROW(row), row->name.ptr, runbook->steps[i]->id);
     if (runbook->step_count == RUNBOOK_STEPS_MAX)
         return FAIL(E_CONFIG, "Let one command do several things.",
                     "%s:%d: the runbook \"%s\" would have more than %d steps", AT_ROW(row), runbook->name,
@@ -79,7 +79,7 @@ static result check_row(const struct runbook *runbook, const struct cell_step *r
 result runbook_extend(const struct runbook *base, const struct cell_step *rows, size_t row_count,
                       const struct runbook_own *own, struct arena *arena, struct runbook *ret)
 {
-    struct runbook_step *steps = arena_array(arena, struct runbook_step, RUNBOOK_STEPS_MAX);
+    const struct runbook_step **steps = arena_array(arena, const struct runbook_step *, RUNBOOK_STEPS_MAX);
     struct runbook made = { base->name, base->title, steps, base->step_count };
     must(base->step_count <= RUNBOOK_STEPS_MAX);
     memcpy(steps, base->steps, base->step_count * sizeof *steps);

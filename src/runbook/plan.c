@@ -5,7 +5,7 @@
 static struct runbook_planned plan_step(const struct runbook *runbook, size_t i, void *context,
                                         struct arena *arena)
 {
-    const struct runbook_step *step = &runbook->steps[i];
+    const struct runbook_step *step = runbook->steps[i];
     struct runbook_planned planned = { step, ANSWER_UNKNOWN, "", 0 };
     struct runbook_call call = { .run = "plan",
                                  .step = step->id,
@@ -19,7 +19,7 @@ static struct runbook_planned plan_step(const struct runbook *runbook, size_t i,
     arena_init(&scratch);
     call.arena = &scratch;
     deadline_begin(&deadline, runbook_ask_within_ms(step));
-    result r = step->goal->ask(context, &call, &planned.answer);
+    result r = step->ask(context, &call, &planned.answer);
     deadline_end(&deadline);
     arena_done(&scratch);
     if (failed(r)) {
@@ -54,11 +54,11 @@ json_t *runbook_plan_json(const struct runbook *runbook, const struct runbook_pl
                             : at->answer == ANSWER_UNKNOWN ? "ask-again"
                             : check                        ? "fail"
                                                            : "act";
-        json_array_append_new(steps, json_pack("{s:i,s:s,s:s,s:s,s:s,s:s,s:s,s:I}", "number", (int)i + 1,
-                                               "id", at->step->id, "title", at->step->title, "goal",
-                                               at->step->goal->question, "answer", answer_word(at->answer),
-                                               "evidence", at->evidence, "would", would, "took_ms",
-                                               (json_int_t)at->took_ms));
+        json_array_append_new(steps,
+                              json_pack("{s:i,s:s,s:s,s:s,s:s,s:s,s:s,s:I}", "number", (int)i + 1, "id",
+                                        at->step->id, "title", at->step->title, "goal", at->step->question,
+                                        "answer", answer_word(at->answer), "evidence", at->evidence, "would",
+                                        would, "took_ms", (json_int_t)at->took_ms));
     }
     return json_pack("{s:s,s:o}", "runbook", runbook->name, "steps", steps);
 }

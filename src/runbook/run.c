@@ -21,7 +21,7 @@ result run_write(struct run *run, const struct journal_event *event)
 
 void run_say(struct run *run, enum run_notice_kind kind, size_t step, uint32_t attempt, const char *text)
 {
-    const struct runbook_step *row = step == NO_STEP ? NULL : &run->runbook->steps[step];
+    const struct runbook_step *row = step == NO_STEP ? NULL : run->runbook->steps[step];
     bool asks = kind == NOTICE_STEP || kind == NOTICE_ASKING || kind == NOTICE_WAITING;
     uint64_t now_ns = clock_monotonic_ns();
     if (run->observer == NULL)
@@ -104,7 +104,7 @@ static result write_begin(struct run *run, const struct run_options *options)
     size_t count = run->runbook->step_count;
     const char **ids = arena_array(&run->arena, const char *, count);
     for (size_t i = 0; i < count; i++)
-        ids[i] = run->runbook->steps[i].id;
+        ids[i] = run->runbook->steps[i]->id;
     char shape[JOURNAL_SUM_HEX + 1];
     runbook_shape(run->runbook, shape);
     const struct journal_event event = { .kind = JOURNAL_BEGIN,

@@ -1,24 +1,23 @@
 #pragma once
-/* A runbook: a table of steps, each a goal (a question), an act that makes the goal true, and what takes the act back.
+/* A runbook: a list of steps. A step is one row: a goal (a question), an act that makes the goal true, what takes the act
+ * back, and its limits. Each row is written once, beside its functions:
  *
- *   static const struct runbook_goal old_refuses = { "does the old primary refuse writes?", ask_old_refuses };
- *   static const struct runbook_step failover_steps[] = {
- *       { "fence", "Block writes on the old primary", &old_refuses, close_old, .undo = open_old,
- *         .within_ms = SEC(20), .tries = 3 },
- *       { "promote", "Promote the standby", &new_writable, promote, .no_return = true,
- *         .within_ms = SEC(60), .tries = 2 },
- *   };
+ *   const struct runbook_step step_fence = { "fence", "Block writes on the old primary",
+ *       "does the old primary refuse writes?", old_refuses, close_old, .undo = open_old, .within_ms = SEC(20), .tries = 3 };
+ *   const struct runbook_step step_promote = { "promote", "Promote the standby", "is the new primary writable?",
+ *       new_writable, promote, .no_return = true, .within_ms = SEC(60), .tries = 2 };
+ *   static const struct runbook_step *const steps[] = { &step_fence, &step_promote };
  *
- * The table says what; run.h is the one engine that says when: limits, tries, cancel, walk-back and the journal are its
- * own, and no step function has any of them. docs/runbooks.md tells it to people. What a table promises:
+ * The rows say what; run.h is the one engine that says when: limits, tries, cancel, walk-back and the journal are its
+ * own, and no step function has any of them. docs/runbooks.md tells it to people. What a row promises:
  *
- *   - A goal only looks, and may be asked at any time and any number of times. Once its step is done it stays true while
- *     later steps act: a run that is resumed asks all goals from the first on, and so does a run of what is done already.
+ *   - A question only looks, and may be asked at any time and any number of times. Once its step is done the goal stays
+ *     true while later steps act: a run that is resumed asks all from the first on, and so does a run of what is done.
  *   - An act may have been done before, in whole or in part, by this process or by one that was killed: it is
  *     idempotent. So is an undo; it is called when an act was begun or about to, also if that act failed.
- *   - After an undo, the goal's answer is NO. (After an undo that left the goal true, the walk-back is not over.)
+ *   - After an undo, the answer is NO. (After an undo that left the goal true, the walk-back is not over.)
  *
- * Everything here but runbook_plan is pure. Tables are static and const; they own nothing. */
+ * Everything here but runbook_plan is pure. Rows are static and const; they own nothing. */
 #include "base/arena.h"
 #include "base/clock.h"
 
@@ -41,22 +40,28 @@ enum {
 enum answer { ANSWER_NO, ANSWER_YES, ANSWER_UNKNOWN };
 const char *answer_word(enum answer answer); /* "no", "yes", "unknown" */
 
-/* What a step function is told, and where it leaves evidence. */
+/* What a step function is told, and where it leaves evidence. Also who it is that gives a host a command: src/hosts. */
 struct runbook_call {
-    const char *run; /* the run's id; "plan" when a plan asks */
+    const char *run; /* the run's id; "plan" when a plan asks; NULL: of no run, it only looks */
     uint64_t fence;  /* grows with each resume: the newest driver's is the highest */
     uint64_t
         serial; /* grows with every act and undo of the run, over resumes as well. (run, fence, serial) is what a
-                       * remote host remembers, to refuse a straggler of a step that is over. Of a goal: that of the
+                       * remote host remembers, to refuse a straggler of a step that is over. Of a question: that of the
                        * last act or undo, 0 before the first. */
     const char *step;       /* the step's id */
     uint32_t number, count; /* step `number` (from 1) of `count` */
     uint32_t
-        attempt; /* of this act or undo in this process, from 1; of a goal: how often it was asked in a row */
+        attempt; /* of this act or undo in this process, from 1; of a question: how often it was asked in a row */
     const struct cell_step *own; /* the operator's row that this step was made of; NULL for a built-in one */
     struct arena *arena;         /* of this call alone */
     char evidence[RUNBOOK_EVIDENCE_MAX]; /* set with runbook_evidence */
 };
+
+/* The call of somebody who is no run and only looks: what `step` names goes into the record of commands. */
+static inline struct runbook_call runbook_call_to_look(const char *step, struct arena *arena)
+{
+    return (struct runbook_call){ .step = step, .arena = arena };
+}
 
 /* What was seen, in words: "pg_is_in_recovery() on \"eu2\" is false". It goes into the journal and onto the screen, so no
  * secret and no record is ever in it. The last one counts. Control characters and bytes that are no UTF-8 become "?". */
@@ -67,33 +72,32 @@ void runbook_evidence(struct runbook_call *call, const char *format, ...) PRINTF
  * `context` is not there any more when another process resumes the run: what must be known later is asked anew. */
 typedef result runbook_act(void *context, struct runbook_call *call);
 /* Sets *ret to any answer and returns OK; what fails (a host that does not answer) is UNKNOWN, and the error is the
- * evidence. So a goal may TRY whatever it asks with. */
+ * evidence. So a question may TRY whatever it asks with. */
 typedef result runbook_ask(void *context, struct runbook_call *call, enum answer *ret);
-
-struct runbook_goal {
-    const char *question; /* ends with "?": "is the new primary writable?" */
-    runbook_ask *ask;
-    uint64_t within_ms; /* for asking until the answer is YES or NO; 0: the step's within_ms */
-};
+/* An answer with its evidence: YES or NO. */
+void runbook_answer(struct runbook_call *call, enum answer *ret, bool yes, const char *format, ...)
+    PRINTF(4, 5);
 
 struct runbook_step {
-    const char *id;    /* "fence": kebab-case, unique in the runbook; the journal knows the step by it */
-    const char *title; /* "Block writes on the old primary": an order, without a period */
-    const struct runbook_goal *goal;
+    const char *id;       /* "fence": kebab-case, unique in the runbook; the journal knows the step by it */
+    const char *title;    /* "Block writes on the old primary": an order, without a period */
+    const char *question; /* of the goal; ends with "?": "does the old primary refuse writes?" */
+    runbook_ask *ask;
     runbook_act
         *act; /* NULL: a check. It has no act: NO is asked again `tries` times, and then the step failed */
-    runbook_act *undo;  /* NULL: what was done stays when the run walks back */
-    uint64_t within_ms; /* limit of one act, and of one undo */
-    uint32_t tries;     /* acts, while the goal's answer is NO; the same for undo */
-    bool no_return;     /* once this act begins, or its goal is found true, nothing is ever undone */
-    uint64_t pause_ms;  /* before trying again, and before asking again; 0: RUNBOOK_PAUSE_MS */
+    runbook_act *undo;      /* NULL: what was done stays when the run walks back */
+    uint64_t within_ms;     /* limit of one act, and of one undo */
+    uint64_t ask_within_ms; /* for asking until the answer is YES or NO; 0: within_ms */
+    uint32_t tries;         /* acts, while the answer is NO; the same for undo */
+    bool no_return;         /* once this act begins, or its goal is found true, nothing is ever undone */
+    uint64_t pause_ms;      /* before trying again, and before asking again; 0: RUNBOOK_PAUSE_MS */
     const struct cell_step *own;
 };
 
 struct runbook {
-    const char *name;  /* "failover": kebab-case */
-    const char *title; /* "Make a standby the primary when the primary is lost" */
-    const struct runbook_step *steps;
+    const char *name;                        /* "failover": kebab-case */
+    const char *title;                       /* "Make a standby the primary when the primary is lost" */
+    const struct runbook_step *const *steps; /* in their order */
     size_t step_count;
 };
 
@@ -102,7 +106,7 @@ const struct runbook *runbook_find(const struct runbook *const *list, struct str
 
 /* ---- self-check ---- every table is held to it by a test and by `domicile runbook check` */
 struct runbook_faults {
-    const char *items[32]; /* "step \"fence\" has no goal" */
+    const char *items[32]; /* "step \"fence\" has no limit" */
     size_t count;          /* found; may be more than there are items */
 };
 void runbook_look_over(const struct runbook *runbook, struct arena *arena, struct runbook_faults *ret);

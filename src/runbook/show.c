@@ -27,12 +27,12 @@ struct runbook_table runbook_show(const struct runbook *runbook, struct arena *a
     memcpy(table.cells, head, sizeof head);
     bool passed = false;
     for (size_t i = 0; i < runbook->step_count; i++) {
-        const struct runbook_step *step = &runbook->steps[i];
+        const struct runbook_step *step = runbook->steps[i];
         const char **row = &table.cells[(i + 1) * RUNBOOK_SHOW_COLUMNS];
         row[0] = arena_printf(arena, "%zu", i + 1);
         row[1] = step->id;
         row[2] = step->title;
-        row[3] = step->goal->question;
+        row[3] = step->question;
         row[4] = duration_text(step->within_ms, arena);
         row[5] = arena_printf(arena, "%u", step->tries);
         row[6] = undo_text(step, passed);
@@ -45,7 +45,7 @@ struct runbook_table runbook_show(const struct runbook *runbook, struct arena *a
 static json_t *step_json(const struct runbook_step *step, size_t number, bool passed)
 {
     return json_pack("{s:i,s:s,s:s,s:s,s:I,s:I,s:i,s:I,s:I,s:b,s:b,s:b,s:b}", "number", (int)number, "id",
-                     step->id, "title", step->title, "goal", step->goal->question, "within_ms",
+                     step->id, "title", step->title, "goal", step->question, "within_ms",
                      (json_int_t)step->within_ms, "ask_within_ms", (json_int_t)runbook_ask_within_ms(step),
                      "tries", (int)step->tries, "pause_ms", (json_int_t)runbook_pause_ms(step), "limit_ms",
                      (json_int_t)runbook_step_limit_ms(step), "check", step->act == NULL, "undo",
@@ -58,8 +58,8 @@ json_t *runbook_json(const struct runbook *runbook)
     json_t *steps = json_array();
     bool passed = false;
     for (size_t i = 0; i < runbook->step_count; i++) {
-        json_array_append_new(steps, step_json(&runbook->steps[i], i + 1, passed));
-        passed |= runbook->steps[i].no_return;
+        json_array_append_new(steps, step_json(runbook->steps[i], i + 1, passed));
+        passed |= runbook->steps[i]->no_return;
     }
     return json_pack("{s:s,s:s,s:I,s:o}", "name", runbook->name, "title", runbook->title, "limit_ms",
                      (json_int_t)runbook_limit_ms(runbook), "steps", steps);
@@ -71,7 +71,7 @@ const char *runbook_draw_text(const struct runbook *runbook, struct arena *arena
     const char *text = arena_printf(arena, "%s: %s\n\n", runbook->name, runbook->title);
     bool passed = false;
     for (size_t i = 0; i < runbook->step_count; i++) {
-        const struct runbook_step *step = &runbook->steps[i];
+        const struct runbook_step *step = runbook->steps[i];
         const char *way = passed ? " " : "^";
         if (i > 0)
             text = arena_printf(arena, "%s     |      %s\n", text, way);
@@ -85,7 +85,7 @@ const char *runbook_draw_text(const struct runbook *runbook, struct arena *arena
                             step->undo != NULL            ? "  (walks back)"
                             : passed || step->act == NULL ? ""
                                                           : "  (stays)");
-        text = arena_printf(arena, "%s     |        %s\n", text, step->goal->question);
+        text = arena_printf(arena, "%s     |        %s\n", text, step->question);
     }
     return arena_printf(arena, "%s     |\n  done\n", text);
 }
@@ -106,8 +106,8 @@ static const char *dot_text(const char *text, struct arena *arena)
 static const char *draw_back(const struct runbook *runbook, struct arena *arena, const char *text)
 {
     const char *to = "undone";
-    for (size_t i = 0; i < runbook->step_count && !runbook->steps[i].no_return; i++) {
-        const struct runbook_step *step = &runbook->steps[i];
+    for (size_t i = 0; i < runbook->step_count && !runbook->steps[i]->no_return; i++) {
+        const struct runbook_step *step = runbook->steps[i];
         if (step->undo == NULL)
             continue;
         text = arena_printf(arena, "%s  \"%s\" -> \"%s\" [style=dashed, constraint=false, label=\"undo\"];\n",
@@ -122,12 +122,12 @@ const char *runbook_draw_dot(const struct runbook *runbook, struct arena *arena)
     const char *text = arena_printf(arena, "digraph \"%s\" {\n  label=\"%s\";\n  node [shape=box];\n",
                                     runbook->name, dot_text(runbook->title, arena));
     for (size_t i = 0; i < runbook->step_count; i++) {
-        const struct runbook_step *step = &runbook->steps[i];
+        const struct runbook_step *step = runbook->steps[i];
         const char *look = step->no_return ? ", peripheries=2" : step->act == NULL ? ", style=rounded" : "";
         text = arena_printf(arena, "%s  \"%s\" [label=\"%zu. %s\\n%s\"%s];\n", text, step->id, i + 1,
-                            dot_text(step->title, arena), dot_text(step->goal->question, arena), look);
+                            dot_text(step->title, arena), dot_text(step->question, arena), look);
         text = arena_printf(arena, "%s  \"%s\" -> \"%s\";\n", text, step->id,
-                            i + 1 < runbook->step_count ? runbook->steps[i + 1].id : "done");
+                            i + 1 < runbook->step_count ? runbook->steps[i + 1]->id : "done");
     }
     return arena_printf(arena, "%s  \"done\" [shape=oval];\n  \"undone\" [shape=oval];\n%s}\n", text,
                         draw_back(runbook, arena, ""));

@@ -15,7 +15,7 @@ const struct runbook *runbook_find(const struct runbook *const *list, struct str
 /* ---- limits ---- */
 uint64_t runbook_ask_within_ms(const struct runbook_step *step)
 {
-    return step->goal->within_ms != 0 ? step->goal->within_ms : step->within_ms;
+    return step->ask_within_ms != 0 ? step->ask_within_ms : step->within_ms;
 }
 
 uint64_t runbook_pause_ms(const struct runbook_step *step)
@@ -34,7 +34,7 @@ uint64_t runbook_limit_ms(const struct runbook *runbook)
 {
     uint64_t total = 0;
     for (size_t i = 0; i < runbook->step_count; i++)
-        total += runbook_step_limit_ms(&runbook->steps[i]);
+        total += runbook_step_limit_ms(runbook->steps[i]);
     return total;
 }
 
@@ -66,27 +66,21 @@ static bool is_title(const char *title)
     return len >= 3 && len <= 100 && !islower((unsigned char)title[0]) && title[len - 1] != '.';
 }
 
-static void look_at_goal(struct looking *looking, const struct runbook_step *step)
+static void look_at_question(struct looking *looking, const struct runbook_step *step)
 {
-    const struct runbook_goal *goal = step->goal;
-    if (goal == NULL) {
-        FAULT(looking, "step \"%s\" has no goal", step->id);
-        return;
-    }
-    size_t len = goal->question == NULL ? 0 : strlen(goal->question);
-    if (len < 4 || goal->question[len - 1] != '?')
+    size_t len = step->question == NULL ? 0 : strlen(step->question);
+    if (len < 4 || step->question[len - 1] != '?')
         FAULT(looking, "the goal of step \"%s\" is no question", step->id);
-    if (goal->ask == NULL)
+    if (step->ask == NULL)
         FAULT(looking, "the goal of step \"%s\" cannot be asked", step->id);
-    if (goal->within_ms > RUNBOOK_WITHIN_MS_MAX)
-        FAULT(looking, "the goal of step \"%s\" has a limit beyond a day", step->id);
 }
 
 static void look_at_numbers(struct looking *looking, const struct runbook_step *step)
 {
     if (step->within_ms == 0)
         FAULT(looking, "step \"%s\" has no limit", step->id);
-    if (step->within_ms > RUNBOOK_WITHIN_MS_MAX || step->pause_ms > RUNBOOK_WITHIN_MS_MAX)
+    if (step->within_ms > RUNBOOK_WITHIN_MS_MAX || step->ask_within_ms > RUNBOOK_WITHIN_MS_MAX ||
+        step->pause_ms > RUNBOOK_WITHIN_MS_MAX)
         FAULT(looking, "step \"%s\" has a limit or a pause beyond a day", step->id);
     if (step->tries < 1 || step->tries > RUNBOOK_TRIES_MAX)
         FAULT(looking, "step \"%s\" has %u tries; there may be from 1 to %d", step->id, step->tries,
@@ -95,17 +89,17 @@ static void look_at_numbers(struct looking *looking, const struct runbook_step *
 
 static void look_at_step(struct looking *looking, const struct runbook *runbook, size_t i, bool passed)
 {
-    const struct runbook_step *step = &runbook->steps[i];
+    const struct runbook_step *step = runbook->steps[i];
     if (!is_kebab(step->id, RUNBOOK_RUN_ID_MAX)) {
         FAULT(looking, "step %zu has no id in kebab-case", i + 1);
         return;
     }
     for (size_t before = 0; before < i; before++)
-        if (runbook->steps[before].id != NULL && strcmp(runbook->steps[before].id, step->id) == 0)
+        if (runbook->steps[before]->id != NULL && strcmp(runbook->steps[before]->id, step->id) == 0)
             FAULT(looking, "two steps have the id \"%s\"", step->id);
     if (!is_title(step->title))
         FAULT(looking, "the title of step \"%s\" is no order without a period", step->id);
-    look_at_goal(looking, step);
+    look_at_question(looking, step);
     look_at_numbers(looking, step);
     if (step->act == NULL && (step->undo != NULL || step->no_return))
         FAULT(looking, "step \"%s\" is a check, and has an undo or is of no return", step->id);
@@ -126,7 +120,7 @@ void runbook_look_over(const struct runbook *runbook, struct arena *arena, struc
               RUNBOOK_STEPS_MAX);
     for (size_t i = 0; i < runbook->step_count && i < RUNBOOK_STEPS_MAX; i++) {
         look_at_step(&looking, runbook, i, passed);
-        passed |= runbook->steps[i].no_return;
+        passed |= runbook->steps[i]->no_return;
     }
     *ret = looking.faults;
 }
@@ -156,7 +150,7 @@ void runbook_shape(const struct runbook *runbook, char ret[JOURNAL_SUM_HEX + 1])
     char sum[JOURNAL_SUM_HEX + 1] = "";
     journal_sum(sum, str_from(runbook->name), sum);
     for (size_t i = 0; i < runbook->step_count; i++) {
-        const struct runbook_step *step = &runbook->steps[i];
+        const struct runbook_step *step = runbook->steps[i];
         const char flags[] = { step->no_return ? 'n' : '-', step->undo ? 'u' : '-', step->act ? 'a' : '-' };
         journal_sum(sum, str_from(step->id), sum);
         journal_sum(sum, (struct str){ flags, sizeof flags }, sum);

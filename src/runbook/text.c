@@ -21,13 +21,27 @@ void clean_text(char *text)
     }
 }
 
+static void say(struct runbook_call *call, const char *format, va_list args)
+{
+    text_vfit(call->evidence, sizeof call->evidence, format, args);
+    clean_text(call->evidence);
+}
+
 void runbook_evidence(struct runbook_call *call, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
-    text_vfit(call->evidence, sizeof call->evidence, format, args);
+    say(call, format, args);
     va_end(args);
-    clean_text(call->evidence);
+}
+
+void runbook_answer(struct runbook_call *call, enum answer *ret, bool yes, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    say(call, format, args);
+    va_end(args);
+    *ret = yes ? ANSWER_YES : ANSWER_NO;
 }
 
 const char *answer_word(enum answer answer)

@@ -54,7 +54,7 @@ struct looking {
 
 static result look(struct looking *looking, const char *const *argv, struct str *ret)
 {
-    const struct cell_call call = { .arena = &looking->arena, .step = looking->step };
+    const struct runbook_call call = runbook_call_to_look(looking->step, &looking->arena);
     struct ssh_output output;
     TRY(host_look(looking->reader->hosts, looking->node, &call, argv, (struct str){ 0 }, &output));
     if (output.signal != NULL || output.exit_status != 0 || output.out_cut)

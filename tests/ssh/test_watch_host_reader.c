@@ -343,7 +343,7 @@ ON_LOOP(every_command_is_recorded)
 ON_LOOP(no_act_follows_a_command_that_is_not_recorded)
 {
     const struct host_log_options options = { scratch("no-folder"), "gateway", fail_to_record, NULL };
-    const struct cell_call call = {
+    const struct runbook_call call = {
         .arena = &test_arena, .run = "run", .step = "step", .fence = 1, .serial = 1, .attempt = 1
     };
     const struct host_command touch = { .argv = HOST_ARGV("touch", scratch("acted")), .within_ms = 5000 };

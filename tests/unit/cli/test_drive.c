@@ -48,12 +48,26 @@ static result undo(void *context, struct runbook_call *call)
     return OK;
 }
 
-static const struct runbook_goal goal = { "is it on?", ask, SEC(5) };
-static const struct runbook_step steps[] = {
-    { "look", "Look at the first lamp", &goal, .within_ms = SEC(5), .tries = 1 },
-    { "first", "Switch the second lamp on", &goal, act, .undo = undo, .within_ms = SEC(20), .tries = 2 },
-    { "second", "Switch the third lamp on", &goal, act_or_wait, .within_ms = SEC(20), .tries = 1 },
-};
+static const struct runbook_step look_step = { "look", "Look at the first lamp", "is it on?",
+                                               ask,    .within_ms = SEC(5),      .tries = 1 },
+                                 first_step = { "first",
+                                                "Switch the second lamp on",
+                                                "is it on?",
+                                                ask,
+                                                act,
+                                                .undo = undo,
+                                                .within_ms = SEC(20),
+                                                .ask_within_ms = SEC(5),
+                                                .tries = 2 },
+                                 second_step = { "second",
+                                                 "Switch the third lamp on",
+                                                 "is it on?",
+                                                 ask,
+                                                 act_or_wait,
+                                                 .within_ms = SEC(20),
+                                                 .ask_within_ms = SEC(5),
+                                                 .tries = 1 };
+static const struct runbook_step *const steps[] = { &look_step, &first_step, &second_step };
 static const struct runbook lamps = { "lamps", "Switch the lamps on", steps, 3 };
 
 static struct cli cli;

@@ -93,7 +93,7 @@ static void judge(struct ending *ret)
             fails_case("the run needs a person, and the journal does not say why");
     }
     for (size_t i = 0; i < world.runbook->step_count; i++) {
-        const struct runbook_step *row = &world.runbook->steps[i];
+        const struct runbook_step *row = world.runbook->steps[i];
         ret->on[i] = world.lamps[i].on;
         if (ret->state == RUN_DONE && !ret->on[i])
             fails_case("the run is done, and \"%s\" is not true", row->id);
@@ -123,7 +123,7 @@ static void repair(const struct ending *ending)
     world.outcome = ONCE;
     world.cancel_wanted = false;
     for (size_t i = 0; i < world.runbook->step_count; i++)
-        if (world.runbook->steps[i].act == NULL)
+        if (world.runbook->steps[i]->act == NULL)
             world.lamps[i].on = true;
     revive();
     live_once();
@@ -136,14 +136,14 @@ static void repair(const struct ending *ending)
 static size_t no_return_of(const struct runbook *runbook)
 {
     size_t at = 0;
-    while (at < runbook->step_count && !runbook->steps[at].no_return)
+    while (at < runbook->step_count && !runbook->steps[at]->no_return)
         at++;
     return at;
 }
 
 static bool applies(const struct runbook *runbook, size_t step, enum outcome outcome)
 {
-    const struct runbook_step *row = &runbook->steps[step];
+    const struct runbook_step *row = runbook->steps[step];
     if (outcome >= UNDO_ONCE)
         return row->undo != NULL && step + 1 < runbook->step_count;
     if (outcome == BY_OTHERS)
@@ -271,7 +271,7 @@ static const struct runbook *const runbooks[] = { &whole_runbook, &free_runbook,
 static void name_case(const char *more, int at, int how)
 {
     snprintf(case_name, sizeof case_name, "%s/%s/%s%s %d %d", world.runbook->name,
-             world.runbook->steps[world.target].id, outcome_words[world.outcome], more, at, how);
+             world.runbook->steps[world.target]->id, outcome_words[world.outcome], more, at, how);
 }
 
 static void each(void (*sweep)(const struct runbook *runbook, size_t step, enum outcome outcome))

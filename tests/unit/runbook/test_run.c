@@ -86,17 +86,17 @@ static result plain_undo(void *context, struct runbook_call *call)
     return scripted_undo(lamps, call->number - 1);
 }
 
-static const struct runbook_step plain_steps[] = {
-    { "close", "Close the lamp", &lamp_is_on, plain_act, .undo = plain_undo, .within_ms = SEC(10),
-      .tries = 2 },
-    { "promote", "Promote the lamp", &lamp_is_on, plain_act, .no_return = true, .within_ms = SEC(10),
-      .tries = 2 },
-};
-static const struct runbook_step other_steps[] = {
-    { "close", "Close the lamp", &lamp_is_on, plain_act, .within_ms = SEC(10), .tries = 2 },
-    { "promote", "Promote the lamp", &lamp_is_on, plain_act, .no_return = true, .within_ms = SEC(10),
-      .tries = 2 },
-};
+static const struct runbook_step
+    close_step = { "close",   "Close the lamp",   "is the lamp on?",    ask_lamp,
+                   plain_act, .undo = plain_undo, .within_ms = SEC(10), .ask_within_ms = SEC(5),
+                   .tries = 2 },
+    close_for_good_step = { "close",   "Close the lamp",     "is the lamp on?",       ask_lamp,
+                            plain_act, .within_ms = SEC(10), .ask_within_ms = SEC(5), .tries = 2 },
+    promote_step = { "promote",        "Promote the lamp",   "is the lamp on?",       ask_lamp,
+                     plain_act,        .within_ms = SEC(10), .ask_within_ms = SEC(5), .tries = 2,
+                     .no_return = true };
+static const struct runbook_step *const plain_steps[] = { &close_step, &promote_step },
+                                        *const other_steps[] = { &close_for_good_step, &promote_step };
 static const struct runbook plain = { "plain", "Switch two lamps", plain_steps, 2 };
 static const struct runbook plain_changed = { "plain", "Switch two lamps", other_steps, 2 };
 static const struct runbook renamed = { "renamed", "Switch two lamps", plain_steps, 2 };
@@ -234,9 +234,18 @@ static result slow_act(void *context, struct runbook_call *call)
     return r;
 }
 
-static const struct runbook_step slow_steps[] = {
-    { "slow", "Wait for ever", &lamp_is_on, slow_act, .within_ms = SEC(7), .tries = 3, .pause_ms = SEC(2) },
+static const struct runbook_step slow_step = {
+    "slow",
+    "Wait for ever",
+    "is the lamp on?",
+    ask_lamp,
+    slow_act,
+    .within_ms = SEC(7),
+    .ask_within_ms = SEC(5),
+    .tries = 3,
+    .pause_ms = SEC(2),
 };
+static const struct runbook_step *const slow_steps[] = { &slow_step };
 static const struct runbook slow = { "slow", "Wait for what does not come", slow_steps, 1 };
 static char story[2048];
 
@@ -316,12 +325,12 @@ static result die_in_act(void *context, struct runbook_call *call)
     return OK;
 }
 
-static const struct runbook_step deadly_steps[] = {
-    { "close", "Close the lamp", &lamp_is_on, plain_act, .undo = plain_undo, .within_ms = SEC(10),
-      .tries = 2 },
-    { "promote", "Promote the lamp", &lamp_is_on, die_in_act, .no_return = true, .within_ms = SEC(10),
-      .tries = 2 },
+static const struct runbook_step deadly_step = {
+    "promote",         "Promote the lamp",   "is the lamp on?",       ask_lamp,
+    die_in_act,        .within_ms = SEC(10), .ask_within_ms = SEC(5), .tries = 2,
+    .no_return = true,
 };
+static const struct runbook_step *const deadly_steps[] = { &close_step, &deadly_step };
 static const struct runbook deadly = { "plain", "Switch two lamps", deadly_steps, 2 };
 
 static void be_killed(void)

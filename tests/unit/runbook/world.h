@@ -152,7 +152,7 @@ static inline void check_alive(struct world *world, const char *what, const char
 
 static inline result take_long(const struct world *world)
 {
-    return fiber_sleep(world->runbook->steps[world->target].within_ms * 2);
+    return fiber_sleep(world->runbook->steps[world->target]->within_ms * 2);
 }
 
 static inline enum answer scripted_answer(struct world *world, size_t step)
@@ -189,7 +189,7 @@ static inline result ask_lamp(void *context, struct runbook_call *call, enum ans
     enum answer answer = scripted_answer(world, step);
     runbook_evidence(call, "lamp %zu is %s", step, answer_word(answer));
     lamp->last = answer;
-    if (answer == ANSWER_YES && world->runbook->steps[step].no_return)
+    if (answer == ANSWER_YES && world->runbook->steps[step]->no_return)
         world->passed = true;
     *ret = answer;
     return OK;
@@ -267,12 +267,12 @@ static inline result act_lamp(void *context, struct runbook_call *call)
     check_call(world, "act", call);
     if (!lamp->asked || lamp->last != ANSWER_NO)
         breaks(world, "\"%s\" acts and its goal was not asked, or not NO", call->step);
-    if (++lamp->acts_now > world->runbook->steps[call->number - 1].tries)
+    if (++lamp->acts_now > world->runbook->steps[call->number - 1]->tries)
         breaks(world, "\"%s\" acts more often than it has tries", call->step);
     lamp->asked = false;
     lamp->acted = true;
     lamp->acts++;
-    world->passed |= world->runbook->steps[call->number - 1].no_return;
+    world->passed |= world->runbook->steps[call->number - 1]->no_return;
     return scripted_act(world, call->number - 1);
 }
 
@@ -317,14 +317,14 @@ static inline result undo_lamp(void *context, struct runbook_call *call)
     size_t step = call->number - 1;
     check_call(world, "undo", call);
     for (size_t i = 0; i < world->runbook->step_count; i++)
-        world->passed |= world->runbook->steps[i].no_return && world->lamps[i].on;
+        world->passed |= world->runbook->steps[i]->no_return && world->lamps[i].on;
     if (world->passed)
         breaks(world, "\"%s\" is undone behind the point of no return", call->step);
     if (!journal_has_act(world, call->step))
         breaks(world, "\"%s\" is undone and never acted", call->step);
     if (step > world->undone_from)
         breaks(world, "\"%s\" is undone after a step before it", call->step);
-    if (++world->lamps[step].undos_now > world->runbook->steps[step].tries)
+    if (++world->lamps[step].undos_now > world->runbook->steps[step]->tries)
         breaks(world, "\"%s\" is undone more often than it has tries", call->step);
     world->undone_from = step;
     world->lamps[step].undos++;
@@ -339,25 +339,28 @@ static inline void watch_run(struct run_observer *observer, const struct run_not
 }
 
 /* ---- the tables ---- */
-static const struct runbook_goal lamp_is_on = { "is the lamp on?", ask_lamp, SEC(5) };
 #define LAMP(name, times, ...)                                                                               \
+    &(const struct runbook_step)                                                                             \
     {                                                                                                        \
-        name, "Switch " name, &lamp_is_on, act_lamp, .within_ms = SEC(10), .tries = (times), __VA_ARGS__     \
+        name, "Switch " name, "is the lamp on?", ask_lamp, act_lamp,                                         \
+            .within_ms = SEC(10), .ask_within_ms = SEC(5), .tries = (times), __VA_ARGS__                     \
     }
-static const struct runbook_step whole_steps[] = {
-    { "look", "Look at the lamps", &lamp_is_on, .within_ms = SEC(10), .tries = 2 },
+static const struct runbook_step look_step = { "look",   "Look at the lamps", "is the lamp on?",
+                                               ask_lamp, .within_ms = SEC(5), .tries = 2 };
+static const struct runbook_step *const whole_steps[] = {
+    &look_step,
     LAMP("close", 2, .undo = undo_lamp),
     LAMP("note", 2, .pause_ms = 500),
     LAMP("drain", 2, .undo = undo_lamp),
     LAMP("promote", 2, .no_return = true),
     LAMP("route", 1, .pause_ms = 100),
 };
-static const struct runbook_step free_steps[] = {
+static const struct runbook_step *const free_steps[] = {
     LAMP("one", 2, .undo = undo_lamp),
     LAMP("two", 2, .undo = undo_lamp),
     LAMP("three", 2, .undo = undo_lamp),
 };
-static const struct runbook_step last_steps[] = {
+static const struct runbook_step *const last_steps[] = {
     LAMP("close", 2, .undo = undo_lamp),
     LAMP("promote", 2, .no_return = true),
 };
@@ -377,9 +380,9 @@ static inline void world_init(struct world *world, const struct runbook *runbook
     world->observer.notice = watch_run;
     disk_revive(&world->disk);
     for (size_t i = 0; i < runbook->step_count; i++) { /* checks find what they look for */
-        bool check = runbook->steps[i].act == NULL;
+        bool check = runbook->steps[i]->act == NULL;
         world->lamps[i].on = (check && !(i == target && (outcome == FAILS || outcome == TRUE_LATER))) ||
-                             (runbook->steps[i].no_return && outcome == BY_OTHERS);
+                             (runbook->steps[i]->no_return && outcome == BY_OTHERS);
     }
     if (outcome == ALREADY)
         world->lamps[target].on = true;

@@ -1,0 +1,12 @@
+/* A standby is removed. Nothing is undone, and its data directory stays. */
+#include "cell/runbooks.h"
+#include "cell/steps.h"
+
+static const struct runbook_step *const steps[] = {
+    &step_reach,     /* 1 */
+    &step_leave,     /* 2: first: no write waits for what has stopped */
+    &step_stop,      /* 3 */
+    &step_drop_slot, /* 4 */
+};
+const struct runbook remove_standby_runbook = { "remove-standby", "Remove a standby from a cell", steps,
+                                                sizeof steps / sizeof steps[0] };
