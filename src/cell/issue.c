@@ -11,7 +11,7 @@ enum { ISSUE_WITHIN_MS = 30000, CERTIFICATE_MODE = 0644 };
 
 static result open_ca(const struct provisioning *p, struct authority *ret)
 {
-    return authority_open(&p->cell->authority.files, ret);
+    return authority_open(&p->cell->issuing_ca.files, ret);
 }
 
 /* *ret_pem: what verifies the nodes, if it is the CA's. */
@@ -19,7 +19,7 @@ static result bundle_fits(const struct provisioning *p, const struct runbook_cal
                           struct str *ret_pem)
 {
     struct str bundle;
-    TRY(certificate_file_read(p->cell->authority.files.certificate, call->arena, ret_pem));
+    TRY(certificate_file_read(p->cell->issuing_ca.files.certificate, call->arena, ret_pem));
     TRY(certificate_file_read(p->cell->ca, call->arena, &bundle));
     *ret = bundle.ptr != NULL && ret_pem->len > 0 &&
            memmem(bundle.ptr, bundle.len, ret_pem->ptr, ret_pem->len) != NULL;
@@ -42,7 +42,7 @@ static result ca_is_there(void *context, struct runbook_call *call, enum answer 
     authority_done(&authority);
     TRY(bundle_fits(p, call, &verifies, &pem));
     runbook_answer(call, ret, verifies, verifies ? "\"%s\" is a CA" : "\"%s\" does not hold the CA",
-                   verifies ? p->cell->authority.files.certificate : p->cell->ca);
+                   verifies ? p->cell->issuing_ca.files.certificate : p->cell->ca);
     return OK;
 }
 
@@ -52,7 +52,7 @@ static result make_ca(void *context, struct runbook_call *call)
     struct authority authority;
     struct str pem;
     bool verifies;
-    TRY(authority_make(&p->cell->authority.files,
+    TRY(authority_make(&p->cell->issuing_ca.files,
                        arena_printf(call->arena, "domicile %.50s", p->cell->region->name.ptr)));
     TRY(open_ca(p, &authority));
     authority_done(&authority);
@@ -144,7 +144,7 @@ static result judge_host(const struct provisioning *p, struct runbook_call *call
                       : !str_eq(verifier, wanted)
                           ? "the CA is not there"
                           : certificate_misfit(authority, pem, &files->purpose, key,
-                                               p->cell->authority.renew_days, call->arena, &ends);
+                                               p->cell->issuing_ca.renew_days, call->arena, &ends);
     EVP_PKEY_free(key);
     if (why == NULL)
         runbook_answer(call, ret, true, "%s: %s.crt until %s", node->name.ptr, files->name, ends);
@@ -212,7 +212,7 @@ static result request_and_sign(const struct provisioning *p, const struct runboo
     TRY(host_run(p->hosts, node, call, &request, &output));
     TRY(open_ca(p, &authority));
     result r =
-        authority_sign(&authority, output.out, &files->purpose, p->cell->authority.days, call->arena, ret);
+        authority_sign(&authority, output.out, &files->purpose, p->cell->issuing_ca.days, call->arena, ret);
     authority_done(&authority);
     return r;
 }
@@ -338,7 +338,7 @@ static result judge_clients(const struct provisioning *p, struct runbook_call *c
     const char *why = NULL, *ends = "", *text = "";
     for (size_t i = 0; i < count; i++) {
         const struct certificate_purpose purpose = { clients[i].role, NULL };
-        TRY(client_look(authority, clients[i].files, &purpose, p->cell->authority.renew_days, call->arena,
+        TRY(client_look(authority, clients[i].files, &purpose, p->cell->issuing_ca.renew_days, call->arena,
                         &why, &ends));
         if (why != NULL) {
             runbook_answer(call, ret, false, "\"%s\" of %s: %s", clients[i].files->certificate,
@@ -374,10 +374,10 @@ static result make_misfits(const struct provisioning *p, const struct runbook_ca
     const char *why = NULL, *ends = "";
     for (size_t i = 0; i < count; i++) {
         const struct certificate_purpose purpose = { clients[i].role, NULL };
-        TRY(client_look(authority, clients[i].files, &purpose, p->cell->authority.renew_days, call->arena,
+        TRY(client_look(authority, clients[i].files, &purpose, p->cell->issuing_ca.renew_days, call->arena,
                         &why, &ends));
         if (why != NULL)
-            TRY(client_make(authority, clients[i].files, &purpose, p->cell->authority.days, call->arena));
+            TRY(client_make(authority, clients[i].files, &purpose, p->cell->issuing_ca.days, call->arena));
     }
     return OK;
 }

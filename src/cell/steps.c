@@ -27,10 +27,10 @@ result provisioning_init(struct provisioning *p, const struct cell *cell, struct
         if (&cell->nodes[i] != cell->primary)
             p->standbys[p->standby_count++] = &cell->nodes[i];
     }
-    if (cell->authority.files.certificate == NULL)
+    if (cell->issuing_ca.files.certificate == NULL)
         return FAIL(E_CONFIG,
-                    "Add authority = { certificate; private_key; } to the cell in the region's file.",
-                    "the cell \"%s\" has no CA", cell->name.ptr);
+                    "Add issuing_ca = { certificate; private_key; } to the cell in the region's file.",
+                    "the cell \"%s\" has no issuing CA", cell->name.ptr);
     if (cell->clients.count == 0)
         return FAIL(E_CONFIG, "Add clients = [ ... ]: the networks of gateways, monitors and administrators.",
                     "the cell \"%s\" has no clients", cell->name.ptr);

@@ -125,7 +125,7 @@ struct cell {
     struct {
         struct tls_files files; /* NULL: the cell is not provisioned by domicile */
         uint32_t days, renew_days;
-    } authority;
+    } issuing_ca;
     struct tls_files superuser;                    /* client certificate of postgres; NULL: there is none */
     struct config_words clients, standby_networks; /* networks */
     bool synchronous;

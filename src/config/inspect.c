@@ -87,7 +87,7 @@ static void look_at_own(struct inspection *inspection, const struct region *regi
     look_at_command(inspection, &region->root_key.command);
     for (size_t i = 0; i < region->cell_count; i++) {
         const struct cell *cell = &region->cells[i];
-        look_at(inspection, "cell's authority", cell->ca, OPEN);
+        look_at(inspection, "cell's CA", cell->ca, OPEN);
         look_at(inspection, "cell's client certificate", cell->gateway.certificate, OPEN);
         look_at(inspection, "cell's client key", cell->gateway.private_key, GROUP_READ);
         look_at(inspection, "monitor's client certificate", cell->monitor.files.certificate, OPEN);

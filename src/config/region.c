@@ -171,9 +171,9 @@ static void link_cell(struct loader *loader, const struct region *region, struct
     cell->region = region;
     check_networks(loader, &cell->source, &cell->clients, cell->name.ptr);
     check_networks(loader, &cell->source, &cell->standby_networks, cell->name.ptr);
-    if (cell->authority.files.certificate != NULL && cell->authority.renew_days >= cell->authority.days)
+    if (cell->issuing_ca.files.certificate != NULL && cell->issuing_ca.renew_days >= cell->issuing_ca.days)
         COMPLAIN_AT(loader, cell, "Give renew_days less days than days.",
-                    "the authority of the cell \"%s\" renews certificates after they have ended",
+                    "the issuing CA of the cell \"%s\" renews certificates after they have ended",
                     cell->name.ptr);
     check_networks(loader, &cell->source, &cell->watch.clients, cell->name.ptr);
     if (first_cell(loader->config, cell->name) != cell)

@@ -236,18 +236,18 @@ static const struct schema_key superuser_files_keys[] = {
 };
 static SCHEMA(superuser_files_schema, "superuser", 0, superuser_files_keys);
 
-#define AUTHORITY(member) AT(struct cell, authority.member) - offsetof(struct cell, authority)
-static const struct schema_key authority_keys[] = {
-    { "certificate", KEY_PATH, true, AUTHORITY(files.certificate),
-      .help = "PEM: the certificate of the authority. Made with its key when neither is there." },
-    { "private_key", KEY_PATH, true, AUTHORITY(files.private_key),
+#define ISSUING_CA(member) AT(struct cell, issuing_ca.member) - offsetof(struct cell, issuing_ca)
+static const struct schema_key issuing_ca_keys[] = {
+    { "certificate", KEY_PATH, true, ISSUING_CA(files.certificate),
+      .help = "PEM: the certificate of the issuing CA. Created with its key if neither file exists." },
+    { "private_key", KEY_PATH, true, ISSUING_CA(files.private_key),
       .help = "PEM: its private key, mode 0600. It stays in the region, on the control plane's host." },
-    { "days", KEY_INT, .preset = "397", .min = 1, .max = 3650, AUTHORITY(days),
-      .help = "How long a certificate is valid that it signs." },
-    { "renew_days", KEY_INT, .preset = "30", .min = 0, .max = 3649, AUTHORITY(renew_days),
-      .help = "A certificate that ends within so many days is made anew." },
+    { "days", KEY_INT, .preset = "397", .min = 1, .max = 3650, ISSUING_CA(days),
+      .help = "How many days a certificate that it signs is valid." },
+    { "renew_days", KEY_INT, .preset = "30", .min = 0, .max = 3649, ISSUING_CA(renew_days),
+      .help = "A certificate that expires within so many days is issued again." },
 };
-static SCHEMA(authority_schema, "authority", 0, authority_keys);
+static SCHEMA(issuing_ca_schema, "issuing_ca", 0, issuing_ca_keys);
 
 #define FIT(key) AT(struct cell, fit.key) - offsetof(struct cell, fit)
 static const struct schema_key fit_keys[] = {
@@ -360,8 +360,8 @@ static const struct schema_key cell_keys[] = {
       .help = "What the gateway shows to PostgreSQL." },
     { "admin", KEY_GROUP, true, AT(struct cell, admin), .schema = &admin_files_schema,
       .help = "What an administrator shows to PostgreSQL." },
-    { "authority", KEY_GROUP, AT(struct cell, authority), .schema = &authority_schema,
-      .help = "What signs the certificates of the cell. Needed to provision it." },
+    { "issuing_ca", KEY_GROUP, AT(struct cell, issuing_ca), .schema = &issuing_ca_schema,
+      .help = "The CA that signs the certificates of the cell. Needed to provision the cell." },
     { "superuser", KEY_GROUP, AT(struct cell, superuser), .schema = &superuser_files_schema,
       .help =
           "A certificate that lets somebody inspect the nodes as postgres over TLS. Without it nobody can." },

@@ -88,7 +88,7 @@ struct key_file {
     const char *path, *what;
 };
 
-static const char authority_key[] = "authority's private key";
+static const char issuing_ca_key[] = "issuing CA's private key";
 
 static size_t add_key_files(const struct region *region, struct key_file *files)
 {
@@ -99,17 +99,17 @@ static size_t add_key_files(const struct region *region, struct key_file *files)
     files[count++] = (struct key_file){ region, region->tls.private_key, "private TLS key" };
     for (size_t i = 0; i < region->cell_count; i++)
         files[count++] =
-            (struct key_file){ region, region->cells[i].authority.files.private_key, authority_key };
+            (struct key_file){ region, region->cells[i].issuing_ca.files.private_key, issuing_ca_key };
     return count;
 }
 enum { KEY_FILES_OF_REGION = 4 }; /* and one a cell */
 
-/* Cells of one region may have one authority. */
+/* Cells of one region may share one issuing CA. */
 static bool same_file(const struct key_file *a, const struct key_file *b)
 {
     if (a->path == NULL || b->path == NULL || strcmp(a->path, b->path) != 0)
         return false;
-    return a->region != b->region || a->what != authority_key || b->what != authority_key;
+    return a->region != b->region || a->what != issuing_ca_key || b->what != issuing_ca_key;
 }
 
 static void check_key_files(struct loader *loader)

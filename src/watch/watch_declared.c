@@ -193,7 +193,7 @@ static void write_document(struct watch_known *known, json_t *document)
     json_object_set_new(document, "roles", roles_json(known->cell));
     put_nodes(known, document);
     put_declared(&known->cell->watch, document);
-    if (known->cell->authority.files.certificate != NULL)
+    if (known->cell->issuing_ca.files.certificate != NULL)
         json_array_append_new(json_object_get(document, "hba"), json_string(CONF_HBA_LOCAL));
     char *text = json_dumps(document, JSON_COMPACT);
     must(text != NULL);
@@ -259,7 +259,7 @@ bool watch_known_role(const struct watch_known *known, struct str role, bool loc
 {
     const struct cell *cell = known->cell;
     if (str_is(role, CONF_SUPERUSER) &&
-        (cell->superuser.certificate != NULL || (local && cell->authority.files.certificate != NULL)))
+        (cell->superuser.certificate != NULL || (local && cell->issuing_ca.files.certificate != NULL)))
         return true;
     for (size_t i = 0; i < sizeof own_roles / sizeof own_roles[0]; i++)
         if (str_is(role, own_roles[i]))

@@ -156,7 +156,7 @@ class Pair:
         hosts = hosts or self.hosts
         files = "".join(f'{name} = {{ certificate = "pg/{name}.crt"; private_key = "pg/{name}.key"; }};\n'
                         for name in ("gateway", "admin", "superuser", "monitor"))
-        keys = {"synchronous": "true", "fit": "{ free_mib = 10; }", "authority":
+        keys = {"synchronous": "true", "fit": "{ free_mib = 10; }", "issuing_ca":
                 '{ certificate = "pg/ca.crt"; private_key = "pg/ca.key"; }', "primary": '"eu1"',
                 "clients": '[ "127.0.0.0/8" ]', "standby_networks": '[ "127.0.0.0/8" ]', **settings}
         cell = ('cells = ( { name = "eu-fr-1"; ca = "pg/nodes.crt";\n' + files +

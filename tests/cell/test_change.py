@@ -98,7 +98,7 @@ def test_commands_of_the_host(made):
     for verb, command in words.items():
         made.eu2.script(f"unit-{verb}", f"echo {verb} >>{made.eu2.home}/units; exec {command}")
     made.eu2.commands = "".join(f'{verb} = [ "unit-{verb}" ];' for verb in words)
-    made.declare(authority='{ certificate = "pg/ca.crt"; private_key = "pg/ca.key"; days = 800; renew_days = 500; }')
+    made.declare(issuing_ca='{ certificate = "pg/ca.crt"; private_key = "pg/ca.key"; days = 800; renew_days = 500; }')
     made.provision()
     made.eu2.stop()
     made.provision()

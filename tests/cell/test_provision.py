@@ -185,7 +185,7 @@ def test_a_door_that_is_open_though_the_file_is_right(made):
 def test_certificates_that_end_soon_are_made_anew(made):
     before = {path: text(path) for path in glob.glob(f"{made.dir}/eu?/tls/*")}
     clients = text(f"{made.config}/pg/gateway.crt")
-    made.declare(authority='{ certificate = "pg/ca.crt"; private_key = "pg/ca.key"; days = 800; renew_days = 500; }')
+    made.declare(issuing_ca='{ certificate = "pg/ca.crt"; private_key = "pg/ca.key"; days = 800; renew_days = 500; }')
     assert made.planned()["server-certificates"][0] == "no"
     made.provision()
     for path, old in before.items():
