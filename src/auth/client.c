@@ -39,7 +39,7 @@ static result gate_enter(struct client_gate *gate)
     if (semaphore_try_acquire(&gate->running))
         return OK;
     if (gate->waiting >= gate->waiting_max)
-        return FAIL(E_BUSY, "Try again in a second.", "too many clients ask for tokens at once");
+        return FAIL(E_BUSY, "Try again in a second.", "too many clients request tokens at the same time");
     gate->waiting++;
     result r = semaphore_acquire(&gate->running);
     gate->waiting--;
@@ -73,9 +73,8 @@ static result verify_off_the_loop(struct client_gate *gate, const char *hash, st
 
 static result not_a_client(void)
 {
-    return FAIL(E_CLIENT,
-                "Check the client's id and secret; a lost secret is replaced by making a new client.",
-                "the client is not known here, or its secret is wrong");
+    return FAIL(E_CLIENT, "Check the client's id and secret; if the secret is lost, create a new client.",
+                "the client is not known, or its secret is wrong");
 }
 
 result client_authenticate(struct client_gate *gate, const struct client_store *store, struct str id,
@@ -88,7 +87,7 @@ result client_authenticate(struct client_gate *gate, const struct client_store *
     TRY(store->find(store->context, id, &client, &found));
     result r = verify_off_the_loop(gate, found ? client.secret_hash : nobodys_hash, secret, &matches);
     if (r.error.code == E_FORMAT)
-        return FAIL(E_INTERNAL, "Make a new client in its place.",
+        return FAIL(E_INTERNAL, "Create a new client and use it instead.",
                     "the stored hash of client \"%.*s\" is malformed", STR_ARG(id));
     TRY(r);
     if (!found || !matches || client.disabled)

@@ -123,7 +123,7 @@ static result form_field(struct form_scan *scan, struct str field)
     if (scan->fields == TOKEN_FORM_FIELDS_MAX)
         return malformed("has too many fields");
     if (!str_cut(&rest, '=', &name) || !form_take(scan, name, &name) || !form_take(scan, rest, &value))
-        return malformed("has a broken escape");
+        return malformed("has a malformed percent escape");
     for (size_t i = 0; i < scan->fields; i++)
         if (str_eq(scan->names[i], name))
             return malformed("has a field twice");
@@ -135,14 +135,14 @@ static result form_field(struct form_scan *scan, struct str field)
     else if (str_is(name, "client_id"))
         scan->form->client_id = value;
     else if (str_is(name, "client_secret") && value.len > 0)
-        return malformed("has a client_secret: it belongs into the Authorization header");
+        return malformed("has a client_secret, which belongs in the Authorization header");
     return OK;
 }
 
 result token_form_parse(struct str body, struct token_form *ret)
 {
     if (body.len > TOKEN_FORM_MAX)
-        return FAIL(E_BODY_SIZE, "Send grant_type=client_credentials alone.",
+        return FAIL(E_BODY_SIZE, "Send only grant_type=client_credentials.",
                     "the form has %zu bytes, more than %d", body.len, TOKEN_FORM_MAX);
     struct form_scan scan = { .form = ret };
     struct str rest = body, field;

@@ -35,7 +35,8 @@ result scrypt_derive(struct str secret, struct str salt, struct scrypt_cost cost
     EVP_KDF_CTX_free(context);
     EVP_KDF_free(scrypt);
     ERR_clear_error();
-    return derived ? OK : FAIL(E_MEMORY, "Give the process more memory.", "no memory to hash a secret");
+    return derived ? OK
+                   : FAIL(E_MEMORY, "Give the process more memory.", "not enough memory to hash a secret");
 }
 
 /* A part of the text: base64 without padding, of at least `min` and at most `max` bytes. */
@@ -116,7 +117,8 @@ result scrypt_verify(struct str text, struct str secret, bool *ret_matches)
     struct parsed parsed;
     uint8_t hash[SCRYPT_HASH_BYTES];
     if (!parse(text, &parsed))
-        return FAIL(E_FORMAT, "Make a new client in its place.", "the stored hash of a secret is malformed");
+        return FAIL(E_FORMAT, "Create a new client and use it instead.",
+                    "the stored hash of a secret is malformed");
     TRY(scrypt_derive(secret, (struct str){ (char *)parsed.salt, parsed.salt_len }, parsed.cost, hash,
                       sizeof hash));
     *ret_matches = secret_equal(hash, parsed.hash, sizeof hash);

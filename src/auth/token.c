@@ -113,13 +113,13 @@ static bool who_is_sound(const struct principal *principal)
 static result read_who(const json_t *claims, struct principal *principal)
 {
     if (!take_id(claims, "client_id", principal->client) || !member_is(claims, "sub", principal->client))
-        return refuse("names no client");
+        return refuse("does not name a client");
     if (json_object_get(claims, "customer") != NULL && !take_id(claims, "customer", principal->customer))
-        return refuse("names a customer that cannot be one");
+        return refuse("names a malformed customer");
     struct str role = json_member_str(claims, "role");
     principal->role = role.ptr == NULL ? ROLE_UNKNOWN : role_from(role);
     if (!who_is_sound(principal))
-        return refuse("has no role, or one that does not go with its customer");
+        return refuse("has no role, or a role that does not match its customer");
     struct str id = json_member_str(claims, "jti");
     return id.ptr != NULL && id.len > 0 ? OK : refuse("has no id");
 }
@@ -130,7 +130,7 @@ static result read_times(const json_t *claims, int64_t wall_ms, struct principal
     if (json_object_get(claims, "nbf") != NULL)
         begins = member_time(claims, "nbf");
     if (issued < 0 || begins < 0 || expires <= issued || expires - issued > TOKEN_LIFETIME_MAX_S)
-        return refuse("has no times, or impossible ones");
+        return refuse("has missing or impossible times");
     int64_t latest = begins > issued ? begins : issued;
     if (latest * 1000 > wall_ms + TOKEN_SKEW_MS)
         return refuse("is not valid yet");
@@ -148,7 +148,7 @@ static result read_claims(const json_t *claims, const struct token_key *key, int
     struct principal principal = { 0 };
     if (!take_id(claims, "aud", principal.region) || !member_is(claims, "iss", principal.region) ||
         strcmp(principal.region, key->region) != 0)
-        return refuse("is of another region than its key");
+        return refuse("is for another region than its key");
     TRY(read_who(claims, &principal));
     TRY(read_times(claims, wall_ms, &principal));
     *ret = principal;
@@ -162,7 +162,7 @@ result token_verify(const struct token_keys *keys, struct str token, int64_t wal
         return refuse("is malformed");
     const struct token_key *key = header_key(keys, parts.header);
     if (key == NULL)
-        return refuse("is of another kind, or of a key that is not known here");
+        return refuse("is of another type, or signed by an unknown key");
     if (!signature_is_good(key, &parts))
         return refuse("has a wrong signature");
     json_t *claims = decode_object(parts.claims);
@@ -199,7 +199,7 @@ result token_sign(const struct token_signer *signer, const struct principal *pri
     must(lifetime_s >= 1 && lifetime_s <= TOKEN_LIFETIME_MAX_S && wall_ms >= 0);
     if (!who_is_sound(principal) ||
         (principal->customer[0] != '\0' && !str_is_id(str_from(principal->customer))))
-        return FAIL(E_INTERNAL, NULL, "no token can be made for client \"%s\" with role \"%s\"",
+        return FAIL(E_INTERNAL, NULL, "cannot create a token for client \"%s\" with role \"%s\"",
                     principal->client, role_word(principal->role));
     uint8_t id[JTI_BYTES], signature[ED25519_SIGNATURE_BYTES];
     random_bytes(id, sizeof id);

@@ -31,8 +31,8 @@ struct token_cache {
 result token_cache_new(struct token_cache **ret, size_t tokens)
 {
     if (tokens == 0 || tokens > TOKEN_CACHE_MAX)
-        return FAIL(E_LIMIT, "Keep between 1 and 1048576 tokens.", "a cache of %zu tokens is not possible",
-                    tokens);
+        return FAIL(E_LIMIT, "Set a size between 1 and 1048576 tokens.",
+                    "a cache of %zu tokens is not possible", tokens);
     size_t count = 1;
     while (count * WAYS < 2 * tokens)
         count *= 2;

@@ -1,6 +1,6 @@
 #pragma once
 /* An arena: memory of one request or one run, freed whole. Allocation aborts when the system has no memory
- * left; limits on what a peer may make us allocate are the caller's, before it allocates. Not for secrets. */
+ * left; the caller limits what a peer may make it allocate, before it allocates. Not for secrets. */
 #include "base/str.h"
 
 struct arena_block;

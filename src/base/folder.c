@@ -30,21 +30,21 @@ static result check(int fd, const char *path, enum error_code code)
     if (fstat(fd, &status) != 0)
         return FAIL(code, NULL, "cannot look at \"%s\": %s", path, strerror(errno));
     if ((status.st_uid != geteuid() && geteuid() != 0) || (status.st_mode & 077) != 0)
-        return FAIL(code, "Make it a directory of this user alone: chmod 0700.",
-                    "\"%s\" is open to others, or not this user's directory", path);
+        return FAIL(code, "Make it a directory that belongs to this user, and run: chmod 0700 on it.",
+                    "\"%s\" is accessible to other users, or is not a directory of this user", path);
     return OK;
 }
 
 result folder_open_private(const char *path, enum error_code code, int *ret_fd)
 {
-    static const char hint[] = "Look at the disk and at the rights of the directory above; then try again.";
+    static const char hint[] = "Check the disk and the permissions of the parent directory, then try again.";
     bool made = mkdir(path, 0700) == 0;
     if (!made && errno != EEXIST)
-        return FAIL(code, hint, "cannot make \"%s\": %s", path, strerror(errno));
+        return FAIL(code, hint, "cannot create \"%s\": %s", path, strerror(errno));
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
         return FAIL(code, hint, "cannot open the directory \"%s\": %s", path, strerror(errno));
-    result r = made && !settle(fd) ? FAIL(code, hint, "cannot make \"%s\": %s", path, strerror(errno))
+    result r = made && !settle(fd) ? FAIL(code, hint, "cannot create \"%s\": %s", path, strerror(errno))
                                    : check(fd, path, code);
     if (failed(r)) {
         close(fd);

@@ -29,13 +29,13 @@ static bool depth_within(struct str text, size_t depth_max)
 result json_parse(struct str text, size_t depth_max, json_t **ret)
 {
     if (!depth_within(text, depth_max))
-        return FAIL(E_JSON, "send a flatter document",
-                    "the JSON document is nested more than %zu levels deep", depth_max);
+        return FAIL(E_JSON, "Send a document with fewer nested levels.",
+                    "the JSON document has more than %zu nested levels", depth_max);
     json_error_t error;
     json_t *value = json_loadb(text.ptr == NULL ? "" : text.ptr, text.len,
                                JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
     if (value == NULL)
-        return FAIL(E_JSON, "send one JSON document in UTF-8, without duplicate members",
+        return FAIL(E_JSON, "Send one JSON document in UTF-8, without duplicate members.",
                     "line %d, column %d: %s", error.line, error.column, error.text);
     *ret = value;
     return OK;
@@ -119,8 +119,8 @@ result json_only_members(const json_t *object, const char *const *names)
         for (const char *const *at = names; *at != NULL && !known; at++)
             known = strcmp(*at, name) == 0;
         if (!known)
-            return FAIL(E_JSON, "leave it out, or correct its name", "the member \"%s\" is not known here",
-                        name);
+            return FAIL(E_JSON, "Leave the member out, or correct its name.",
+                        "the member \"%s\" is not known", name);
     }
     return OK;
 }

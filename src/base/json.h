@@ -1,6 +1,5 @@
 #pragma once
-/* JSON from strangers (RFC 8259), on jansson: no duplicate members, and no deeper than the caller allows, since the
- * parser recurses on a fiber's stack. */
+/* JSON from outside (RFC 8259), parsed by jansson: no duplicate members, and no more levels than the caller allows, since the parser recurses on a fiber's stack. */
 #include "base/str.h"
 
 #include <jansson.h>
@@ -10,8 +9,8 @@ enum { JSON_DEPTH_MAX = 32 };
 /* E_JSON says where. The caller owns *ret. */
 result json_parse(struct str text, size_t depth_max, json_t **ret) MUST_USE;
 
-/* The bytes of a member's value as they were sent, digits and all; ptr is NULL without such a member. `object` is the
- * text of one object that json_parse accepted; a name that is written with escapes is not found. */
+/* The bytes of a member's value exactly as they were sent; ptr is NULL without such a member. `object` is the
+ * text of one object that json_parse accepted; a name with escapes in it is not found. */
 struct str json_member_raw(struct str object, const char *name);
 
 /* A string member without NUL inside; ptr is NULL when it is absent or of another type. */

@@ -1,9 +1,9 @@
 #pragma once
-/* The one dialect of errors.
+/* Errors: the one way to report them.
  *
  * A function that can fail returns `result`, and the compiler makes the caller look at it. An error is a
  * value: a code from error.def, what happened (lower case, no period, the object's name in quotes), a hint (a
- * sentence that says what to do next; a string that lives for ever) and where it was made. The first cause
+ * sentence that says what to do next; a static string) and where it was made. The first cause
  * wins: callers pass it up unchanged with TRY. Libraries never log; the caller that decides does, once. Bugs
  * abort with must(). */
 #include <stdarg.h>

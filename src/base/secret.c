@@ -30,12 +30,12 @@ static result chunk_add(void)
 {
     void *memory = mmap(NULL, CHUNK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED)
-        return FAIL(E_RESOURCE, "give the process more memory", "no memory for secrets");
+        return FAIL(E_RESOURCE, "Give the process more memory.", "no memory for secrets");
     if (mlock(memory, CHUNK) != 0 || madvise(memory, CHUNK, MADV_DONTDUMP) != 0 ||
         madvise(memory, CHUNK, MADV_WIPEONFORK) != 0) {
         munmap(memory, CHUNK);
-        return FAIL(E_RESOURCE, "raise the limit on locked memory (ulimit -l, or LimitMEMLOCK=)",
-                    "memory for secrets cannot be locked");
+        return FAIL(E_RESOURCE, "Raise the limit on locked memory (ulimit -l, or LimitMEMLOCK=).",
+                    "cannot lock memory for secrets");
     }
     chunk_next = memory;
     chunk_end = chunk_next + CHUNK;

@@ -33,8 +33,7 @@ bool str_starts(struct str s, struct str prefix);
 int str_compare(struct str a, struct str b); /* bytewise, as memcmp; a prefix sorts first */
 struct str str_trim(struct str s);           /* spaces and tabs */
 
-/* FNV-1a of 64 bits, over several strings by handing on the hash; begins with STR_HASH_INIT. For spreading, not against
- * somebody who chooses the strings (siphash.h is). */
+/* FNV-1a of 64 bits, over several strings by passing the hash on; begins with STR_HASH_INIT. It spreads well, but does not resist someone who chooses the strings: siphash.h does. */
 #define STR_HASH_INIT UINT64_C(0xcbf29ce484222325)
 uint64_t str_hash(uint64_t hash, struct str s);
 
@@ -53,8 +52,7 @@ bool str_is_utf8(struct str s);
 bool str_is_id(struct str s);
 
 /* Decodes percent-encoding (RFC 3986 2.1) into buf, which holds `size` bytes. Fails on a broken escape or a
- * full buffer. No byte is refused here: what may come out is for the caller to judge, after decoding and not
- * before. */
+ * full buffer. No byte is refused here: the caller checks the result, after decoding and not before. */
 bool str_percent_decode(struct str s, char *buf, size_t size, size_t *ret_len);
 
 /* Encodes all but RFC 3986's unreserved characters; false when the buffer (size, NUL included) is too small.

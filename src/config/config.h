@@ -103,7 +103,7 @@ struct cell_step {
     const struct node *on;
 };
 
-/* What is known of a cell's cluster beside domicile's own set-up: the watch takes everything else for a finding. */
+/* What is declared in a cell's cluster in addition to domicile's own set-up: the watch reports everything else as a finding. */
 struct cell_declared {
     uint32_t interval_ms;
     bool sever; /* ends a replication connection from another region */

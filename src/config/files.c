@@ -39,8 +39,8 @@ result config_list_files(const char *dir, const char *subdirectory, const char *
     }
     closedir(open);
     if (full)
-        return FAIL(E_CONFIG, "Join some of them.", "the directory \"%s\" has more than %d files \"*%s\"",
-                    path, CONFIG_FILES_MAX, suffix);
+        return FAIL(E_CONFIG, "Merge some of the files.",
+                    "the directory \"%s\" has more than %d files \"*%s\"", path, CONFIG_FILES_MAX, suffix);
     qsort(words, count, sizeof words[0], by_text);
     *ret = (struct config_words){ words, count };
     return OK;

@@ -35,7 +35,8 @@ static void check_command(struct loader *loader, const struct node *node, const 
                                             strpbrk(program.ptr, " =") == NULL;
     if (!fits)
         config_complain(loader, node->source.file, words->items[0].line,
-                        "Begin it with the absolute path of a program, or with a name that PATH there has.",
+                        "Begin it with the absolute path of a program, or with a program name that is found "
+                        "in PATH on that host.",
                         "\"%s\" of the node \"%s\" begins with \"%s\"", key, node->name.ptr, program.ptr);
 }
 
@@ -46,7 +47,7 @@ static void check_listens(struct loader *loader, const struct node *node)
         if (!config_socket_parse(node->listens.items[i].text, &parsed))
             config_complain(loader, node->source.file, node->listens.items[i].line,
                             "Write it as 192.0.2.1:9100, [2001:db8::1]:9100 or *:68/udp.",
-                            "\"%s\" of the node \"%s\" is no socket", node->listens.items[i].text.ptr,
+                            "\"%s\" of the node \"%s\" is not a socket", node->listens.items[i].text.ptr,
                             node->name.ptr);
 }
 

@@ -34,9 +34,9 @@ static mode_t forbidden_bits(enum privacy privacy)
 
 static const char *mode_hint(enum privacy privacy)
 {
-    return privacy == OPEN         ? "Run: chmod go-w FILE"
-           : privacy == GROUP_READ ? "Run: chmod 600 FILE (or 640)"
-                                   : "Run: chmod 600 FILE";
+    return privacy == OPEN         ? "Run: chmod go-w FILE."
+           : privacy == GROUP_READ ? "Run: chmod 600 FILE (or 640)."
+                                   : "Run: chmod 600 FILE.";
 }
 
 static void look_at(struct inspection *inspection, const char *what, const char *path, enum privacy privacy)
@@ -45,20 +45,20 @@ static void look_at(struct inspection *inspection, const char *what, const char 
     if (path == NULL)
         return;
     if (stat(path, &status) != 0)
-        COMPLAIN(inspection, "Make the file, or correct its path.", "the %s \"%s\" is not there: %s", what,
-                 path, strerror(errno));
+        COMPLAIN(inspection, "Create the file, or correct its path.", "the %s \"%s\" cannot be found: %s",
+                 what, path, strerror(errno));
     else if (!S_ISREG(status.st_mode))
         COMPLAIN(inspection, "Correct its path.", "the %s \"%s\" is not a file", what, path);
     else if (status.st_mode & forbidden_bits(privacy))
-        COMPLAIN(inspection, mode_hint(privacy), "the %s \"%s\" is open to others: its mode is %03o", what,
-                 path, (unsigned)status.st_mode & 0777);
+        COMPLAIN(inspection, mode_hint(privacy), "the %s \"%s\" is accessible to other users (mode %04o)",
+                 what, path, (unsigned)status.st_mode & 0777);
     else if (geteuid() != 0 && status.st_uid != 0 && status.st_uid != geteuid())
-        COMPLAIN(inspection, "Give it to root or to the user who runs this.",
-                 "the %s \"%s\" belongs to user %u, who could change it", what, path,
+        COMPLAIN(inspection, "Change its owner (chown) to root or to the user who runs this program.",
+                 "the %s \"%s\" is owned by user %u, who could change it", what, path,
                  (unsigned)status.st_uid);
     else if (access(path, R_OK) != 0)
-        COMPLAIN(inspection, "Give it to the user who runs this.", "the %s \"%s\" cannot be read: %s", what,
-                 path, strerror(errno));
+        COMPLAIN(inspection, "Change its owner (chown) to the user who runs this program.",
+                 "the %s \"%s\" cannot be read: %s", what, path, strerror(errno));
 }
 
 static void look_at_command(struct inspection *inspection, const struct config_words *command)

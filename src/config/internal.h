@@ -65,8 +65,7 @@ void config_complain(struct loader *loader, const char *file, int line, const ch
 #define COMPLAIN_AT(loader, thing, hint, ...)                                                                \
     config_complain((loader), (thing)->source.file, (thing)->source.line, (hint), __VA_ARGS__)
 
-/* Text that libconfig may be given: no @include, no number that would wrap, no depth that would exhaust a stack. False:
- * it complained. */
+/* Whether the text is safe for libconfig: no @include, no number that overflows, no nesting that exhausts the stack. False: a complaint was added. */
 bool config_scan(struct loader *loader, const struct config_text *text);
 
 /* Sets what the schema presets; the rest of target is zero. */

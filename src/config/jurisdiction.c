@@ -1,6 +1,6 @@
 #include "config/internal.h"
 
-static const char two_blocs[] = "A bloc is declared once, with all its countries.";
+static const char two_blocs[] = "Declare a bloc once, with all its countries.";
 
 static struct country *country_of(struct loader *loader, const struct config_word *code, const char *file)
 {
@@ -38,8 +38,8 @@ static void link_bloc(struct loader *loader, struct bloc *bloc)
         if (country == NULL)
             return;
         if (country->blocs & UINT32_C(1) << bloc->index)
-            config_complain(loader, bloc->source.file, code->line, "Write it once.",
-                            "the country \"%s\" is twice in the bloc \"%s\"", country->code, bloc->name.ptr);
+            config_complain(loader, bloc->source.file, code->line, "Write the country once.",
+                            "the bloc \"%s\" names the country \"%s\" twice", country->code, bloc->name.ptr);
         country->blocs |= UINT32_C(1) << bloc->index;
     }
 }
@@ -59,7 +59,7 @@ static void link_region(struct loader *loader, struct region *region)
         config_complain(
             loader, region->source.file, region->source.line,
             "Correct the jurisdiction, or the countries of the bloc in policies/.",
-            "the jurisdiction of region \"%s\" is no jurisdiction: \"%s\" is not in the bloc \"%s\"",
+            "the jurisdiction of region \"%s\" is not valid: the country \"%s\" is not in the bloc \"%s\"",
             region->name.ptr, code, bloc->name.ptr);
     region->country = country;
 }

@@ -32,9 +32,10 @@ static void read_text(struct loader *loader, const struct schema *schema, const 
     if (config_read_string(&tree, copy))
         schema_read(schema, loader, text->name, config_root_setting(&tree), target);
     else
-        config_complain(loader, text->name, config_error_line(&tree),
-                        "Look at this line and the one before it: a setting is written NAME = VALUE;", "%s",
-                        config_error_text(&tree));
+        config_complain(
+            loader, text->name, config_error_line(&tree),
+            "Check this line and the line before it: a setting is written NAME = VALUE and a semicolon.",
+            "%s", config_error_text(&tree));
     config_destroy(&tree);
 }
 
@@ -58,7 +59,7 @@ static void read_policy(struct loader *loader, const struct config_text *text)
     read_text(loader, &schema_policies, text, loader->config);
     if (before != 0 && loader->config->services_version != 0)
         config_complain(loader, text->name, 1, "Keep services and services_version in one file.",
-                        "\"services_version\" is set in another file as well");
+                        "\"services_version\" is set in another file too");
     if (loader->config->services_version == 0)
         loader->config->services_version = before;
 }

@@ -113,7 +113,7 @@ static const char *string_misfit(const struct schema_key *key, struct str s)
         return "a text of that length without control characters";
     switch (key->kind) {
     case KEY_NAME:
-        return str_is_id(s) ? NULL : "a name: 2 to 63 of a-z, 0-9 and \"-\", not \"-\" at first";
+        return str_is_id(s) ? NULL : "a name: 2 to 63 of a-z, 0-9 and \"-\", and not \"-\" first";
     case KEY_BLOC:
         return is_bloc(s) ? NULL : "the name of a bloc: 2 to 16 of A-Z, 0-9 and \"-\"";
     case KEY_COUNTRY:
@@ -125,7 +125,7 @@ static const char *string_misfit(const struct schema_key *key, struct str s)
     case KEY_URL:
         return is_url(s) ? NULL : "https://HOST or https://HOST:PORT";
     case KEY_WORD:
-        return is_choice(key, s) ? NULL : "one of its words";
+        return is_choice(key, s) ? NULL : "one of the allowed words";
     default:
         return NULL;
     }
@@ -311,9 +311,8 @@ static void refuse_unknown_keys(const struct schema *schema, struct loader *load
     for (int i = 0; i < config_setting_length(group); i++) {
         const config_setting_t *setting = config_setting_get_elem(group, (unsigned)i);
         if (schema_find(schema, config_setting_name(setting)) == NULL)
-            config_complain(loader, file, line_of(setting),
-                            "See domicile.cfg(5) for the keys that there are.", "a %s has no key \"%s\"",
-                            schema->what, config_setting_name(setting));
+            config_complain(loader, file, line_of(setting), "See domicile.cfg(5) for the list of keys.",
+                            "a %s has no key \"%s\"", schema->what, config_setting_name(setting));
     }
 }
 

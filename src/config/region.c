@@ -23,7 +23,7 @@ static void check_name(struct loader *loader, const struct region *region)
         COMPLAIN_AT(loader, region, "Name the file regions/NAME.cfg after the region.",
                     "the file declares region \"%s\"", region->name.ptr);
     if (str_is(region->name, "home") || str_starts(region->name, STR("home-")))
-        COMPLAIN_AT(loader, region, "Choose a name that is no word of the rules.",
+        COMPLAIN_AT(loader, region, "Choose a name that is not a word used in policy rules.",
                     "\"%s\" cannot be a region's name", region->name.ptr);
 }
 
@@ -34,8 +34,8 @@ static void check_listen(struct loader *loader, const struct region *region)
         const struct listen_address *listen = &region->listen[i];
         any_tls |= listen->tls;
         if (!listen->tls && !is_loopback(listen->address))
-            COMPLAIN_AT(loader, listen, "Only a loopback address may be without TLS; set tls = true.",
-                        "\"%s\" port %u listens without TLS and is no loopback address", listen->address,
+            COMPLAIN_AT(loader, listen, "Set tls = true: only a loopback address may listen without TLS.",
+                        "\"%s\" port %u listens without TLS and is not a loopback address", listen->address,
                         listen->port);
     }
     if (any_tls && (region->tls.certificate == NULL || region->tls.private_key == NULL))
@@ -49,16 +49,16 @@ static void check_root_key(struct loader *loader, const struct region *region)
     const struct config_words *command = &region->root_key.command;
     if ((region->root_key.file != NULL) == (command->count > 0))
         COMPLAIN_AT(loader, region, "Give root_key either a file or a command.",
-                    "the root key of region \"%s\" comes from both a file and a command, or from neither",
+                    "the root key of region \"%s\" has both a file and a command, or neither",
                     region->name.ptr);
     if (command->count > 0 && command->items[0].text.ptr[0] != '/')
         config_complain(loader, region->source.file, command->items[0].line,
-                        "Give its whole path: no PATH is searched.",
+                        "Write the absolute path of the program: PATH is not searched.",
                         "the root key's command \"%s\" is not an absolute path", command->items[0].text.ptr);
 }
 
 /* ---- names ---- */
-static const char once[] = "Names of sites, nodes and cells are unique in all regions.";
+static const char once[] = "Choose another name: names of sites, nodes and cells are unique in all regions.";
 
 static const struct site *first_site(const struct config *config, struct str name)
 {
@@ -86,9 +86,10 @@ static void check_networks(struct loader *loader, const struct config_source *so
     struct config_network network;
     for (size_t i = 0; i < networks->count; i++)
         if (!config_network_parse(networks->items[i].text, &network))
-            config_complain(loader, source->file, networks->items[i].line,
-                            "Write it as 192.0.2.0/24 or 2001:db8::/32, with no bit set behind the prefix.",
-                            "\"%s\" of \"%s\" is no network", networks->items[i].text.ptr, of);
+            config_complain(
+                loader, source->file, networks->items[i].line,
+                "Write it as 192.0.2.0/24 or 2001:db8::/32, with all bits after the prefix set to 0.",
+                "\"%s\" of \"%s\" is not a network", networks->items[i].text.ptr, of);
 }
 
 static void check_site(struct loader *loader, const struct region *region, const struct site *site)
@@ -98,10 +99,11 @@ static void check_site(struct loader *loader, const struct region *region, const
     check_networks(loader, &site->source, &site->networks, site->name.ptr);
     if (config_find_country(loader->config, str_from(site->country)) == NULL)
         COMPLAIN_AT(loader, site, "Correct the country, or declare it in a bloc in policies/.",
-                    "the site \"%s\" is in no jurisdiction: \"%s\" is in no bloc", site->name.ptr,
+                    "the site \"%s\" is in no jurisdiction: no bloc has the country \"%s\"", site->name.ptr,
                     site->country);
     else if (strcmp(site->country, region->jurisdiction.country) != 0)
-        COMPLAIN_AT(loader, site, "A region is within one country; make another region for another country.",
+        COMPLAIN_AT(loader, site,
+                    "Declare another region for another country: a region is within one country.",
                     "the site \"%s\" is in \"%s\" and its region \"%s\" is in \"%s\"", site->name.ptr,
                     site->country, region->name.ptr, region->jurisdiction.country);
 }
@@ -115,7 +117,7 @@ static void check_ssh(struct loader *loader, struct node *node)
                     "the host_key of the node \"%s\" is not an Ed25519 public key: \"%s\"", node->name.ptr,
                     ssh->host_key);
     if (ssh->state[0] != '/')
-        COMPLAIN_AT(loader, node, "Give its whole path on that host.",
+        COMPLAIN_AT(loader, node, "Write the absolute path on that host.",
                     "the state of the node \"%s\" is not an absolute path: \"%s\"", node->name.ptr,
                     ssh->state);
     if (ssh->address == NULL)
@@ -132,7 +134,7 @@ static void link_node(struct loader *loader, const struct region *region, struct
             node->site = &region->sites[i];
     if (node->site == NULL)
         COMPLAIN_AT(loader, node, "Declare the site in this region's file.",
-                    "the node \"%s\" is at the site \"%s\", which region \"%s\" does not have",
+                    "the node \"%s\" is at the site \"%s\", which is not a site of region \"%s\"",
                     node->name.ptr, node->site_name.ptr, region->name.ptr);
     config_check_host(loader, node);
 }
@@ -142,7 +144,7 @@ static void check_argv(struct loader *loader, const struct cell_step *step, cons
 {
     if (argv->count > 0 && argv->items[0].text.ptr[0] != '/')
         config_complain(loader, step->source.file, argv->items[0].line,
-                        "Give its whole path: no PATH is searched.",
+                        "Write the absolute path of the program: PATH is not searched.",
                         "\"%s\" of the step \"%s\" begins with \"%s\", which is not an absolute path", key,
                         step->name.ptr, argv->items[0].text.ptr);
 }
@@ -154,7 +156,7 @@ static void link_step(struct loader *loader, struct cell *cell, struct cell_step
             step->on = &cell->nodes[i];
     if (step->on == NULL)
         COMPLAIN_AT(loader, step, "Set \"on\" to the name of one of the cell's nodes.",
-                    "the step \"%s\" is on \"%s\", which is no node of the cell \"%s\"", step->name.ptr,
+                    "the step \"%s\" is on \"%s\", which is not a node of the cell \"%s\"", step->name.ptr,
                     step->on_name.ptr, cell->name.ptr);
     for (const struct cell_step *earlier = cell->steps; earlier < step; earlier++)
         if (str_eq(earlier->name, step->name) && str_eq(earlier->runbook, step->runbook))
@@ -172,8 +174,8 @@ static void link_cell(struct loader *loader, const struct region *region, struct
     check_networks(loader, &cell->source, &cell->clients, cell->name.ptr);
     check_networks(loader, &cell->source, &cell->standby_networks, cell->name.ptr);
     if (cell->issuing_ca.files.certificate != NULL && cell->issuing_ca.renew_days >= cell->issuing_ca.days)
-        COMPLAIN_AT(loader, cell, "Give renew_days less days than days.",
-                    "the issuing CA of the cell \"%s\" renews certificates after they have ended",
+        COMPLAIN_AT(loader, cell, "Set renew_days to less than days.",
+                    "the issuing CA of the cell \"%s\" renews certificates only after they have expired",
                     cell->name.ptr);
     check_networks(loader, &cell->source, &cell->watch.clients, cell->name.ptr);
     if (first_cell(loader->config, cell->name) != cell)
@@ -185,7 +187,7 @@ static void link_cell(struct loader *loader, const struct region *region, struct
     }
     if (cell->primary == NULL)
         COMPLAIN_AT(loader, cell, "Set primary to the name of one of its nodes.",
-                    "the cell \"%s\" has no primary: it has no node \"%s\"", cell->name.ptr,
+                    "the primary of the cell \"%s\" is \"%s\", which is not one of its nodes", cell->name.ptr,
                     cell->primary_name.ptr);
     for (size_t i = 0; i < cell->step_count; i++)
         link_step(loader, cell, &cell->steps[i]);
@@ -207,11 +209,11 @@ void config_check_regions(struct loader *loader)
     struct config *config = loader->config;
     if (config->region_count == 0)
         config_complain(loader, "", 0,
-                        "Declare one in regions/NAME.cfg; the shipped ones are examples that work.",
+                        "Declare a region in regions/NAME.cfg; the shipped files are working examples.",
                         "no region is declared");
     for (size_t i = 0; i < config->region_count; i++) {
         if (config_find_region(config, config->regions[i].name) != &config->regions[i])
-            COMPLAIN_AT(loader, &config->regions[i], "A region is one file.",
+            COMPLAIN_AT(loader, &config->regions[i], "Declare a region in one file only.",
                         "the region \"%s\" is declared twice", config->regions[i].name.ptr);
         check_region(loader, &config->regions[i]);
     }

@@ -40,10 +40,10 @@ static uint32_t role_mask(struct loader *loader, const struct policy_rule *rule)
     for (size_t i = 0; i < rule->roles.count; i++) {
         enum role role = role_from(rule->roles.items[i].text);
         if (role == ROLE_UNKNOWN)
-            complain_word(
-                loader, rule, &rule->roles.items[i],
-                "Roles are onboarding, sysadmin, security, compliance, customer-admin, customer-app, system.",
-                "role");
+            complain_word(loader, rule, &rule->roles.items[i],
+                          "Use one of the roles onboarding, sysadmin, security, compliance, customer-admin, "
+                          "customer-app and system.",
+                          "role");
         mask |= UINT32_C(1) << role;
     }
     return mask;
@@ -55,8 +55,8 @@ static uint64_t class_mask(struct loader *loader, const struct policy_rule *rule
     for (size_t i = 0; i < rule->classes.count; i++) {
         const struct data_class *class = config_find_class(loader->config, rule->classes.items[i].text);
         if (class == NULL)
-            complain_word(loader, rule, &rule->classes.items[i], "Correct it, or declare it under classes.",
-                          "class");
+            complain_word(loader, rule, &rule->classes.items[i],
+                          "Correct the name, or declare the class under classes.", "class");
         else
             mask |= UINT64_C(1) << class->index;
     }
@@ -73,11 +73,11 @@ static uint32_t action_mask(struct loader *loader, const struct policy_rule *rul
         if (str_is(word->text, "any"))
             mask = UINT32_MAX;
         else if (action == ACTION_UNKNOWN)
-            complain_word(loader, rule, word, "domicile.cfg(5) lists the actions.", "action");
+            complain_word(loader, rule, word, "See domicile.cfg(5) for the list of actions.", "action");
         else if (rule->classes.count > 0 && !action_is_about_class(action))
             config_complain(loader, rule->source.file, word->line, "Leave classes out, or write two rules.",
-                            "the rule \"%s\" names classes, and \"%s\" is not about a class", rule->name.ptr,
-                            word->text.ptr);
+                            "the rule \"%s\" names classes, but the action \"%s\" is not about a class",
+                            rule->name.ptr, word->text.ptr);
         else
             mask |= UINT32_C(1) << action;
     }
@@ -166,10 +166,10 @@ static void check_places(struct loader *loader, const struct policy_rule *rule,
 {
     for (size_t i = 0; i < words->count; i++)
         if (config_place_term(loader->config, words->items[i].text).kind == PLACE_UNKNOWN)
-            complain_word(
-                loader, rule, &words->items[i],
-                "Places are home, home-country, home-bloc, a region, country:XX or bloc:X, all declared.",
-                "place");
+            complain_word(loader, rule, &words->items[i],
+                          "Use home, home-country, home-bloc, a region, country:XX or bloc:X; regions, "
+                          "countries and blocs must be declared.",
+                          "place");
 }
 
 static uint32_t home_mask(struct loader *loader, const struct policy_rule *rule)
@@ -179,7 +179,7 @@ static uint32_t home_mask(struct loader *loader, const struct policy_rule *rule)
         const struct place_term term = config_place_term(loader->config, rule->homes.items[i].text);
         if (term.kind == PLACE_UNKNOWN || is_of_home(term.kind))
             complain_word(loader, rule, &rule->homes.items[i],
-                          "Homes are a region, country:XX or bloc:X, all declared.", "home");
+                          "Use a region, country:XX or bloc:X; each must be declared.", "home");
         else
             add_place(loader->config, &term, NULL, &reach);
     }
@@ -192,7 +192,7 @@ static void compile(struct loader *loader, struct policy_rule *rule)
     const struct config *config = loader->config;
     if ((rule->deny.count > 0) == (rule->allow.count > 0))
         config_complain(loader, rule->source.file, rule->source.line,
-                        "Give it one of the two; write two rules for both.",
+                        "Keep one of the two; write two rules if both are needed.",
                         "the rule \"%s\" has both deny and allow, or neither", rule->name.ptr);
     rule->denies = rule->deny.count > 0;
     rule->role_mask = role_mask(loader, rule);
@@ -213,13 +213,13 @@ static void check_rule_name(struct loader *loader, const struct policy_rule *rul
     if (str_is(name, "default-deny") ||
         (name.len > 8 && str_is((struct str){ name.ptr + name.len - 8, 8 }, "-unknown")))
         config_complain(loader, rule->source.file, rule->source.line,
-                        "Choose another: refusals without a rule use it.", "a rule cannot be called \"%s\"",
-                        name.ptr);
+                        "Choose another name: this one is used for refusals without a rule.",
+                        "a rule cannot be called \"%s\"", name.ptr);
     for (const struct policy_rule *other = loader->config->rules; other != rule; other++)
         if (str_eq(other->name, name))
             config_complain(loader, rule->source.file, rule->source.line,
-                            "A rule's name says which rule decided.", "the rule \"%s\" is declared twice",
-                            name.ptr);
+                            "Give each rule a name of its own: it tells which rule decided.",
+                            "the rule \"%s\" is declared twice", name.ptr);
 }
 
 static void put_denials_first(struct config *config)

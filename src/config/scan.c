@@ -89,8 +89,7 @@ static bool scan_word(struct scan *scan)
     struct str word = { start, (size_t)(scan->at - start) };
     if (isalpha((unsigned char)*start) || *start == '*' || fits(word))
         return true;
-    config_complain(scan->loader, scan->name, scan->line,
-                    "No number in the configuration is greater than 2147483647.",
+    config_complain(scan->loader, scan->name, scan->line, "Use a number of at most 2147483647.",
                     "the number \"%.*s\" is too large", (int)(word.len < 40 ? word.len : 40), word.ptr);
     return false;
 }
@@ -102,7 +101,7 @@ static bool scan_bracket(struct scan *scan, char c)
     if (scan->depth <= DEPTH_MAX)
         return true;
     config_complain(scan->loader, scan->name, scan->line, "Look for a bracket that is not closed.",
-                    "groups and lists are nested more than %d deep", DEPTH_MAX);
+                    "groups and lists have more than %d nested levels", DEPTH_MAX);
     return false;
 }
 
@@ -120,9 +119,10 @@ static bool scan_next(struct scan *scan)
     else if (isalnum((unsigned char)c) || is_one_of(c, "_*.+-"))
         return scan_word(scan);
     else if (c == '@') {
-        config_complain(scan->loader, scan->name, scan->line,
-                        "Write a file of its own into regions/ or policies/: all of them are read.",
-                        "\"@include\" is not allowed");
+        config_complain(
+            scan->loader, scan->name, scan->line,
+            "Put the text in a file of its own in regions/ or policies/: all files there are read.",
+            "\"@include\" is not allowed");
         return false;
     } else
         step(scan);

@@ -74,7 +74,7 @@ static void check_claim(struct loader *loader, const struct claim *claim, const 
         return;
     bool clusters = strcmp(claim->what, "node") == 0 && strcmp(earlier->what, "node") == 0;
     const char *hint = clusters && claim->region != earlier->region
-                           ? "One PostgreSQL cluster is never for two regions: make another cluster."
+                           ? "Use another cluster: two regions never share a PostgreSQL cluster."
                            : "Give each server an address and port of its own.";
     config_complain(loader, claim->source.file, claim->source.line, hint,
                     "the %s \"%s\" port %u is also the %s of region \"%s\" (%s:%d)", claim->what, claim->text,
@@ -125,7 +125,7 @@ static void check_key_files(struct loader *loader)
         for (size_t j = 0; j < i; j++)
             if (same_file(&files[i], &files[j]))
                 config_complain(loader, files[i].region->source.file, files[i].region->source.line,
-                                "Every region has keys of its own, and each key a file of its own.",
+                                "Give every region keys of its own, and each key a file of its own.",
                                 "the %s of region \"%s\" is also the %s of region \"%s\"", files[i].what,
                                 files[i].region->name.ptr, files[j].what, files[j].region->name.ptr);
 }
@@ -148,10 +148,10 @@ static void check_place(struct loader *loader, const struct node *node)
             for (size_t i = 0; i < config->regions[r].cells[c].node_count; i++) {
                 const struct node *other = &config->regions[r].cells[c].nodes[i];
                 if (str_compare(other->name, node->name) < 0 && share_place(node, other))
-                    COMPLAIN_AT(loader, node,
-                                "Two nodes of one host have an ssh.state and a data of their own.",
-                                "the nodes \"%s\" and \"%s\" share the host and a directory there",
-                                node->name.ptr, other->name.ptr);
+                    COMPLAIN_AT(
+                        loader, node, "Give each node of a host its own ssh.state and data directories.",
+                        "the nodes \"%s\" and \"%s\" are on the same host and share a directory there",
+                        node->name.ptr, other->name.ptr);
             }
 }
 
@@ -170,11 +170,10 @@ static void check_endpoints(struct loader *loader)
     for (size_t i = 0; i < config->region_count; i++)
         for (size_t j = 0; j < i; j++)
             if (strcasecmp(config->regions[i].endpoint, config->regions[j].endpoint) == 0)
-                config_complain(
-                    loader, config->regions[i].source.file, config->regions[i].source.line,
-                    "A client that is sent home must arrive there: give each region its own endpoint.",
-                    "the endpoint \"%s\" is also that of region \"%s\"", config->regions[i].endpoint,
-                    config->regions[j].name.ptr);
+                config_complain(loader, config->regions[i].source.file, config->regions[i].source.line,
+                                "Give each region its own endpoint: clients are sent to it.",
+                                "the endpoint \"%s\" is also that of region \"%s\"",
+                                config->regions[i].endpoint, config->regions[j].name.ptr);
 }
 
 void config_check_addresses(struct loader *loader)

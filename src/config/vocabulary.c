@@ -5,7 +5,7 @@ static const struct {
     enum role_kind kind;
     const char *help;
 } roles[ROLE_COUNT] = {
-    [ROLE_UNKNOWN] = { "unknown", ROLE_OF_NOBODY, "no role of ours" },
+    [ROLE_UNKNOWN] = { "unknown", ROLE_OF_NOBODY, "not a role of domicile" },
 #define X(role, word, kind, help) [role] = { word, kind, help },
 #include "config/roles.def"
 #undef X
@@ -14,7 +14,7 @@ static const struct {
 static const struct {
     const char *word, *help;
 } actions[ACTION_COUNT] = {
-    [ACTION_UNKNOWN] = { "unknown", "no action of ours" },
+    [ACTION_UNKNOWN] = { "unknown", "not an action of domicile" },
 #define X(action, word, about_class, help) [action] = { word, help },
 #include "config/actions.def"
 #undef X

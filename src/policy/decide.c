@@ -11,13 +11,13 @@ static bool has_unknown(const struct policy_question *question, struct policy_de
     if ((unsigned)question->role >= ROLE_COUNT || question->role == ROLE_UNKNOWN)
         *ret = refuse("role-unknown", "The principal's role is not known.");
     else if (question->home == NULL)
-        *ret = refuse("home-unknown", "The customer's home is no region of ours.");
+        *ret = refuse("home-unknown", "The customer's home is not a declared region.");
     else if ((unsigned)question->action >= ACTION_COUNT || question->action == ACTION_UNKNOWN)
         *ret = refuse("action-unknown", "The action is not known.");
     else if (question->class == NULL && action_is_about_class(question->action))
         *ret = refuse("class-unknown", "The class is not in the data register.");
     else if (question->place.region == NULL && question->place.country == NULL)
-        *ret = refuse("place-unknown", "The place is no region of ours and no declared country.");
+        *ret = refuse("place-unknown", "The place is neither a declared region nor a declared country.");
     else
         return false;
     return true;
@@ -81,6 +81,6 @@ result policy_require(const struct config *config, const struct policy_question 
     if (decision.allowed)
         return OK;
     return FAIL(E_POLICY,
-                "Ask for it where, and as whom, the policy allows it; \"domicile policy explain\" says more.",
+                "Use a place and a role that the policy allows; \"domicile policy explain\" shows the rules.",
                 "the rule \"%s\" refuses: %s", decision.rule.ptr, decision.reason);
 }

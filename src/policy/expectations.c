@@ -77,7 +77,7 @@ void policy_test_run(const struct config *config, const char *file, struct str t
         if (count == 0)
             continue;
         if (count != 8 || !str_is(words[5], "=>") || !(str_is(words[6], "allow") || str_is(words[6], "deny")))
-            fail_line(ret, number, "a line that is no expectation");
+            fail_line(ret, number, "a line that is not an expectation");
         else
             run_line(config, words, number, arena, ret);
     }

@@ -31,7 +31,7 @@ struct policy_decision {
     const char *reason; /* a sentence */
 };
 
-/* Takes well under 200 ns: it stands in the way of every request. */
+/* Takes well under 200 ns: every request waits for it. */
 struct policy_decision policy_decide(const struct config *config, const struct policy_question *question);
 
 /* The same for code that goes on only if it is allowed. E_POLICY names the rule and gives its reason; *ret_decision
@@ -46,7 +46,7 @@ struct policy_words {
 };
 struct policy_question policy_question_from(const struct config *config, const struct policy_words *words);
 
-/* The decision, the rule and its place, the reason, and what each rule that could have spoken said. */
+/* The decision, the rule and where it is declared, the reason, and why each earlier rule did not match. */
 struct str policy_explain(const struct config *config, const struct policy_words *words, struct arena *arena);
 
 /* The rules in words, one paragraph each. */
@@ -64,10 +64,10 @@ size_t policy_services_leaving(const struct config *config, const struct region 
 struct str policy_services_document(const struct config *config, struct arena *arena);
 
 /* Of such a document: the names of those that could not be kept in the region, which a customer acknowledged. The caller
- * owns *ret, an array of strings in the order of the alphabet. E_FORMAT: it is no such document. */
+ * owns *ret, an array of strings in the order of the alphabet. E_FORMAT: the document is not such a list. */
 result policy_services_acknowledged(struct str document, struct str region, json_t **ret) MUST_USE;
 
-/* What is another in the list `to`, in words: "service \"e-mail\": where was \"...\", is \"...\"". Empty: nothing. */
+/* What differs in the list `to`, in words: "service \"e-mail\": where was \"...\", is \"...\"". Empty: nothing. */
 struct str policy_services_difference(struct str from, struct str to, struct arena *arena);
 
 /* ---- expectations ---- policies/NAME.test, a line each:

@@ -104,7 +104,7 @@ result policy_services_acknowledged(struct str document, struct str region, json
     json_decref(json);
     if (!sound) {
         json_decref(names);
-        return FAIL(E_FORMAT, NULL, "the document is no list of services");
+        return FAIL(E_FORMAT, NULL, "the document is not a list of services");
     }
     *ret = names;
     return OK;

@@ -82,7 +82,7 @@ result classkey_wrap(const struct root_key *root, const struct class_key_name *n
     must(key->version == name->version && key->secret.len == CLASSKEY_BYTES);
     uint8_t derived[KEY + COMMITMENT];
     if (!derive(root, name, derived))
-        return FAIL(E_LIMIT, "Use an identifier of at most 63 bytes.", "a name of a class key is too long");
+        return FAIL(E_LIMIT, "Use an identifier of at most 63 bytes.", "a name in a class key is too long");
     wrapped[0] = FORMAT;
     memcpy(wrapped + AT_COMMITMENT, derived + KEY, COMMITMENT);
     random_bytes(wrapped + AT_NONCE, NONCE);
@@ -94,11 +94,10 @@ result classkey_wrap(const struct root_key *root, const struct class_key_name *n
 /* The one error of unwrapping, whatever the reason. */
 static result does_not_unwrap(void)
 {
-    return FAIL(
-        E_SEAL,
-        "The wrapped key was altered, moved, or belongs to another root key: check the region's root key, "
-        "then restore the key's row.",
-        "a wrapped class key does not open");
+    return FAIL(E_SEAL,
+                "Check the region's root key, then restore the key's row from a backup: the wrapped key was "
+                "changed or moved, or is of another root key.",
+                "a wrapped class key cannot be unwrapped");
 }
 
 result classkey_unwrap(const struct root_key *root, const struct class_key_name *name, struct str wrapped,

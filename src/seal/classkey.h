@@ -10,7 +10,7 @@
  * Wrapping key and commitment are 64 bytes of HKDF-SHA256 (RFC 5869) over the root key, with
  *     info = "domicile class key wrap v1" | region | customer | class | version
  * (strings behind their length as u16, version as u32, all big-endian). So a wrapped key opens under one root key, for
- * one name, and GCM's lack of key commitment is made good: the commitment is compared, in constant time, before
+ * one name, and the key commitment that GCM lacks is added: the commitment is compared, in constant time, before
  * anything is decrypted. It is the associated data as well, with the format. */
 #include "seal/rootkey.h"
 
@@ -30,7 +30,7 @@ struct class_key_name {
 result classkey_generate(uint32_t version, struct class_key *ret) MUST_USE; /* E_RESOURCE */
 void classkey_free(struct class_key *key);                                  /* wipes; takes an empty one */
 
-/* key->version is name->version. E_LIMIT: a name of no identifier's length. */
+/* key->version is name->version. E_LIMIT: a name is longer than an identifier may be. */
 result classkey_wrap(const struct root_key *root, const struct class_key_name *name,
                      const struct class_key *key, uint8_t wrapped[CLASSKEY_WRAPPED_BYTES]) MUST_USE;
 

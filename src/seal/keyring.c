@@ -87,7 +87,7 @@ static void entry_link(struct keyring *ring, struct entry *entry)
 result keyring_new(struct keyring **ret, size_t keys_max, uint64_t lifetime_ms)
 {
     if (keys_max == 0 || keys_max > KEYRING_KEYS_MAX || lifetime_ms == 0 || lifetime_ms > SEC(86400))
-        return FAIL(E_LIMIT, "Keep at most 50000 keys, for at most a day.",
+        return FAIL(E_LIMIT, "Keep at most 50000 keys, for at most one day.",
                     "a keyring of %zu keys for %llu ms is not possible", keys_max,
                     (unsigned long long)lifetime_ms);
     size_t buckets = 64;
@@ -196,7 +196,7 @@ result keyring_put(struct keyring *ring, struct str customer, struct str class, 
         classkey_free(key);
         return fits ? FAIL(E_MEMORY, NULL, "no memory for a class key")
                     : FAIL(E_LIMIT, "Use identifiers of at most 63 bytes.",
-                           "a name of a class key has no such length");
+                           "a name in a class key is too long");
     }
     struct entry *same = find(ring, customer, class, key->version);
     if (same != NULL)

@@ -26,11 +26,11 @@ result record_seal(const struct class_key *key, const struct record_place *place
     must(key->secret.len == XAES_KEY_BYTES);
     struct fields aad;
     if (plaintext.len > RECORD_PLAINTEXT_MAX)
-        return FAIL(E_LIMIT, "Split the record, or keep it elsewhere and store where.",
+        return FAIL(E_LIMIT, "Split the record, or store it elsewhere and keep its location here.",
                     "the record has %zu bytes, more than %d", plaintext.len, RECORD_PLAINTEXT_MAX);
     if (!associate(&aad, place, key->version))
         return FAIL(E_LIMIT, "Use identifiers of at most 63 bytes and keys of at most 512.",
-                    "a name in the record's place is too long");
+                    "an identifier or the key of the record is too long");
     out[0] = FORMAT;
     for (size_t i = 0; i < 4; i++)
         out[AT_VERSION + i] = (uint8_t)(key->version >> (24 - 8 * i));
@@ -42,11 +42,10 @@ result record_seal(const struct class_key *key, const struct record_place *place
 /* The one error of opening, whatever the reason. */
 static result does_not_open(void)
 {
-    return FAIL(
-        E_SEAL,
-        "The row was altered, moved, or put back to an earlier state: compare it with the audit log, and "
-        "restore it from a backup.",
-        "a sealed record does not open");
+    return FAIL(E_SEAL,
+                "Compare the row with the audit log and restore it from a backup: it was changed, moved, or "
+                "replaced by an older one.",
+                "a sealed record cannot be opened");
 }
 
 result record_key_version(struct str sealed, uint32_t *ret)

@@ -37,13 +37,13 @@ result rootkey_decode(struct str given, const char *from, struct root_key *ret)
     TRY(secret_new(&key.secret, ROOTKEY_BYTES));
     if (!decode(given, key.secret.ptr)) {
         rootkey_free(&key);
-        return FAIL(E_KEY_PROVIDER, form_hint, "what \"%s\" gives is no root key", from);
+        return FAIL(E_KEY_PROVIDER, form_hint, "the output of \"%s\" is not a root key", from);
     }
     static const uint8_t zeros[ROOTKEY_BYTES];
     if (secret_equal(key.secret.ptr, zeros, sizeof zeros)) {
         rootkey_free(&key);
-        return FAIL(E_KEY_PROVIDER, "Make a key with: domicile key init.", "what \"%s\" gives is all zeros",
-                    from);
+        return FAIL(E_KEY_PROVIDER, "Create a key with: domicile key init.",
+                    "the root key from \"%s\" is all zeros", from);
     }
     *ret = key;
     return OK;

@@ -38,7 +38,7 @@ static result command_start(struct command *command, char *const argv[])
 {
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) != 0)
-        return FAIL(E_RESOURCE, NULL, "no pipe for the key command: %s", strerror(errno));
+        return FAIL(E_RESOURCE, NULL, "cannot create a pipe for the key command: %s", strerror(errno));
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
     must(posix_spawn_file_actions_init(&actions) == 0 && posix_spawnattr_init(&attributes) == 0);
@@ -70,7 +70,8 @@ static result await_readable(const struct command *command, int fd)
         if (ready > 0)
             return OK;
         if (ready == 0 || errno != EINTR)
-            return FAIL(E_KEY_PROVIDER, "Find out what the key command waits for, or give it more time.",
+            return FAIL(E_KEY_PROVIDER,
+                        "Find out what the key command waits for, or increase command_within_ms.",
                         "the key command \"%s\" did not end in time", command->name);
     }
 }
@@ -89,7 +90,7 @@ static result command_read(const struct command *command, struct secret *given, 
                         strerror(errno));
         len += got > 0 ? (size_t)got : 0;
         if (len == given->len)
-            return FAIL(E_KEY_PROVIDER, "Let it print the key alone.",
+            return FAIL(E_KEY_PROVIDER, "Change the command to print only the key.",
                         "the key command \"%s\" prints too much", command->name);
     }
     *ret_len = len;
@@ -107,7 +108,7 @@ static result command_end(struct command *command)
         return FAIL(E_KEY_PROVIDER, NULL, "the key command \"%s\" was ended by signal %d", command->name,
                     WTERMSIG(status));
     if (WEXITSTATUS(status) != 0)
-        return FAIL(E_KEY_PROVIDER, "Its standard error is in the gateway's log.",
+        return FAIL(E_KEY_PROVIDER, "Read its standard error in the gateway's log.",
                     "the key command \"%s\" ended with status %d", command->name, WEXITSTATUS(status));
     return OK;
 }
@@ -128,7 +129,7 @@ result rootkey_load_command(char *const argv[], uint64_t within_ms, struct root_
 {
     if (argv[0] == NULL || argv[0][0] != '/')
         return FAIL(E_KEY_PROVIDER, "Name the key command by its absolute path.",
-                    "the key command has no absolute path");
+                    "the path of the key command is not absolute");
     struct command command = { .name = argv[0],
                                .pid = -1,
                                .pid_fd = -1,

@@ -110,7 +110,7 @@ static void a_node_declares_them(void **state)
     config_errors_init(&errors);
     check_fails(E_CONFIG, shipped_load(&shipped, &config, &errors));
     assert_int_equal(errors.count, 1);
-    assert_non_null(strstr(errors.items[0].what, "\"nonsense\" of the node \"us1\" is no socket"));
+    assert_non_null(strstr(errors.items[0].what, "\"nonsense\" of the node \"us1\" is not a socket"));
     config_errors_done(&errors);
     shipped_change(&shipped, "regions/us.cfg", ", \"nonsense\"", "");
     check_ok(shipped_load(&shipped, &config, NULL));

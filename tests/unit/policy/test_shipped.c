@@ -259,11 +259,11 @@ static void expectations_that_fail_are_reported_with_their_line(void **state)
         { 4, "deny health-stays-in-eea" },
         { 5, "deny health-stays-in-eea" },
         { 7, "deny role-unknown" },
-        { 8, "a line that is no expectation" },
-        { 9, "a line that is no expectation" },
-        { 10, "a line that is no expectation" },
-        { 11, "a line that is no expectation" },
-        { 12, "a line that is no expectation" },
+        { 8, "a line that is not an expectation" },
+        { 9, "a line that is not an expectation" },
+        { 10, "a line that is not an expectation" },
+        { 11, "a line that is not an expectation" },
+        { 12, "a line that is not an expectation" },
     };
     policy_test_run(config, "x.test", str_from(text), &arena, &report);
     assert_int_equal(report.passed, 2);
