@@ -1,23 +1,12 @@
 /* cell provision, adopt, add-standby, remove-standby: runbooks over SSH, under a lease of the directory. */
 #include "cell/runbooks.h"
 #include "cell/steps.h"
-
-#include "base/encode.h"
-#include "base/secret.h"
 #include "cli/cell.h"
 #include "cli/drive.h"
 #include "cli/host_log.h"
 #include "directory/sqlite.h"
 
 #include <string.h>
-#include <unistd.h>
-
-enum {
-    LEASE_MS = 8000,
-    RENEW_MS = 2000,
-    LEASE_WITHIN_MS = LEASE_MS + 3000, /* a process that was killed holds its lease until it runs out */
-    LEASE_AGAIN_MS = 250,
-};
 
 struct change {
     struct cli *cli;
@@ -28,174 +17,42 @@ struct change {
     struct cell_hosts *hosts;
     result (*prepare)(struct change *change); /* what is special about it; may be NULL */
     bool only_with_yes;
-    /* while it goes on */
-    struct directory *directory;
-    struct directory_lease lease;
-    struct scope driver;
-    result outcome, lost;
 };
 
-/* ---- the lease ---- */
+/* ---- the command ---- */
 
-static result lease_name(const struct change *change, struct str *ret)
-{
-    const char *name = arena_printf(&change->cli->arena, "run-%s", change->cell->name.ptr);
-    if (strlen(name) > DIRECTORY_NAME_MAX)
-        return FAIL(E_CONFIG, "Give the cell a shorter name.",
-                    "the name of the cell \"%s\" is too long for a lease", change->cell->name.ptr);
-    *ret = str_from(name);
-    return OK;
-}
-
-static result acquire(struct change *change)
-{
-    uint8_t salt[4];
-    struct str name;
-    bool told = false;
-    random_bytes(salt, sizeof salt);
-    struct str bytes = { (const char *)salt, sizeof salt };
-    struct str holder = str_from(arena_printf(&change->cli->arena, "domicile-%d-%s", (int)getpid(),
-                                              encode_hex(&change->cli->arena, bytes)));
-    TRY(lease_name(change, &name));
-    for (uint64_t began_ns = clock_monotonic_ns();;) {
-        result r = directory_lease_acquire(change->directory, name, holder, LEASE_MS, &change->lease);
-        if (!failed(r) || r.error.code != E_BUSY)
-            return r;
-        if ((clock_monotonic_ns() - began_ns) / 1000000 > LEASE_WITHIN_MS)
-            return FAIL(E_BUSY, "Wait until it ends: domicile runbook runs shows it.",
-                        "another process changes the cell \"%s\"", change->subject);
-        if (!told)
-            cli_progress(change->cli,
-                         "waiting for another process that has the cell, or had it a moment ago");
-        told = true;
-        TRY(fiber_sleep(LEASE_AGAIN_MS));
-    }
-}
-
-/* Without the lease nobody acts: the run stops where it is. */
-static void keep(void *arg)
-{
-    struct change *change = arg;
-    while (!failed(fiber_sleep(RENEW_MS))) {
-        result r = directory_lease_renew(change->directory, &change->lease, LEASE_MS);
-        bool over = clock_monotonic_ns() + MS(RENEW_MS) * 1000000 >= change->lease.until_ns;
-        if (failed(r) && r.error.code != E_CANCELLED && (r.error.code == E_STALE || over)) {
-            change->lost = r;
-            scope_cancel(&change->driver);
-            return;
-        }
-    }
-}
-
-/* ---- nothing to do ---- */
-
-static bool all_hold(const struct runbook *runbook, const struct runbook_planned *planned)
-{
-    for (size_t i = 0; i < runbook->step_count; i++)
-        if (planned[i].answer != ANSWER_YES)
-            return false;
-    return true;
-}
-
-static void say_already(struct change *change, const struct runbook_planned *planned)
+static result plan(struct change *change, const struct cli_drive *what)
 {
     struct cli *cli = change->cli;
-    if (!cli_has(cli, OPT_JSON)) {
-        fprintf(cli->out, "%s: already done, nothing was changed (%zu steps)\n", change->subject,
-                change->runbook.step_count);
-        return;
-    }
-    json_t *document = runbook_plan_json(&change->runbook, planned);
-    json_object_set_new(document, "subject", json_string(change->subject));
-    json_object_set_new(document, "already", json_true());
-    cli_print_json(cli, document);
-}
-
-/* All is asked first: what is done already leaves no run behind. */
-static result is_done(struct change *change, bool *ret)
-{
-    char open[RUNBOOK_RUN_ID_MAX + 1];
-    const struct runbook_planned *planned;
-    *ret = false;
-    TRY(run_find_open(change->cli->config->state_path, change->runbook.name, change->subject, open));
-    if (open[0] != '\0' || cli_has(change->cli, OPT_CANCEL))
-        return OK;
-    cli_progress(change->cli, "looking at the hosts of %s", change->subject);
-    result r = runbook_plan(&change->runbook, &change->provisioning, &change->cli->arena, &planned);
-    cli_progress_end(change->cli);
-    TRY(r);
-    *ret = all_hold(&change->runbook, planned);
-    if (*ret)
-        say_already(change, planned);
+    TRY(cli_plan(cli, what));
+    if (!cli_has(cli, OPT_PLAN) && !cli_has(cli, OPT_JSON))
+        fputs("give the command again with --yes to change what is to be done above\n", cli->out);
     return OK;
 }
 
-/* ---- driving ---- */
-
-static void drive(void *arg)
+static result drive(struct change *change, struct cli_drive *what)
 {
-    struct change *change = arg;
-    const struct cli_drive what = { &change->runbook, &change->provisioning, change->subject,
-                                    change->lease.fence };
-    bool done = false;
-    change->outcome = is_done(change, &done);
-    if (!failed(change->outcome) && !done)
-        change->outcome = cli_drive(change->cli, &what);
-}
-
-static result drive_under_lease(struct change *change)
-{
-    struct scope keeper = SCOPE_INIT;
-    change->driver = SCOPE_INIT;
-    change->lost = OK;
-    change->outcome = FAIL(E_INTERNAL, NULL, "the run was not driven");
-    result r = fiber_spawn(&keeper, "lease", keep, change);
-    if (!failed(r))
-        r = fiber_spawn(&change->driver, "run", drive, change);
-    if (!failed(r))
-        r = scope_join(&change->driver);
-    scope_end(&keeper);
-    if (failed(change->lost))
-        return FAIL(E_STALE, "Give the command again: it goes on where it stopped.",
-                    "the lease of the cell \"%s\" was lost: %s", change->subject, change->lost.error.what);
-    return failed(r) ? r : change->outcome;
-}
-
-static result run_it(struct change *change)
-{
-    TRY(directory_open_sqlite(change->cli->config->directory_path, &change->directory));
-    result r = acquire(change);
-    cli_progress_end(change->cli);
-    if (!failed(r)) {
-        r = drive_under_lease(change);
-        result released = directory_lease_release(change->directory, &change->lease);
-        if (!failed(r) && failed(released) && released.error.code != E_STALE)
-            r = released;
-    }
-    directory_free(change->directory);
+    TRY(cell_run_lease(change->cell, &change->cli->arena, &what->lease));
+    TRY(directory_open_sqlite(change->cli->config->directory_path, &what->directory));
+    result r = cli_drive(change->cli, what);
+    directory_free(what->directory);
     return r;
 }
-
-/* ---- the command ---- */
 
 static result go(struct change *change)
 {
     struct cli *cli = change->cli;
-    bool plan = cli_has(cli, OPT_PLAN) || (change->only_with_yes && !cli_has(cli, OPT_YES));
     TRY(provisioning_init(&change->provisioning, change->cell, change->hosts));
     if (change->prepare != NULL)
         TRY(change->prepare(change));
     const struct runbook base = change->runbook;
     TRY(runbook_extend(&base, change->cell->steps, change->cell->step_count, &cell_own_steps, &cli->arena,
                        &change->runbook));
-    if (plan) {
-        const struct cli_drive what = { &change->runbook, &change->provisioning, change->subject, 0 };
-        TRY(cli_plan(cli, &what));
-        if (!cli_has(cli, OPT_PLAN) && !cli_has(cli, OPT_JSON))
-            fputs("give the command again with --yes to change what is to be done above\n", cli->out);
-        return OK;
-    }
-    return run_it(change);
+    struct cli_drive what = { .runbook = &change->runbook,
+                              .context = &change->provisioning,
+                              .subject = change->subject };
+    bool only_plan = cli_has(cli, OPT_PLAN) || (change->only_with_yes && !cli_has(cli, OPT_YES));
+    return only_plan ? plan(change, &what) : drive(change, &what);
 }
 
 static result on_loop(void *arg)

@@ -3,16 +3,16 @@
 #include "loop/fiber.h"
 
 #include <signal.h>
+#include <stddef.h>
 #include <string.h>
 
 enum { REDRAW_MS = 200 };
 
 struct driving {
-    struct run_observer observer;
+    struct driver_observer observer;
     struct cli *cli;
-    struct run *run;
-    struct scope driver; /* the fiber that drives, so that a second signal can stop it */
-    result outcome;
+    const struct cli_drive *what;
+    struct driver *driver;
     /* of the step at hand */
     struct run_notice now; /* without its text */
     uint64_t step_began_ns;
@@ -108,9 +108,9 @@ static void print_notice_json(struct cli *cli, const struct run_notice *notice)
     json_decref(object);
 }
 
-static void on_notice(struct run_observer *observer, const struct run_notice *notice)
+static void on_run_notice(struct run_observer *observer, const struct run_notice *notice)
 {
-    struct driving *driving = (struct driving *)observer;
+    struct driving *driving = (struct driving *)((char *)observer - offsetof(struct driving, observer.run));
     if (notice->kind == NOTICE_STEP || notice->kind == NOTICE_UNDO)
         driving->step_began_ns = notice->at_ns;
     driving->now = *notice;
@@ -120,6 +120,21 @@ static void on_notice(struct run_observer *observer, const struct run_notice *no
         print_notice_json(driving->cli, notice);
     else
         show(driving, notice);
+}
+
+static void on_notice(struct driver_observer *observer, enum driver_notice notice, const char *run)
+{
+    struct driving *driving = (struct driving *)((char *)observer - offsetof(struct driving, observer));
+    struct cli *cli = driving->cli;
+    if (notice == DRIVER_WAITS)
+        cli_progress(cli, "waiting for another process that changes %s, or did a moment ago",
+                     driving->what->subject);
+    if (notice == DRIVER_ASKS)
+        cli_progress(cli, "looking at %s", driving->what->subject);
+    if (notice == DRIVER_RESUMES && !cli_has(cli, OPT_JSON)) {
+        cli_progress_end(cli);
+        fprintf(cli->out, "going on with the run %s\n", run);
+    }
 }
 
 static void keep_drawing(void *arg)
@@ -143,65 +158,58 @@ static void listen_to_signals(void *arg)
     if (!failed(signal_watch_wait(watch, &number))) {
         cli_progress_end(driving->cli);
         fputs("cancelling the run; once more stops it where it is\n", driving->cli->err);
-        run_cancel(driving->run);
+        driver_cancel(driving->driver);
         if (!failed(signal_watch_wait(watch, &number)))
-            scope_cancel(&driving->driver);
+            driver_stop(driving->driver);
     }
     signal_watch_free(watch);
 }
 
-static void drive(void *arg)
-{
-    struct driving *driving = arg;
-    driving->outcome = run_drive(driving->run);
-}
-
-static result drive_watched(struct driving *driving)
+static result drive_watched(struct driving *driving, const struct runbook_planned **ret_already)
 {
     struct scope helpers = SCOPE_INIT;
-    driving->driver = SCOPE_INIT;
-    driving->outcome = FAIL(E_INTERNAL, NULL, "the run was not driven");
     result r = fiber_spawn(&helpers, "signals", listen_to_signals, driving);
     if (!failed(r) && driving->cli->progress)
         r = fiber_spawn(&helpers, "progress", keep_drawing, driving);
     if (!failed(r))
-        r = fiber_spawn(&driving->driver, "drive", drive, driving);
-    if (!failed(r))
-        r = scope_join(&driving->driver);
+        r = driver_run(driving->driver, &driving->cli->arena, ret_already);
     scope_end(&helpers);
-    return failed(r) ? r : driving->outcome;
+    return r;
 }
 
 /* ---- the command ---- */
-static result open_run(struct driving *driving, const struct cli_drive *what)
+static void say_already(struct cli *cli, const struct cli_drive *what, const struct runbook_planned *planned)
 {
-    struct cli *cli = driving->cli;
-    char id[RUNBOOK_RUN_ID_MAX + 1];
-    const struct run_options options = { .state_path = cli->config->state_path,
-                                         .subject = what->subject,
-                                         .fence = what->fence,
-                                         .observer = &driving->observer };
-    TRY(run_find_open(options.state_path, what->runbook->name, what->subject, id));
-    if (id[0] == '\0' && cli_has(cli, OPT_CANCEL))
-        return FAIL(E_NOT_FOUND, "domicile runbook runs lists them.",
-                    "there is no run of \"%s\" about \"%s\" to cancel", what->runbook->name, what->subject);
-    if (id[0] == '\0')
-        return run_begin(what->runbook, what->context, &options, &driving->run);
-    TRY(run_resume(what->runbook, what->context, id, &options, &driving->run));
-    if (cli_has(cli, OPT_CANCEL))
-        run_cancel(driving->run);
-    if (!cli_has(cli, OPT_JSON))
-        fprintf(cli->out, "going on with the run %s\n", id);
-    return OK;
+    if (!cli_has(cli, OPT_JSON)) {
+        fprintf(cli->out, "%s: already done, nothing was changed (%zu steps)\n", what->subject,
+                what->runbook->step_count);
+        return;
+    }
+    json_t *document = runbook_plan_json(what->runbook, planned);
+    json_object_set_new(document, "subject", json_string(what->subject));
+    json_object_set_new(document, "already", json_true());
+    cli_print_json(cli, document);
 }
 
 result cli_drive(struct cli *cli, const struct cli_drive *what)
 {
-    struct driving driving = { .observer.notice = on_notice, .cli = cli };
+    struct driving driving = { .observer = { { on_run_notice }, on_notice }, .cli = cli, .what = what };
+    const struct runbook_planned *already = NULL;
     TRY(cli_load_config(cli));
-    TRY(open_run(&driving, what));
-    result r = drive_watched(&driving);
-    run_free(driving.run);
+    const struct driver_options options = { .runbook = what->runbook,
+                                            .context = what->context,
+                                            .subject = what->subject,
+                                            .state_path = cli->config->state_path,
+                                            .directory = what->directory,
+                                            .lease = what->lease,
+                                            .walk_back = cli_has(cli, OPT_CANCEL),
+                                            .observer = &driving.observer };
+    driving.driver = driver_new(&options);
+    result r = drive_watched(&driving, &already);
+    cli_progress_end(cli);
+    driver_free(driving.driver);
+    if (!failed(r) && already != NULL)
+        say_already(cli, what, already);
     return r;
 }
 

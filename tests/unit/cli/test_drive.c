@@ -1,6 +1,7 @@
 /* What a command that runs a runbook shows: lines, the step at hand, JSON, a plan; and what signals do. */
 #include "cli/cli_test.h"
 #include "cli/drive.h"
+#include "directory/sqlite.h"
 #include "loop/fiber.h"
 
 #include <signal.h>
@@ -73,15 +74,23 @@ static const struct runbook lamps = { "lamps", "Switch the lamps on", steps, 3 }
 static struct cli cli;
 static bool planned;
 
+static result drive_under_lease(struct cli_drive *drive)
+{
+    TRY(directory_open_sqlite(arena_printf(&cli.arena, "%s/directory", folder), &drive->directory));
+    result r = cli_drive(&cli, drive);
+    directory_free(drive->directory);
+    return r;
+}
+
 static void body(void *arg)
 {
-    const struct cli_drive drive = { &lamps, NULL, "hall", *(uint64_t *)arg };
+    struct cli_drive drive = { .runbook = &lamps, .subject = "hall", .lease = "run-hall" };
     loop_use_virtual_clock(1769860800000);
-    outcome = planned ? cli_plan(&cli, &drive) : cli_drive(&cli, &drive);
+    outcome = planned ? cli_plan(&cli, &drive) : drive_under_lease(&drive);
 }
 
 /* OPT_COUNT: without an option. */
-static void drive(enum cli_option option, uint64_t fence, bool watched)
+static void drive(enum cli_option option, bool watched)
 {
     size_t out_len, err_len;
     struct config config = { .state_path = state_path };
@@ -93,7 +102,7 @@ static void drive(enum cli_option option, uint64_t fence, bool watched)
         cli.values[option] = "";
     cli.config = &config;
     cli.progress = watched;
-    check_ok(loop_run(body, &fence));
+    check_ok(loop_run(body, NULL));
     cli.config = NULL;
     cli_done(&cli);
     fclose(to_out);
@@ -123,22 +132,27 @@ static int tear_down(void **state)
 
 static void a_line_a_step(void **state)
 {
-    drive(OPT_COUNT, 1, false);
+    drive(OPT_COUNT, false);
     check_ok(outcome);
     assert_string_equal(out, "[ 1/3] done       Look at the first lamp (0 s): lamp 1 is yes\n"
                              "[ 2/3] done       Switch the second lamp on (1 s 500 ms): lamp 2 is yes\n"
                              "[ 3/3] done       Switch the third lamp on (1 s 500 ms): lamp 3 is yes\n"
                              "done\n");
     assert_string_equal(err, "");
-    drive(OPT_COUNT, 2, false);
+    drive(OPT_COUNT, false);
+    check_ok(outcome);
+    assert_string_equal(out, "hall: already done, nothing was changed (3 steps)\n");
+    assert_int_equal(acts, 2);
+    on[2] = false;
+    drive(OPT_COUNT, false);
     check_ok(outcome);
     has(out, "[ 2/3] already    Switch the second lamp on (0 s): lamp 2 is yes\n");
-    assert_int_equal(acts, 2);
+    assert_int_equal(acts, 3);
 }
 
 static void the_step_at_hand_is_watched(void **state)
 {
-    drive(OPT_COUNT, 1, true);
+    drive(OPT_COUNT, true);
     check_ok(outcome);
     has(err, "\r\033[K[ 2/3] Switch the second lamp on: acting, try 1 of 2, 1 s of 20 s");
     has(err, "[ 3/3] Switch the third lamp on: acting, try 1 of 1, 0 s of 20 s");
@@ -146,7 +160,7 @@ static void the_step_at_hand_is_watched(void **state)
 
 static void json_is_a_line_a_notice(void **state)
 {
-    drive(OPT_JSON, 1, true);
+    drive(OPT_JSON, true);
     check_ok(outcome);
     struct str rest = str_from(out), line;
     size_t lines = 0;
@@ -167,19 +181,19 @@ static void json_is_a_line_a_notice(void **state)
 static void a_plan_changes_nothing(void **state)
 {
     planned = true;
-    drive(OPT_COUNT, 1, false);
+    drive(OPT_COUNT, false);
     check_ok(outcome);
     assert_string_equal(out, "[ 1/3] already    Look at the first lamp: lamp 1 is yes\n"
                              "[ 2/3] to do      Switch the second lamp on: lamp 2 is no\n"
                              "[ 3/3] to do      Switch the third lamp on: lamp 3 is no\n"
                              "2 of 3 steps are to be done; nothing was changed\n");
     on[0] = false;
-    drive(OPT_JSON, 1, false);
+    drive(OPT_JSON, false);
     check_ok(outcome);
     has(out, "\"would\": \"fail\"");
     has(out, "\"would\": \"act\"");
     on[0] = on[1] = on[2] = true;
-    drive(OPT_COUNT, 1, false);
+    drive(OPT_COUNT, false);
     has(out, "nothing is to be done\n");
     assert_int_equal(acts, 0);
 }
@@ -187,7 +201,7 @@ static void a_plan_changes_nothing(void **state)
 static void a_signal_cancels(void **state)
 {
     stuck = true;
-    drive(OPT_COUNT, 1, false);
+    drive(OPT_COUNT, false);
     check_fails(E_CANCELLED, outcome);
     has(err, "cancelling the run; once more stops it where it is");
     has(out, "walking back: cancelled at step \"second\"");
@@ -201,16 +215,16 @@ static void a_signal_cancels(void **state)
 static void the_same_command_goes_on(void **state)
 {
     blind_from = 1;
-    drive(OPT_COUNT, 1, false);
+    drive(OPT_COUNT, false);
     check_fails(E_NEEDS_PERSON, outcome);
     has(out, "[ 1/3] failed     Look at the first lamp");
     has(out, "needs-person: step \"look\": it is not known whether its goal is true: the hall is dark");
     blind_from = 0;
-    drive(OPT_COUNT, 2, false);
+    drive(OPT_COUNT, false);
     check_ok(outcome);
     has(out, "going on with the run lamps-20260131-120000-");
     on[0] = false;
-    drive(OPT_COUNT, 3, false);
+    drive(OPT_COUNT, false);
     check_fails(E_STEP, outcome);
     assert_null(strstr(out, "going on with"));
     has(out, "undone: step \"look\" failed: lamp 1 is no");
@@ -219,14 +233,14 @@ static void the_same_command_goes_on(void **state)
 static void what_needs_a_person_can_be_walked_back(void **state)
 {
     blind_from = 3;
-    drive(OPT_COUNT, 1, false);
+    drive(OPT_COUNT, false);
     check_fails(E_NEEDS_PERSON, outcome);
     blind_from = 0;
-    drive(OPT_CANCEL, 2, false);
+    drive(OPT_CANCEL, false);
     check_fails(E_CANCELLED, outcome);
     has(out, "[ 2/3] undone     Switch the second lamp on");
     assert_false(on[1]);
-    drive(OPT_CANCEL, 3, false);
+    drive(OPT_CANCEL, false);
     check_fails(E_NOT_FOUND, outcome);
 }
 
@@ -253,7 +267,7 @@ static void runs_are_looked_at_and_abandoned(void **state)
     assert_int_equal(runbooks("runbook runs", ""), 0);
     assert_null(strstr(out, "lamps-"));
     blind_from = 3;
-    drive(OPT_COUNT, 1, false);
+    drive(OPT_COUNT, false);
     check_fails(E_NEEDS_PERSON, outcome);
     assert_int_equal(runbooks("runbook runs", ""), 0);
     has(out, " hall   needs-person  second  2026-01-31T12:00:0");
