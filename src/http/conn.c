@@ -17,6 +17,7 @@ struct conn *conn_new(struct http_server *server, SSL *ssl)
     }
     conn->server = server;
     conn->ssl = ssl;
+    conn->protocol = &h1_protocol;
     conn->state = CONN_HANDSHAKE;
     conn->in_due_ms = conn_now_ms() + server->limits.handshake_within_ms;
     conn->out_due_ms = NEVER;
@@ -57,7 +58,7 @@ void conn_maybe_free(struct conn *conn)
     else
         server->conns = conn->next;
     server->stats.connections--;
-    h2_close(conn);
+    conn->protocol->close(conn);
     SSL_free(conn->ssl);
     buf_done(&conn->stash);
     buf_done(&conn->plain);
@@ -111,20 +112,19 @@ size_t conn_read_plain(struct conn *conn, char *buf, size_t size)
     return conn->ssl == NULL ? conn_take_input(conn, buf, size) : tls_read(conn, buf, size);
 }
 
-static bool has_room(const struct conn *conn)
+bool conn_has_room(const struct conn *conn)
 {
     return conn_queued(conn) <= OUT_HIGH_BYTES;
 }
 
-void conn_open(struct conn *conn, bool h2)
+void conn_open(struct conn *conn, const struct protocol *protocol)
 {
     conn->state = CONN_OPEN;
+    conn->protocol = protocol;
     conn->in_due_ms = conn_now_ms() + conn->server->limits.idle_ms;
-    if (h2) {
-        result r = h2_open(conn);
-        if (failed(r))
-            conn_abort(conn);
-    }
+    result r = protocol->open(conn);
+    if (failed(r))
+        conn_abort(conn);
     if (conn->server->draining)
         conn_drain(conn);
 }
@@ -136,62 +136,18 @@ static void handshake(struct conn *conn)
         conn->server->stats.handshakes_failed++;
         conn_finish(conn);
     } else if (done) {
-        conn_open(conn, conn->ssl != NULL && tls_is_h2(conn->ssl));
+        conn_open(conn, conn->ssl != NULL && tls_is_h2(conn->ssl) ? &h2_protocol : &h1_protocol);
     }
-}
-
-static void advance_h1(struct conn *conn)
-{
-    struct http_server *server = conn->server;
-    if (conn->plain.len > conn->plain_at && h1_wants_input(conn))
-        h1_receive(conn, (struct str){ 0 });
-    while (h1_wants_input(conn)) {
-        size_t length = conn_read_plain(conn, server->plain, sizeof server->plain);
-        if (length == 0)
-            return;
-        h1_receive(conn, (struct str){ server->plain, length });
-    }
-}
-
-static void advance_h2(struct conn *conn)
-{
-    struct http_server *server = conn->server;
-    while (conn->state == CONN_OPEN && has_room(conn)) {
-        size_t length = conn_read_plain(conn, server->plain, sizeof server->plain);
-        if (length == 0)
-            return;
-        h2_receive(conn, (struct str){ server->plain, length });
-        h2_pump(conn);
-    }
-}
-
-/* A peer that has ended gets what it asked for, if it asked for something. In HTTP/2 it could no more say that it has
- * room for it. */
-static void check_ended(struct conn *conn)
-{
-    if (!conn->peer_ended || conn->state != CONN_OPEN)
-        return;
-    if (conn->h2 != NULL) {
-        conn_abort(conn);
-        return;
-    }
-    for (struct exchange *exchange = conn->exchanges; exchange != NULL; exchange = exchange->next)
-        exchange_wake(exchange);
-    if (conn->exchange_count == 0)
-        conn_finish(conn);
 }
 
 static void advance(struct conn *conn)
 {
     if (conn->state == CONN_HANDSHAKE)
         handshake(conn);
-    if (conn->state == CONN_OPEN) {
-        if (conn->h2 != NULL)
-            advance_h2(conn);
-        else
-            advance_h1(conn);
-    }
-    check_ended(conn);
+    if (conn->state == CONN_OPEN)
+        conn->protocol->advance(conn);
+    if (conn->state == CONN_OPEN && conn->peer_ended)
+        conn->protocol->ended(conn);
     if (conn->state == CONN_FINISHING || conn->state == CONN_LINGERING) {
         conn->input = (struct str){ 0 };
         buf_done(&conn->stash);
@@ -226,9 +182,8 @@ void conn_receive(struct conn *conn, struct str bytes)
     advance(conn);
     if (conn->input.len > 0 && conn->state != CONN_CLOSED)
         keep_input(conn);
-    for (struct exchange *exchange = conn->exchanges; exchange != NULL && conn->h2 == NULL;
-         exchange = exchange->next)
-        exchange_wake(exchange); /* its body may be there */
+    if (conn->state == CONN_OPEN)
+        conn->protocol->received(conn);
     conn_touch(conn);
 }
 
@@ -300,13 +255,13 @@ void conn_step(struct conn *conn)
         return;
     conn->resting = false;
     advance(conn);
-    if (conn->h2 != NULL && conn->state == CONN_OPEN)
-        h2_pump(conn);
+    if (conn->state == CONN_OPEN)
+        conn->protocol->flush(conn);
     if (conn->has_socket && conn->state != CONN_CLOSED) {
-        bool was_full = !has_room(conn);
+        bool was_full = !conn_has_room(conn);
         sock_flush(conn);
         note_progress(conn);
-        if (was_full && has_room(conn))
+        if (was_full && conn_has_room(conn))
             conn_touch(conn); /* what stopped for want of room goes on */
     }
     if (conn->state == CONN_FINISHING && conn_queued(conn) == 0 && conn->has_socket) {
@@ -345,20 +300,15 @@ void conn_abort(struct conn *conn)
     untouch(conn);
     for (struct exchange *exchange = conn->exchanges; exchange != NULL; exchange = exchange->next)
         exchange_lost(exchange);
-    if (conn->h2 != NULL)
-        h2_drop(conn);
+    conn->protocol->drop(conn);
     if (conn->has_socket)
         sock_close(conn);
 }
 
 void conn_drain(struct conn *conn)
 {
-    if (conn->state != CONN_OPEN)
-        return; /* a handshake sees it when it is done */
-    if (conn->h2 != NULL)
-        h2_leave(conn);
-    else if (conn->exchange_count == 0 && !conn->h1_discarding && conn->plain.len == 0)
-        conn_finish(conn);
+    if (conn->state == CONN_OPEN) /* a handshake sees it when it is done */
+        conn->protocol->drain(conn);
 }
 
 /* ---- time ---- */
@@ -379,22 +329,10 @@ static void check_output(struct conn *conn, uint64_t now_ms)
 void conn_check_due(struct conn *conn, uint64_t now_ms)
 {
     check_output(conn, now_ms);
-    if (conn->h2 != NULL && conn->state == CONN_OPEN)
-        h2_check_due(conn, now_ms);
-    if (now_ms < conn->in_due_ms || conn->state == CONN_CLOSED)
-        return;
-    if (conn->state == CONN_HANDSHAKE) {
-        conn->server->stats.handshakes_failed++;
+    if (conn->state == CONN_OPEN) {
+        conn->protocol->check_due(conn, now_ms);
+    } else if (now_ms >= conn->in_due_ms && conn->state != CONN_CLOSED) {
+        conn->server->stats.handshakes_failed += conn->state == CONN_HANDSHAKE;
         conn_abort(conn);
-    } else if (conn->state != CONN_OPEN) {
-        conn_abort(conn);
-    } else if (conn->h2 != NULL) {
-        conn->in_due_ms = NEVER;
-        if (conn->h2_in_head)
-            conn_abort(conn);
-        else
-            h2_leave(conn);
-    } else {
-        h1_late(conn);
     }
 }

@@ -31,7 +31,10 @@ struct exchange *exchange_new(struct conn *conn)
         arena_init(&arena);
     }
     *exchange = (struct exchange){
-        .request = { .arena = arena, .peer = conn->peer, .method = METHOD_OTHER },
+        .request = { .arena = arena,
+                     .peer = conn->peer,
+                     .method = METHOD_OTHER,
+                     .protocol = conn->protocol->id },
         .conn = conn,
         .began_ns = clock_monotonic_ns(),
         .body_max = server->limits.body_bytes,
@@ -89,10 +92,7 @@ static void handled(struct exchange *exchange)
         http_problem(&exchange->request, &r.error, NULL);
     }
     exchange->handled = true;
-    if (conn->h2 != NULL)
-        h2_handled(exchange);
-    else
-        h1_handled(exchange);
+    conn->protocol->handled(exchange);
     conn_maybe_free(conn);
 }
 
@@ -116,13 +116,10 @@ void exchange_start(struct exchange *exchange)
 
 void exchange_refuse(struct exchange *exchange, const struct error *error)
 {
-    struct conn *conn = exchange->conn;
-    exchange->close_requested = conn->h2 == NULL; /* in HTTP/2 the stream is enough */
+    const struct protocol *protocol = exchange->conn->protocol;
+    exchange->close_requested = protocol->refusal_closes;
     http_problem(&exchange->request, error, NULL);
-    if (conn->h2 != NULL)
-        h2_handled(exchange);
-    else
-        h1_handled(exchange);
+    protocol->handled(exchange);
 }
 
 void exchange_wake(struct exchange *exchange)

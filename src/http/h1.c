@@ -8,9 +8,9 @@
 
 /* ---- requests in ---- */
 
-bool h1_wants_input(const struct conn *conn)
+static bool wants_input(const struct conn *conn)
 {
-    return conn->state == CONN_OPEN && conn->exchanges == NULL && conn_queued(conn) <= OUT_HIGH_BYTES;
+    return conn->state == CONN_OPEN && conn->exchanges == NULL && conn_has_room(conn);
 }
 
 static void refuse_head(struct conn *conn, result why)
@@ -116,14 +116,14 @@ static void plain_add(struct conn *conn, struct str bytes)
         conn_abort(conn); /* no memory; the limits are kept elsewhere */
 }
 
-void h1_receive(struct conn *conn, struct str plain)
+static void receive(struct conn *conn, struct str plain)
 {
     bool kept = conn->plain.len > 0;
     if (kept && plain.len > 0)
         plain_add(conn, plain);
     struct str in = kept ? plain_left(conn) : plain;
     size_t used = 0;
-    while (used < in.len && h1_wants_input(conn)) {
+    while (used < in.len && wants_input(conn)) {
         struct str rest = { in.ptr + used, in.len - used };
         size_t step = conn->h1_discarding ? discard_body(conn, rest) : read_head(conn, rest);
         used += step;
@@ -138,15 +138,50 @@ void h1_receive(struct conn *conn, struct str plain)
         plain_add(conn, (struct str){ in.ptr + used, in.len - used });
 }
 
-void h1_late(struct conn *conn)
+static void advance(struct conn *conn)
 {
-    if (conn->h1_discarding || conn->exchanges != NULL || conn->plain.len == 0) {
-        conn_finish(conn);
-        return;
+    struct http_server *server = conn->server;
+    if (conn->plain.len > conn->plain_at && wants_input(conn))
+        receive(conn, (struct str){ 0 });
+    while (wants_input(conn)) {
+        size_t length = conn_read_plain(conn, server->plain, sizeof server->plain);
+        if (length == 0)
+            return;
+        receive(conn, (struct str){ server->plain, length });
     }
-    refuse_head(conn,
-                FAIL(E_SLOW, "Send the whole head at once.", "the request head did not arrive within %u ms",
-                     conn->server->limits.head_within_ms));
+}
+
+/* Its body may be there. */
+static void wake(struct conn *conn)
+{
+    for (struct exchange *exchange = conn->exchanges; exchange != NULL; exchange = exchange->next)
+        exchange_wake(exchange);
+}
+
+/* The peer gets what it asked for, if it asked for something. */
+static void ended(struct conn *conn)
+{
+    wake(conn);
+    if (conn->exchange_count == 0)
+        conn_finish(conn);
+}
+
+static void drain(struct conn *conn)
+{
+    if (conn->exchange_count == 0 && !conn->h1_discarding && conn->plain.len == 0)
+        conn_finish(conn);
+}
+
+static void check_due(struct conn *conn, uint64_t now_ms)
+{
+    if (now_ms < conn->in_due_ms)
+        return;
+    if (conn->h1_discarding || conn->exchanges != NULL || conn->plain.len == 0)
+        conn_finish(conn);
+    else
+        refuse_head(conn, FAIL(E_SLOW, "Send the whole head at once.",
+                               "the request head did not arrive within %u ms",
+                               conn->server->limits.head_within_ms));
 }
 
 /* ---- the body ---- */
@@ -172,7 +207,7 @@ static enum taken take_declared(struct conn *conn, char *buf, size_t size, size_
     return *ret_len > 0 ? TAKEN_BYTES : TAKEN_NOTHING;
 }
 
-enum taken h1_body_take(struct exchange *exchange, char *buf, size_t size, size_t *ret_len)
+static enum taken body_take(struct exchange *exchange, char *buf, size_t size, size_t *ret_len)
 {
     struct conn *conn = exchange->conn;
     struct http_server *server = conn->server;
@@ -201,7 +236,7 @@ enum taken h1_body_take(struct exchange *exchange, char *buf, size_t size, size_
     return taken;
 }
 
-void h1_continue(struct exchange *exchange)
+static void go_ahead(struct exchange *exchange)
 {
     conn_send(exchange->conn, STR("HTTP/1.1 100 Continue\r\n\r\n"));
     conn_touch(exchange->conn);
@@ -263,8 +298,8 @@ static bool must_close(const struct exchange *exchange)
            exchange->conn->requests >= server->limits.requests_per_connection;
 }
 
-void h1_answer(struct exchange *exchange, int status, const struct http_header *headers, size_t count,
-               struct str body)
+static void answer(struct exchange *exchange, int status, const struct http_header *headers, size_t count,
+                   struct str body)
 {
     struct conn *conn = exchange->conn;
     exchange->close_after = must_close(exchange) || !rest_is_small(exchange);
@@ -284,7 +319,8 @@ void h1_answer(struct exchange *exchange, int status, const struct http_header *
         conn_send(conn, (struct str){ body.ptr + first.len, body.len - first.len });
 }
 
-void h1_stream_begin(struct exchange *exchange, int status, const struct http_header *headers, size_t count)
+static void stream_begin(struct exchange *exchange, int status, const struct http_header *headers,
+                         size_t count)
 {
     exchange->close_after = must_close(exchange);
     exchange->chunked = has_body(status);
@@ -293,7 +329,7 @@ void h1_stream_begin(struct exchange *exchange, int status, const struct http_he
     conn_send(exchange->conn, buf_str(buf));
 }
 
-void h1_stream_write(struct exchange *exchange, struct str bytes)
+static void stream_write(struct exchange *exchange, struct str bytes)
 {
     must(exchange->chunked);
     struct buf *buf = &exchange->conn->server->compose;
@@ -309,10 +345,15 @@ void h1_stream_write(struct exchange *exchange, struct str bytes)
     }
 }
 
-void h1_stream_end(struct exchange *exchange)
+static void stream_end(struct exchange *exchange)
 {
     if (exchange->chunked && exchange->request.method != METHOD_HEAD)
         conn_send(exchange->conn, STR("0\r\n\r\n"));
+}
+
+static size_t stream_queued(const struct exchange *exchange)
+{
+    return conn_queued(exchange->conn);
 }
 
 /* ---- afterwards ---- */
@@ -324,7 +365,7 @@ static bool ends_here(const struct exchange *exchange)
            !rest_is_small(exchange);
 }
 
-void h1_handled(struct exchange *exchange)
+static void handled(struct exchange *exchange)
 {
     struct conn *conn = exchange->conn;
     bool broken = exchange->streaming && !exchange->stream_ended;
@@ -345,3 +386,32 @@ void h1_handled(struct exchange *exchange)
         conn->in_due_ms = conn_now_ms() + (conn->h1_discarding ? limits->body_within_ms : limits->idle_ms);
     }
 }
+
+static result open_nothing(struct conn *conn)
+{
+    return OK;
+}
+
+static void nothing(struct conn *conn) {}
+
+const struct protocol h1_protocol = {
+    .id = HTTP_PROTOCOL_1_1,
+    .refusal_closes = true,
+    .open = open_nothing,
+    .advance = advance,
+    .received = wake,
+    .ended = ended,
+    .flush = nothing, /* what is sent is in conn->out at once */
+    .drain = drain,
+    .check_due = check_due,
+    .drop = nothing,
+    .close = nothing,
+    .handled = handled,
+    .body_take = body_take,
+    .go_ahead = go_ahead,
+    .answer = answer,
+    .stream_begin = stream_begin,
+    .stream_write = stream_write,
+    .stream_end = stream_end,
+    .stream_queued = stream_queued,
+};

@@ -180,7 +180,6 @@ static result check(struct http_request *request, struct parse *parse, const llh
     TRY(head_set_authority(request, seen.host));
     TRY(read_framing(&seen, parser, ret));
     request->method = head_method(str_from(llhttp_method_name(parser->method)));
-    request->protocol = HTTP_PROTOCOL_1_1;
     request->body_length = ret->length;
     return OK;
 }

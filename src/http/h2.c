@@ -21,6 +21,18 @@ static struct exchange *exchange_at(nghttp2_session *session, int32_t stream_id)
     return nghttp2_session_get_stream_user_data(session, stream_id);
 }
 
+/* GOAWAY; closes when its streams are served. */
+static void leave(struct conn *conn)
+{
+    if (conn->h2_leaving || conn->state != CONN_OPEN)
+        return;
+    conn->h2_leaving = true;
+    (void)nghttp2_submit_goaway(conn->h2, NGHTTP2_FLAG_NONE,
+                                nghttp2_session_get_last_proc_stream_id(conn->h2), NGHTTP2_NO_ERROR, NULL,
+                                0); /* without memory the close says it */
+    conn_touch(conn);
+}
+
 /* ---- requests in ---- */
 
 static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *header, void *user)
@@ -51,7 +63,6 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
         return nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, frame->hd.stream_id,
                                          NGHTTP2_REFUSED_STREAM);
     struct exchange *exchange = exchange_new(conn);
-    exchange->request.protocol = HTTP_PROTOCOL_2;
     exchange->request.headers =
         arena_alloc(&exchange->request.arena, conn->server->limits.headers * sizeof(struct http_header));
     exchange->stream_id = frame->hd.stream_id;
@@ -153,7 +164,7 @@ static void start_request(struct conn *conn, struct exchange *exchange, bool who
     exchange->body_whole = whole;
     conn->in_due_ms = NEVER;
     if (++conn->requests >= conn->server->limits.requests_per_connection)
-        h2_leave(conn);
+        leave(conn);
     result r = check_head(exchange, whole);
     if (failed(r)) {
         conn->server->stats.heads_refused++;
@@ -217,7 +228,7 @@ static void consume(struct exchange *exchange, size_t length)
     conn_touch(exchange->conn);
 }
 
-enum taken h2_body_take(struct exchange *exchange, char *buf, size_t size, size_t *ret_len)
+static enum taken body_take(struct exchange *exchange, char *buf, size_t size, size_t *ret_len)
 {
     size_t left = exchange->body_in.len - exchange->body_in_at, length = left < size ? left : size;
     if (length == 0)
@@ -313,15 +324,15 @@ static ssize_t give_data(nghttp2_session *session, int32_t stream_id, uint8_t *b
     return (ssize_t)length;
 }
 
-void h2_continue(struct exchange *exchange)
+static void go_ahead(struct exchange *exchange)
 {
     nghttp2_nv status = pair(STR(":status"), STR("100"));
     check_submitted(exchange, nghttp2_submit_headers(exchange->conn->h2, NGHTTP2_FLAG_NONE,
                                                      exchange->stream_id, NULL, &status, 1, NULL));
 }
 
-void h2_answer(struct exchange *exchange, int status, const struct http_header *headers, size_t count,
-               struct str body)
+static void answer(struct exchange *exchange, int status, const struct http_header *headers, size_t count,
+                   struct str body)
 {
     struct arena *arena = &exchange->request.arena;
     nghttp2_data_provider provider = { .source.ptr = exchange, .read_callback = give_data };
@@ -333,7 +344,8 @@ void h2_answer(struct exchange *exchange, int status, const struct http_header *
     submit(exchange, status, headers, count, has_body ? &length : NULL, sends ? &provider : NULL);
 }
 
-void h2_stream_begin(struct exchange *exchange, int status, const struct http_header *headers, size_t count)
+static void stream_begin(struct exchange *exchange, int status, const struct http_header *headers,
+                         size_t count)
 {
     nghttp2_data_provider provider = { .source.ptr = exchange, .read_callback = give_data };
     bool sends = exchange->request.method != METHOD_HEAD;
@@ -349,7 +361,7 @@ static void go_on(struct exchange *exchange)
     check_submitted(exchange, nghttp2_session_resume_data(exchange->conn->h2, exchange->stream_id));
 }
 
-void h2_stream_write(struct exchange *exchange, struct str bytes)
+static void stream_write(struct exchange *exchange, struct str bytes)
 {
     if (exchange->out_at > 0) {
         buf_consume(&exchange->out_stream, exchange->out_at);
@@ -362,7 +374,7 @@ void h2_stream_write(struct exchange *exchange, struct str bytes)
     go_on(exchange);
 }
 
-void h2_stream_end(struct exchange *exchange)
+static void stream_end(struct exchange *exchange)
 {
     go_on(exchange);
 }
@@ -373,7 +385,7 @@ static void rest_if_empty(struct conn *conn)
         conn->in_due_ms = conn_now_ms() + conn->server->limits.idle_ms;
 }
 
-void h2_handled(struct exchange *exchange)
+static void handled(struct exchange *exchange)
 {
     struct conn *conn = exchange->conn;
     bool open = conn->state == CONN_OPEN;
@@ -413,7 +425,7 @@ static int on_stream_close(nghttp2_session *session, int32_t stream_id, uint32_t
     if (error != NGHTTP2_NO_ERROR || !is_complete(exchange))
         exchange_lost(exchange);
     if (exchange->close_requested)
-        h2_leave(conn);
+        leave(conn);
     if (exchange->handled)
         exchange_release(exchange);
     rest_if_empty(conn);
@@ -434,7 +446,7 @@ static int on_sent(nghttp2_session *session, const nghttp2_frame *frame, void *u
     if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0 || exchange == NULL)
         return 0;
     if (exchange->close_requested)
-        h2_leave(conn);
+        leave(conn);
     if (exchange->body_whole)
         return 0;
     exchange->rest_due_ms = conn_now_ms() + REST_MS;
@@ -460,7 +472,7 @@ static void set_up(struct http_server *server)
     nghttp2_option_set_stream_reset_rate_limit(server->h2_option, RESETS_BURST, RESETS_PER_S);
 }
 
-result h2_open(struct conn *conn)
+static result open_session(struct conn *conn)
 {
     struct http_server *server = conn->server;
     if (server->h2_callbacks == NULL)
@@ -481,7 +493,7 @@ result h2_open(struct conn *conn)
     return OK;
 }
 
-void h2_drop(struct conn *conn)
+static void drop(struct conn *conn)
 {
     for (struct exchange *exchange = conn->exchanges, *next; exchange != NULL; exchange = next) {
         next = exchange->next;
@@ -491,7 +503,7 @@ void h2_drop(struct conn *conn)
     }
 }
 
-void h2_close(struct conn *conn)
+static void close_session(struct conn *conn)
 {
     nghttp2_session_del(conn->h2);
     conn->h2 = NULL;
@@ -499,27 +511,14 @@ void h2_close(struct conn *conn)
 
 /* ---- bytes ---- */
 
-void h2_receive(struct conn *conn, struct str plain)
-{
-    ssize_t used = nghttp2_session_mem_recv(conn->h2, (const uint8_t *)plain.ptr, plain.len);
-    if (used == (ssize_t)plain.len)
-        return;
-    /* A flood, or no HTTP/2 at all: the streams go too. */
-    uint32_t why = used == NGHTTP2_ERR_BAD_CLIENT_MAGIC ? NGHTTP2_PROTOCOL_ERROR : NGHTTP2_ENHANCE_YOUR_CALM;
-    conn->server->stats.heads_refused += used == NGHTTP2_ERR_BAD_CLIENT_MAGIC;
-    (void)nghttp2_session_terminate_session(conn->h2, why);
-    h2_pump(conn);
-    conn_finish(conn);
-}
-
-void h2_pump(struct conn *conn)
+static void pump(struct conn *conn)
 {
     struct buf *record = &conn->server->compose;
     ssize_t length = 0;
     if (conn->state != CONN_OPEN)
         return;
     buf_clear(record);
-    while (conn_queued(conn) <= OUT_HIGH_BYTES) {
+    while (conn_has_room(conn)) {
         const uint8_t *frames;
         length = nghttp2_session_mem_send(conn->h2, &frames);
         if (length <= 0)
@@ -543,16 +542,32 @@ void h2_pump(struct conn *conn)
         conn_finish(conn);
 }
 
-void h2_leave(struct conn *conn)
+static void receive(struct conn *conn, struct str plain)
 {
-    if (conn->h2_leaving || conn->state != CONN_OPEN)
+    ssize_t used = nghttp2_session_mem_recv(conn->h2, (const uint8_t *)plain.ptr, plain.len);
+    if (used == (ssize_t)plain.len)
         return;
-    conn->h2_leaving = true;
-    (void)nghttp2_submit_goaway(conn->h2, NGHTTP2_FLAG_NONE,
-                                nghttp2_session_get_last_proc_stream_id(conn->h2), NGHTTP2_NO_ERROR, NULL,
-                                0); /* without memory the close says it */
-    conn_touch(conn);
+    /* A flood, or no HTTP/2 at all: the streams go too. */
+    uint32_t why = used == NGHTTP2_ERR_BAD_CLIENT_MAGIC ? NGHTTP2_PROTOCOL_ERROR : NGHTTP2_ENHANCE_YOUR_CALM;
+    conn->server->stats.heads_refused += used == NGHTTP2_ERR_BAD_CLIENT_MAGIC;
+    (void)nghttp2_session_terminate_session(conn->h2, why);
+    pump(conn);
+    conn_finish(conn);
 }
+
+static void advance(struct conn *conn)
+{
+    struct http_server *server = conn->server;
+    while (conn->state == CONN_OPEN && conn_has_room(conn)) {
+        size_t length = conn_read_plain(conn, server->plain, sizeof server->plain);
+        if (length == 0)
+            return;
+        receive(conn, (struct str){ server->plain, length });
+        pump(conn);
+    }
+}
+
+/* ---- time ---- */
 
 /* A stream whose reader takes nothing, by TCP or by its window, is reset. */
 static void check_stall(struct exchange *exchange, uint64_t now_ms)
@@ -584,10 +599,41 @@ static void check_rest(struct exchange *exchange, uint64_t now_ms)
     conn_touch(exchange->conn);
 }
 
-void h2_check_due(struct conn *conn, uint64_t now_ms)
+static void check_due(struct conn *conn, uint64_t now_ms)
 {
     for (struct exchange *exchange = conn->exchanges; exchange != NULL; exchange = exchange->next) {
         check_stall(exchange, now_ms);
         check_rest(exchange, now_ms);
     }
+    if (now_ms < conn->in_due_ms)
+        return;
+    conn->in_due_ms = NEVER;
+    if (conn->h2_in_head)
+        conn_abort(conn);
+    else
+        leave(conn);
 }
+
+static void nothing(struct conn *conn) {}
+
+const struct protocol h2_protocol = {
+    .id = HTTP_PROTOCOL_2,
+    .refusal_closes = false,
+    .open = open_session,
+    .advance = advance,
+    .received = nothing, /* on_data has woken who waits for it */
+    .ended = conn_abort, /* the peer could no more say that it has room for an answer */
+    .flush = pump,
+    .drain = leave,
+    .check_due = check_due,
+    .drop = drop,
+    .close = close_session,
+    .handled = handled,
+    .body_take = body_take,
+    .go_ahead = go_ahead,
+    .answer = answer,
+    .stream_begin = stream_begin,
+    .stream_write = stream_write,
+    .stream_end = stream_end,
+    .stream_queued = out_left,
+};

@@ -139,7 +139,7 @@ struct conn {
     struct http_server *server;
     struct conn *dirty_next, **dirty_at; /* on the list of those to be looked after at the end of the turn */
     SSL *ssl;                            /* NULL: cleartext */
-    nghttp2_session *h2;                 /* NULL: HTTP/1.1 */
+    const struct protocol *protocol;     /* HTTP/1.1 before the handshake has named one */
     struct str input;                    /* what the socket hands over now */
     struct buf stash;                    /* from the wire, not yet used; before `input` */
     size_t stash_at;
@@ -157,6 +157,7 @@ struct conn {
     struct h1_body h1_body;
     uint64_t h1_discarded_bytes;
     /* HTTP/2 */
+    nghttp2_session *h2;
     bool h2_leaving, h2_in_head;
     int32_t h2_budget; /* frames that carry no request and no body */
     uint64_t h2_budget_at_ms;
@@ -167,7 +168,8 @@ struct conn {
 
 struct conn *conn_new(struct http_server *server, SSL *ssl); /* NULL: no memory; takes ssl over */
 void conn_maybe_free(struct conn *conn);
-void conn_open(struct conn *conn, bool h2); /* after the handshake; at once for cleartext */
+/* After the handshake; at once for cleartext. */
+void conn_open(struct conn *conn, const struct protocol *protocol);
 void conn_receive(struct conn *conn, struct str bytes);
 void conn_ended(struct conn *conn); /* the peer closed its end */
 void conn_touch(struct conn *conn); /* look after it at the end of this turn */
@@ -180,6 +182,7 @@ void conn_send(struct conn *conn, struct str plain);
 /* Decrypts up to `size` bytes of what has come in; 0: nothing there now. */
 size_t conn_read_plain(struct conn *conn, char *buf, size_t size);
 size_t conn_queued(const struct conn *conn);
+bool conn_has_room(const struct conn *conn);                       /* for output: OUT_HIGH_BYTES */
 size_t conn_take_input(struct conn *conn, char *buf, size_t size); /* from the wire */
 void conn_add_output(struct conn *conn, struct str wire);
 void conn_wake_all(struct conn *conn);
@@ -195,36 +198,39 @@ result sock_listen(struct http_server *server, const struct http_listener *liste
     MUST_USE;
 void sock_close_listeners(struct http_server *server);
 
-/* ---- h1.c and h2.c ---- */
+/* ---- what a protocol does (h1.c, h2.c) ---- */
 enum taken { TAKEN_BYTES, TAKEN_END, TAKEN_NOTHING, TAKEN_BROKEN };
 
-void h1_receive(struct conn *conn, struct str plain);
-bool h1_wants_input(const struct conn *conn);
-void h1_late(struct conn *conn); /* in_due_ms has passed */
-void h1_handled(struct exchange *exchange);
-enum taken h1_body_take(struct exchange *exchange, char *buf, size_t size, size_t *ret_len);
-void h1_continue(struct exchange *exchange);
-void h1_answer(struct exchange *exchange, int status, const struct http_header *headers, size_t count,
-               struct str body);
-void h1_stream_begin(struct exchange *exchange, int status, const struct http_header *headers, size_t count);
-void h1_stream_write(struct exchange *exchange, struct str bytes);
-void h1_stream_end(struct exchange *exchange);
+/* None is NULL. */
+struct protocol {
+    enum http_protocol id;
+    bool refusal_closes; /* else the end of its stream is enough */
 
-result h2_open(struct conn *conn) MUST_USE;
-void h2_drop(struct conn *conn); /* the connection is lost: its streams go */
-void h2_close(struct conn *conn);
-void h2_receive(struct conn *conn, struct str plain);
-void h2_pump(struct conn *conn);  /* frames that are ready, into conn->out */
-void h2_leave(struct conn *conn); /* GOAWAY; closes when its streams are served */
-void h2_check_due(struct conn *conn, uint64_t now_ms);
-void h2_handled(struct exchange *exchange);
-enum taken h2_body_take(struct exchange *exchange, char *buf, size_t size, size_t *ret_len);
-void h2_continue(struct exchange *exchange);
-void h2_answer(struct exchange *exchange, int status, const struct http_header *headers, size_t count,
-               struct str body);
-void h2_stream_begin(struct exchange *exchange, int status, const struct http_header *headers, size_t count);
-void h2_stream_write(struct exchange *exchange, struct str bytes);
-void h2_stream_end(struct exchange *exchange);
+    /* Of a connection. All but drop and close are called only while it is CONN_OPEN. */
+    result (*open)(struct conn *conn);
+    void (*advance)(struct conn *conn);  /* takes in what is there, as far as it is wanted and has room */
+    void (*received)(struct conn *conn); /* bytes came in, and what was not wanted is kept */
+    void (*ended)(struct conn *conn);    /* by the peer; called until the connection is not open */
+    void (*flush)(struct conn *conn);    /* frames that are ready, into conn->out */
+    void (*drain)(struct conn *conn);    /* closes when what was asked for is served */
+    void (*check_due)(struct conn *conn, uint64_t now_ms);
+    void (*drop)(struct conn *conn);  /* it is lost, and the exchanges have been told */
+    void (*close)(struct conn *conn); /* it is freed */
+
+    /* Of an exchange. All but handled and body_take are called only while the connection is CONN_OPEN and the
+     * peer and the stream are there. */
+    void (*handled)(struct exchange *exchange); /* its handler has returned; may release it */
+    enum taken (*body_take)(struct exchange *exchange, char *buf, size_t size, size_t *ret_len);
+    void (*go_ahead)(struct exchange *exchange); /* 100 Continue */
+    void (*answer)(struct exchange *exchange, int status, const struct http_header *headers, size_t count,
+                   struct str body);
+    void (*stream_begin)(struct exchange *exchange, int status, const struct http_header *headers,
+                         size_t count);
+    void (*stream_write)(struct exchange *exchange, struct str bytes);
+    void (*stream_end)(struct exchange *exchange);
+    size_t (*stream_queued)(const struct exchange *exchange); /* bytes that the peer has not taken */
+};
+extern const struct protocol h1_protocol, h2_protocol;
 
 /* ---- tls.c ---- */
 result tls_context_new(SSL_CTX **ret, const char *certificate_file, const char *key_file) MUST_USE;

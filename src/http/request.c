@@ -70,10 +70,7 @@ static void send_continue(struct exchange *exchange)
     if (!exchange->expects_continue)
         return;
     exchange->expects_continue = false;
-    if (exchange->conn->h2 != NULL)
-        h2_continue(exchange);
-    else
-        h1_continue(exchange);
+    exchange->conn->protocol->go_ahead(exchange);
 }
 
 static result wait_for_body(struct exchange *exchange)
@@ -90,12 +87,6 @@ static result wait_for_body(struct exchange *exchange)
     return r;
 }
 
-static enum taken take(struct exchange *exchange, char *buf, size_t size, size_t *ret_len)
-{
-    return exchange->conn->h2 != NULL ? h2_body_take(exchange, buf, size, ret_len)
-                                      : h1_body_take(exchange, buf, size, ret_len);
-}
-
 result http_body_read(struct http_request *request, char *buf, size_t size, size_t *ret_len)
 {
     struct exchange *exchange = exchange_of(request);
@@ -106,7 +97,7 @@ result http_body_read(struct http_request *request, char *buf, size_t size, size
         exchange->body_due_ms = conn_now_ms() + exchange->body_within_ms;
     for (;;) {
         size_t length = 0;
-        switch (take(exchange, buf, size, &length)) {
+        switch (exchange->conn->protocol->body_take(exchange, buf, size, &length)) {
         case TAKEN_BYTES:
             exchange->expects_continue = false; /* it did not wait for it */
             exchange->body_taken += length;
@@ -200,7 +191,7 @@ static void begin_answer(struct exchange *exchange, int status, const struct htt
         must(head_is_token(headers[i].name) && head_is_value(headers[i].value));
     exchange->answered = true;
     struct http_stats *stats = &exchange->conn->server->stats;
-    stats->requests[exchange->conn->h2 != NULL][status / 100]++;
+    stats->requests[exchange->request.protocol][status / 100]++;
     note_duration(stats, (clock_monotonic_ns() - exchange->began_ns) / 1000);
 }
 
@@ -211,10 +202,7 @@ void http_respond(struct http_request *request, int status, const struct http_he
     begin_answer(exchange, status, headers, count);
     if (exchange->gone || exchange->conn->state != CONN_OPEN)
         return;
-    if (exchange->conn->h2 != NULL)
-        h2_answer(exchange, status, headers, count, body);
-    else
-        h1_answer(exchange, status, headers, count, body);
+    exchange->conn->protocol->answer(exchange, status, headers, count, body);
     conn_touch(exchange->conn);
 }
 
@@ -234,34 +222,23 @@ void http_stream_begin(struct http_request *request, int status, const struct ht
     if (exchange->gone || exchange->conn->state != CONN_OPEN)
         return;
     send_continue(exchange); /* the body may be read yet, and 100 cannot come behind this head */
-    if (exchange->conn->h2 != NULL)
-        h2_stream_begin(exchange, status, headers, count);
-    else
-        h1_stream_begin(exchange, status, headers, count);
+    exchange->conn->protocol->stream_begin(exchange, status, headers, count);
     conn_touch(exchange->conn);
-}
-
-static size_t queued(const struct exchange *exchange)
-{
-    if (exchange->conn->h2 != NULL)
-        return exchange->out_stream.len - exchange->out_at;
-    return conn_queued(exchange->conn);
 }
 
 result http_stream_write(struct http_request *request, struct str bytes)
 {
     struct exchange *exchange = exchange_of(request);
     must(exchange->streaming && !exchange->stream_ended);
-    while (!exchange->gone && exchange->conn->state == CONN_OPEN && queued(exchange) > HTTP_STREAM_QUEUE)
+    const struct protocol *protocol = exchange->conn->protocol;
+    while (!exchange->gone && exchange->conn->state == CONN_OPEN &&
+           protocol->stream_queued(exchange) > HTTP_STREAM_QUEUE)
         TRY(exchange_wait(exchange));
     if (exchange->gone || exchange->conn->state != CONN_OPEN)
         return FAIL(E_PEER_GONE, NULL, "the peer left before the answer was whole");
     if (bytes.len == 0 || request->method == METHOD_HEAD)
         return OK;
-    if (exchange->conn->h2 != NULL)
-        h2_stream_write(exchange, bytes);
-    else
-        h1_stream_write(exchange, bytes);
+    protocol->stream_write(exchange, bytes);
     conn_touch(exchange->conn);
     return OK;
 }
@@ -273,9 +250,6 @@ void http_stream_end(struct http_request *request)
     exchange->stream_ended = true;
     if (exchange->gone || exchange->conn->state != CONN_OPEN)
         return;
-    if (exchange->conn->h2 != NULL)
-        h2_stream_end(exchange);
-    else
-        h1_stream_end(exchange);
+    exchange->conn->protocol->stream_end(exchange);
     conn_touch(exchange->conn);
 }

@@ -192,7 +192,7 @@ static void on_connection(uv_stream_t *stream, int status)
     server->stats.connections_accepted++;
     set_peer(conn);
     if (listener->cleartext)
-        conn_open(conn, false);
+        conn_open(conn, &h1_protocol);
     if (conn->state != CONN_CLOSED)
         sock_read(conn, true);
 }

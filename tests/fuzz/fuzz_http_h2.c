@@ -20,7 +20,7 @@ static void feed(void *arg)
     struct conn *conn = conn_new(server, NULL);
     must(conn != NULL);
     conn->handle_open = true;
-    conn_open(conn, true);
+    conn_open(conn, &h2_protocol);
     conn_receive(conn, STR("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"));
     size_t half = bytes->len / 2;
     const struct str parts[] = { { bytes->ptr, half }, { bytes->ptr + half, bytes->len - half } };

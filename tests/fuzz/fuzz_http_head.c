@@ -41,7 +41,7 @@ static void feed(void *arg)
     struct conn *conn = conn_new(server, NULL);
     must(conn != NULL);
     conn->handle_open = true;
-    conn_open(conn, false);
+    conn_open(conn, &h1_protocol);
     for (size_t at = 0; at < input->bytes.len && conn->state == CONN_OPEN; at += input->step) {
         size_t left = input->bytes.len - at;
         conn_receive(conn, (struct str){ input->bytes.ptr + at, left < input->step ? left : input->step });

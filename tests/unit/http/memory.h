@@ -56,7 +56,7 @@ static inline void memory_begin(struct memory *memory, const struct http_server_
     memory->conn = conn_new(memory->server, NULL);
     must(memory->conn != NULL);
     memory->conn->handle_open = true; /* keeps it until memory_end */
-    conn_open(memory->conn, h2);
+    conn_open(memory->conn, h2 ? &h2_protocol : &h1_protocol);
 }
 
 static inline void memory_end(struct memory *memory)
