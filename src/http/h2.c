@@ -63,56 +63,20 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
         return nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, frame->hd.stream_id,
                                          NGHTTP2_REFUSED_STREAM);
     struct exchange *exchange = exchange_new(conn);
-    exchange->request.headers =
-        arena_alloc(&exchange->request.arena, conn->server->limits.headers * sizeof(struct http_header));
+    h2_head_begin(exchange);
     exchange->stream_id = frame->hd.stream_id;
     exchange->stream_open = true;
     buf_init(&exchange->body_in, STREAM_WINDOW_BYTES);
     return nghttp2_session_set_stream_user_data(session, frame->hd.stream_id, exchange);
 }
 
-static void refuse(struct exchange *exchange, result why)
-{
-    if (exchange->refused.code == E_OK)
-        exchange->refused = why.error;
-}
-
-static void take_pseudo(struct exchange *exchange, struct str name, struct str value)
-{
-    struct http_request *request = &exchange->request;
-    if (str_eq(name, STR(":method")))
-        request->method = head_method(value);
-    else if (str_eq(name, STR(":path")))
-        request->target = value;
-    else if (str_eq(name, STR(":authority")))
-        request->authority = value;
-}
-
 static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
                      size_t name_length, const uint8_t *value, size_t value_length, uint8_t flags, void *user)
 {
-    struct conn *conn = user;
-    const struct http_limits *limits = &conn->server->limits;
     struct exchange *exchange = exchange_at(session, frame->hd.stream_id);
-    (void)flags;
-    if (frame->headers.cat != NGHTTP2_HCAT_REQUEST || exchange == NULL)
-        return 0; /* trailers are dropped */
-    struct http_request *request = &exchange->request;
-    exchange->headers_bytes += name_length + value_length + 32;
-    if (exchange->headers_bytes > limits->head_bytes + 32 * (size_t)limits->headers ||
-        request->header_count == limits->headers) {
-        refuse(exchange,
-               FAIL(E_HEAD_SIZE, "Send fewer or shorter headers.", "the request head is too large"));
-        return 0;
-    }
-    struct str own_name = arena_str(&request->arena, (struct str){ (const char *)name, name_length });
-    struct str own_value = arena_str(&request->arena, (struct str){ (const char *)value, value_length });
-    if (name_length > 0 && name[0] == ':') {
-        take_pseudo(exchange, own_name, own_value);
-        return 0;
-    }
-    struct http_header *headers = (struct http_header *)(uintptr_t)request->headers;
-    headers[request->header_count++] = (struct http_header){ own_name, own_value };
+    if (frame->headers.cat == NGHTTP2_HCAT_REQUEST && exchange != NULL) /* trailers are dropped */
+        h2_head_add(exchange, (struct str){ (const char *)name, name_length },
+                    (struct str){ (const char *)value, value_length });
     return 0;
 }
 
@@ -122,41 +86,9 @@ static int on_invalid_header(nghttp2_session *session, const nghttp2_frame *fram
                              void *user)
 {
     struct exchange *exchange = exchange_at(session, frame->hd.stream_id);
-    (void)name, (void)name_length, (void)value, (void)value_length, (void)flags, (void)user;
     if (exchange != NULL)
-        refuse(exchange, FAIL(E_HEAD, "Send header names and values as RFC 9113 8.2.1 describes them.",
-                              "the request has a malformed header"));
+        h2_head_malformed(exchange);
     return 0;
-}
-
-static result check_framing(struct exchange *exchange, bool whole)
-{
-    struct http_request *request = &exchange->request;
-    struct str length = http_header(request, "content-length"), expect = http_header(request, "expect");
-    request->body_length = whole ? 0 : HTTP_LENGTH_UNKNOWN;
-    if (length.ptr != NULL && !str_to_u64(length, INT64_MAX, &request->body_length))
-        return FAIL(E_HEAD, "Send the length in decimal digits.", "the Content-Length is not a number");
-    if (expect.ptr != NULL && !str_eq_nocase(expect, STR("100-continue")))
-        return FAIL(E_EXPECT, "Leave the Expect header out.",
-                    "only the expectation \"100-continue\" can be met");
-    exchange->expects_continue = expect.ptr != NULL && !whole;
-    return OK;
-}
-
-static result check_head(struct exchange *exchange, bool whole)
-{
-    struct http_request *request = &exchange->request;
-    if (exchange->refused.code != E_OK)
-        return (result){ exchange->refused };
-    struct str authority, host = http_header(request, "host");
-    TRY(head_set_target(request, request->target, &authority));
-    if (authority.ptr != NULL)
-        return FAIL(E_TARGET, "Send a path that begins with a slash.", "the request target is not a path");
-    if (http_header_count(request, "host") > 1 ||
-        (host.ptr != NULL && request->authority.ptr != NULL && !str_eq_nocase(host, request->authority)))
-        return FAIL(E_HEAD, "Send one :authority and no other Host.", "the request names two hosts");
-    TRY(head_set_authority(request, request->authority.ptr != NULL ? request->authority : host));
-    return check_framing(exchange, whole);
 }
 
 static void start_request(struct conn *conn, struct exchange *exchange, bool whole)
@@ -165,7 +97,7 @@ static void start_request(struct conn *conn, struct exchange *exchange, bool who
     conn->in_due_ms = NEVER;
     if (++conn->requests >= conn->server->limits.requests_per_connection)
         leave(conn);
-    result r = check_head(exchange, whole);
+    result r = h2_head_check(exchange, whole);
     if (failed(r)) {
         conn->server->stats.heads_refused++;
         exchange_refuse(exchange, &r.error);

@@ -121,6 +121,13 @@ static inline struct exchange *exchange_of(struct http_request *request)
     return (struct exchange *)request;
 }
 
+/* ---- the head of an HTTP/2 request (h2_head.c) ---- */
+void h2_head_begin(struct exchange *exchange);
+void h2_head_add(struct exchange *exchange, struct str name, struct str value);
+void h2_head_malformed(struct exchange *exchange); /* a header that nghttp2 would leave out, and go on */
+/* When it is whole; `whole`: and the request with it. Fails with the first thing that was wrong. */
+result h2_head_check(struct exchange *exchange, bool whole) MUST_USE;
+
 /* ---- conn.c ---- */
 
 enum conn_state {
