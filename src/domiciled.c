@@ -51,7 +51,7 @@ static void limit_process(void)
     if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
         files.rlim_cur = files.rlim_max;
         if (setrlimit(RLIMIT_NOFILE, &files) != 0)
-            log_event(LOG_WARNING, "the limit on open files stays as it is");
+            log_event(LOG_WARNING, "cannot raise the limit on open files, ignoring");
     }
     signal(SIGPIPE, SIG_IGN);
     umask(0027);
@@ -96,7 +96,7 @@ static void run(void *arg)
             break;
         r = gateway_reload(&process);
         if (failed(r))
-            log_failure(LOG_ERROR, &r.error, "the configuration in use stays as it is");
+            log_failure(LOG_ERROR, &r.error, "reload failed; the configuration in use is unchanged");
     }
     signal_watch_free(watch); /* so that a second SIGTERM does not wait */
     log_event(LOG_INFO, "stopping");

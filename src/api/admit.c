@@ -19,14 +19,14 @@ result api_send_home(struct api_call *call, struct str name)
     const struct region *home = config_find_region(call->snapshot->config, name);
     if (home == NULL) {
         call->extra.policy_rule = "home-unknown";
-        return FAIL(E_REGION_UNKNOWN, "declare the region, or correct the directory",
+        return FAIL(E_REGION_UNKNOWN, "Declare the region, or correct the directory.",
                     "the directory names a region that is not configured");
     }
     call->gateway->counters.wrong_region++;
     call->extra.home_region = home->name.ptr;
     call->extra.home_endpoint = home->endpoint;
     call->extra.policy_rule = "home-region";
-    return FAIL(E_WRONG_REGION, "send the request to the home endpoint", "the home of this is \"%s\" at %s",
+    return FAIL(E_WRONG_REGION, "Send the request to the home endpoint.", "the home region is \"%s\" at %s",
                 home->name.ptr, home->endpoint);
 }
 
@@ -35,7 +35,8 @@ result api_authenticate(struct api_call *call)
     struct gateway *gateway = call->gateway;
     struct str token;
     result r = http_header_count(call->request, "authorization") > 1
-                   ? FAIL(E_UNAUTHENTICATED, "send one", "there is more than one Authorization header")
+                   ? FAIL(E_UNAUTHENTICATED, "Send one Authorization header.",
+                          "the request has more than one Authorization header")
                    : bearer_parse(http_header(call->request, "authorization"), &token);
     if (!failed(r))
         r = token_cache_verify(gateway->token_cache, call->snapshot->token_keys, token, clock_wall_ms(),
@@ -54,7 +55,7 @@ result api_decide(struct api_call *call, enum action action, struct str class)
     call->class = class.ptr == NULL ? NULL : config_find_class(config, class);
     if (class.ptr != NULL && call->class == NULL) {
         call->extra.policy_rule = "class-unknown";
-        return FAIL(E_CLASS_UNKNOWN, "use a class of the data register, or add it to the policy",
+        return FAIL(E_CLASS_UNKNOWN, "Use a class of the data register, or add the class to the policy.",
                     "the class \"%.*s\" is not in the data register", STR_ARG(class));
     }
     const struct policy_question question = { .role = call->principal.role,
@@ -83,13 +84,13 @@ static result find_customer(struct api_call *call, struct str id)
     if (call->customer.state != CUSTOMER_ACTIVE) {
         call->extra.policy_rule = "customer-state";
         call->extra.retry_after_s = 5;
-        return FAIL(E_CUSTOMER_MOVING, "try again later", "the customer is in the state \"%s\"",
+        return FAIL(E_CUSTOMER_MOVING, "Try again later.", "the customer is in the state \"%s\"",
                     customer_state_name(call->customer.state));
     }
     call->cell = record_store_cell(&call->gateway->store, call->customer.cell);
     if (call->cell == NULL) {
         call->extra.policy_rule = "cell-unknown";
-        return FAIL(E_REGION_UNKNOWN, "declare the cell, or correct the directory",
+        return FAIL(E_REGION_UNKNOWN, "Declare the cell, or correct the directory.",
                     "the directory names a cell that is not configured");
     }
     return OK;
@@ -100,7 +101,8 @@ result api_admit(struct api_call *call, enum action action, struct str class)
     TRY(api_authenticate(call));
     struct str id = http_parameter(&call->match, "id");
     if (role_kind(call->principal.role) == ROLE_OF_CUSTOMER && !str_is(id, call->principal.customer))
-        return FAIL(E_FORBIDDEN, "ask for your own customer", "the client may not reach this customer");
+        return FAIL(E_FORBIDDEN, "Use the customer that the client belongs to.",
+                    "the client may not access this customer");
     TRY(api_decide(call, action, class));
     return find_customer(call, id);
 }

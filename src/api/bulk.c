@@ -51,8 +51,8 @@ static result line_value(struct line *line, const json_t *object, struct str tex
 {
     bool is_json = json_object_get(object, "value") != NULL;
     if (is_json == (json_object_get(object, "value_base64") != NULL))
-        return FAIL(E_BODY, "give each line one of \"value\" and \"value_base64\"",
-                    "the line has no value, or two");
+        return FAIL(E_BODY, "Send either \"value\" or \"value_base64\" in each line.",
+                    "the line has no value, or two values");
     struct str type = is_json ? STR("application/json") : STR("application/octet-stream");
     if (json_object_get(object, "content_type") != NULL)
         type = json_member_str(object, "content_type");
@@ -61,17 +61,17 @@ static result line_value(struct line *line, const json_t *object, struct str tex
     if (is_json) {
         struct str value = json_member_raw(text, "value");
         if (value.ptr == NULL)
-            return FAIL(E_BODY, "write the name \"value\" without escapes",
-                        "the line's \"value\" is named with an escape");
+            return FAIL(E_BODY, "Write the name \"value\" without escapes.",
+                        "the name \"value\" in the line has an escape");
         line->write.body = arena_str(&line->arena, value);
         return OK;
     }
     struct str base64 = json_member_str(object, "value_base64");
     if (base64.ptr == NULL)
-        return FAIL(E_BODY, "send it as a string", "the line's \"value_base64\" is not a string");
+        return FAIL(E_BODY, "Send it as a string.", "the line's \"value_base64\" is not a string");
     char *bytes = arena_alloc(&line->arena, base64.len);
     if (!decode_base64(base64, bytes, base64.len, &line->write.body.len))
-        return FAIL(E_BODY, "encode it as RFC 4648 section 4 says",
+        return FAIL(E_BODY, "Encode it as in RFC 4648, section 4.",
                     "the line's \"value_base64\" is not base64");
     line->write.body.ptr = bytes;
     return OK;
@@ -84,7 +84,7 @@ static result line_parse(struct line *line, struct str text, size_t body_max)
     TRY(json_parse(text, JSON_DEPTH_MAX, &object));
     result r = json_is_object(object)
                    ? json_only_members(object, members)
-                   : FAIL(E_JSON, "send one object a line", "the line is not a JSON object");
+                   : FAIL(E_JSON, "Send one JSON object in each line.", "the line is not a JSON object");
     if (!failed(r)) {
         line->write.key = arena_str(&line->arena, json_member_str(object, "key"));
         r = http_check_key(line->write.key);
@@ -94,7 +94,7 @@ static result line_parse(struct line *line, struct str text, size_t body_max)
     json_decref(object);
     TRY(r);
     if (line->write.body.len > body_max)
-        return FAIL(E_BODY_SIZE, "store a smaller record", "the record is larger than %zu bytes", body_max);
+        return FAIL(E_BODY_SIZE, "Store a smaller record.", "the record is larger than %zu bytes", body_max);
     return OK;
 }
 
@@ -202,7 +202,7 @@ static result lines_read(struct window *window, struct lines *lines)
         size_t len;
         TRY(http_body_read(window->call->request, chunk, READ_BYTES, &len));
         if (len > 0 && !buf_append(buf, (struct str){ chunk, len }))
-            return FAIL(E_BODY_SIZE, "send shorter lines", "a line is longer than %zu bytes",
+            return FAIL(E_BODY_SIZE, "Send shorter lines.", "a line is longer than %zu bytes",
                         buf->max - READ_BYTES);
         TRY(lines_take(window, lines, len == 0));
         if (len == 0)
@@ -210,17 +210,17 @@ static result lines_read(struct window *window, struct lines *lines)
     }
 }
 
-/* The answer begins before the request ends: what fails after that is said in a last line, and breaks the answer off. */
+/* The answer begins before the request ends: a failure after that is reported in a last line, and the answer is cut off. */
 result bulk_in(struct api_call *call)
 {
     struct record_shelf shelf;
     TRY(api_admit_shelf(call, ACTION_STORE, &shelf));
     if (!api_media_type_is(http_header(call->request, "content-type"), "application/x-ndjson"))
-        return FAIL(E_MEDIA_TYPE, "send application/x-ndjson",
-                    "the body is not of a type that is taken here");
+        return FAIL(E_MEDIA_TYPE, "Send a Content-Type of application/x-ndjson.",
+                    "the body has the wrong media type");
     struct window *window = calloc(1, sizeof *window);
     if (window == NULL)
-        return FAIL(E_MEMORY, "try again later", "no memory for a bulk request");
+        return FAIL(E_MEMORY, "Try again later.", "not enough memory for a bulk request");
     window->call = call;
     window->shelf = &shelf;
     window->body_max = api_body_max(call);
@@ -237,7 +237,8 @@ result bulk_in(struct api_call *call)
         json_object_set_new(last, "error", http_problem_json(&call->request->arena, &r.error));
         result said = stream_line(call, last);
         if (failed(said) && said.error.code != E_PEER_GONE)
-            log_failure(LOG_WARNING, &said.error, "request %s: its end could not be said", call->request->id);
+            log_failure(LOG_WARNING, &said.error, "request %s: cannot send the last line of the answer",
+                        call->request->id);
     } else {
         http_stream_end(call->request);
     }
@@ -325,7 +326,7 @@ result api_bulk_out(struct api_call *call)
     arena_done(&arena);
     if (failed(r) && http_answered(call->request)) {
         if (r.error.code != E_PEER_GONE && r.error.code != E_CANCELLED)
-            log_failure(LOG_WARNING, &r.error, "request %s: an export was broken off", call->request->id);
+            log_failure(LOG_WARNING, &r.error, "request %s: the export was stopped", call->request->id);
         return OK;
     }
     return r;

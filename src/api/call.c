@@ -23,7 +23,7 @@ bool api_media_type_is(struct str content_type, const char *media_type)
 result api_check_content_type(struct str content_type)
 {
     if (!record_type_is_sound(content_type))
-        return FAIL(E_MEDIA_TYPE, "send a Content-Type such as \"application/fhir+json\"",
+        return FAIL(E_MEDIA_TYPE, "Send a Content-Type such as \"application/fhir+json\".",
                     "the record has no well-formed content type");
     return OK;
 }
@@ -37,8 +37,8 @@ size_t api_body_max(const struct api_call *call)
 result api_read_json(struct api_call *call, const char *const *members, json_t **ret)
 {
     if (!api_media_type_is(http_header(call->request, "content-type"), "application/json"))
-        return FAIL(E_MEDIA_TYPE, "send a Content-Type of application/json",
-                    "the body is not declared to be JSON");
+        return FAIL(E_MEDIA_TYPE, "Send a Content-Type of application/json.",
+                    "the Content-Type of the body is not JSON");
     struct str text;
     TRY(http_body_read_all(call->request, JSON_BODY_BYTES, &text));
     json_t *value = NULL;
@@ -60,7 +60,7 @@ result api_query_limit(struct api_call *call, size_t *ret)
     uint64_t limit = 100;
     TRY(http_query(call->request, "limit", &text));
     if (text.ptr != NULL && (!str_to_u64(text, RECORDS_PAGE_MAX, &limit) || limit == 0))
-        return FAIL(E_ARGUMENT, "send a number from 1 to 1000", "the limit is not a number from 1 to 1000");
+        return FAIL(E_ARGUMENT, "Send a number from 1 to 1000.", "the limit is not a number from 1 to 1000");
     *ret = (size_t)limit;
     return OK;
 }
@@ -69,7 +69,8 @@ result api_query_key(struct api_call *call, const char *name, struct str *ret)
 {
     TRY(http_query(call->request, name, ret));
     if (ret->len > RECORD_KEY_MAX)
-        return FAIL(E_ARGUMENT, "send at most 512 bytes", "the parameter \"%s\" is longer than a key", name);
+        return FAIL(E_ARGUMENT, "Send at most 512 bytes.",
+                    "the parameter \"%s\" is longer than a record key may be", name);
     if (ret->ptr == NULL)
         *ret = (struct str){ "", 0 };
     return OK;

@@ -1,6 +1,5 @@
 #pragma once
-/* One request to the API, from its head to its answer; for the files of api alone. A resource's function either answers
- * and returns OK, or fails, and its failure is answered as a problem with what is in `extra`. */
+/* One request to the API, from its head to its answer; for the files of api alone. The function of a resource either answers and returns OK, or fails; a failure is answered as a problem document with the members of `extra`. */
 #include "api/api.h"
 #include "base/json.h"
 #include "http/problem.h"
@@ -39,7 +38,7 @@ result api_authenticate(struct api_call *call) MUST_USE;
  * E_CLASS_UNKNOWN. */
 result api_decide(struct api_call *call, enum action action, struct str class) MUST_USE;
 
-/* All of it, for the customer of the path. E_FORBIDDEN: another customer's client. E_CUSTOMER_UNKNOWN, E_WRONG_REGION,
+/* All these checks, for the customer of the path. E_FORBIDDEN: another customer's client. E_CUSTOMER_UNKNOWN, E_WRONG_REGION,
  * E_CUSTOMER_MOVING; E_REGION_UNKNOWN: the directory names a region or cell that is not configured. */
 result api_admit(struct api_call *call, enum action action, struct str class) MUST_USE;
 

@@ -26,7 +26,7 @@ static result client_from_row(const struct pg_reply *reply, struct str id, struc
         !copy_id(client.customer, sizeof client.customer, pg_reply_str(reply, 0, 0)) ||
         !copy_id(client.secret_hash, sizeof client.secret_hash, pg_reply_str(reply, 0, 2)) ||
         !role_is_grantable(client.role))
-        return FAIL(E_SCHEMA, NULL, "the cell holds a client that is none");
+        return FAIL(E_SCHEMA, NULL, "the cell holds a malformed client");
     *ret = client;
     return OK;
 }
@@ -43,7 +43,7 @@ static result find_in_cell(struct record_cell *cell, struct str id, struct clien
     return r;
 }
 
-/* A cell that does not answer hides its own clients and nobody else's; who is found nowhere may be there. */
+/* If a cell does not answer, only its own clients cannot be found; a client that is found in no cell may be in that one. */
 static result clients_find(void *context, struct str id, struct client *ret, bool *ret_found)
 {
     struct gateway *gateway = context;
@@ -73,8 +73,8 @@ static result read_role(struct api_call *call, enum role *ret)
     enum role role = role_from(json_member_str(body, "role"));
     json_decref(body);
     if (role_kind(role) != ROLE_OF_CUSTOMER)
-        return FAIL(E_ARGUMENT, "ask for \"customer-admin\" or \"customer-app\"",
-                    "the \"role\" is not a customer's");
+        return FAIL(E_ARGUMENT, "Send \"customer-admin\" or \"customer-app\" as the role.",
+                    "the \"role\" is not a customer role");
     *ret = role;
     return OK;
 }
@@ -153,8 +153,8 @@ static result read_after(struct api_call *call, struct str *ret)
     if (ret->ptr == NULL)
         *ret = (struct str){ "", 0 };
     else if (!str_is_id(*ret))
-        return FAIL(E_ARGUMENT, "send the \"next\" of the page before",
-                    "the parameter \"after\" is not a client's id");
+        return FAIL(E_ARGUMENT, "Send the \"next\" of the previous page.",
+                    "the parameter \"after\" is not a client id");
     return OK;
 }
 
@@ -195,7 +195,7 @@ result client_disable(struct api_call *call)
     if (!failed(r)) {
         struct str outcome = pg_reply_str(&reply, 0, 0);
         if (str_is(outcome, "absent"))
-            r = FAIL(E_NOT_FOUND, NULL, "the customer has no such client, or it is disabled already");
+            r = FAIL(E_NOT_FOUND, NULL, "the customer has no such client, or the client is already disabled");
         else if (!str_is(outcome, "disabled"))
             r = record_outcome_error(&shelf, outcome);
     }

@@ -60,7 +60,7 @@ static result check_acknowledged(struct api_call *call, const json_t *body)
     json_object_set_new(members, "services_version", json_integer(current));
     call->members = members;
     call->extra.members = members;
-    return FAIL(E_ACKNOWLEDGEMENT, "name exactly the services of the list in \"acknowledged_services\"",
+    return FAIL(E_ACKNOWLEDGEMENT, "Name exactly the services of the list in \"acknowledged_services\".",
                 "%zu services cannot be kept in the region \"%s\"", json_array_size(services),
                 call->gateway->region);
 }
@@ -109,8 +109,8 @@ static result check_types(const json_t *body)
     for (size_t i = 0; i < json_array_size(services) && fits; i++)
         fits = json_is_string(json_array_get(services, i));
     return fits ? OK
-                : FAIL(E_ARGUMENT, "send a list of names and a number",
-                       "\"acknowledged_services\" or \"services_version\" is of another type");
+                : FAIL(E_ARGUMENT, "Send a list of names and a number.",
+                       "\"acknowledged_services\" or \"services_version\" has the wrong type");
 }
 
 static result read_choice(struct api_call *call, const json_t *body, struct str *ret_id)
@@ -118,13 +118,14 @@ static result read_choice(struct api_call *call, const json_t *body, struct str 
     TRY(check_types(body));
     *ret_id = json_member_str(body, "id");
     if (!str_is_id(*ret_id))
-        return FAIL(E_ID, "use 2 to 63 of a-z, 0-9 and \"-\", not beginning with \"-\"",
+        return FAIL(E_ID, "Use 2 to 63 of a-z, 0-9 and \"-\", and not \"-\" first.",
                     "the \"id\" is not an identifier");
     struct str region = json_member_str(body, "region");
     if (config_find_region(call->snapshot->config, region) == NULL) {
         call->extra.policy_rule = "home-unknown";
-        return FAIL(E_REGION_UNKNOWN, "GET /v1/regions lists the regions", "the region \"%.*s\" is not known",
-                    (int)(region.len < 64 ? region.len : 64), region.ptr == NULL ? "" : region.ptr);
+        return FAIL(E_REGION_UNKNOWN, "See the list of regions: GET /v1/regions.",
+                    "the region \"%.*s\" is not known", (int)(region.len < 64 ? region.len : 64),
+                    region.ptr == NULL ? "" : region.ptr);
     }
     return str_is(region, call->gateway->region) ? OK : api_send_home(call, region);
 }
@@ -155,13 +156,14 @@ static result directory_reserve(struct api_call *call, struct str id, struct dir
                     return r;
                 continue;
             }
-            return FAIL(E_CONFLICT, "choose another id", "the customer \"%.*s\" exists", STR_ARG(id));
+            return FAIL(E_CONFLICT, "Choose another id.", "the customer \"%.*s\" already exists",
+                        STR_ARG(id));
         }
         if (r.error.code != E_CUSTOMER_UNKNOWN)
             return r;
         struct record_cell *cell = choose_cell(&gateway->store, id);
         if (cell->epoch == 0)
-            return FAIL(E_UNAVAILABLE, "try again later", "the cell \"%s\" has not been reached yet",
+            return FAIL(E_UNAVAILABLE, "Try again later.", "the cell \"%s\" has not been connected yet",
                         cell->name);
         *ret = (struct directory_entry){ .id = id,
                                          .region = str_from(gateway->region),
@@ -173,7 +175,8 @@ static result directory_reserve(struct api_call *call, struct str id, struct dir
         if (r.error.code != E_STALE)
             return r;
     }
-    return FAIL(E_CONFLICT, "try again", "the customer \"%.*s\" is being changed by others", STR_ARG(id));
+    return FAIL(E_CONFLICT, "Try again.", "the customer \"%.*s\" is being changed by another request",
+                STR_ARG(id));
 }
 
 static result cell_enter(struct api_call *call, const struct directory_entry *entry)
@@ -181,7 +184,7 @@ static result cell_enter(struct api_call *call, const struct directory_entry *en
     call->customer = *entry;
     call->cell = record_store_cell(&call->gateway->store, entry->cell);
     if (call->cell == NULL)
-        return FAIL(E_REGION_UNKNOWN, "declare the cell, or correct the directory",
+        return FAIL(E_REGION_UNKNOWN, "Declare the cell, or correct the directory.",
                     "the directory names a cell that is not configured");
     struct record_shelf shelf = api_shelf(call);
     struct pg_value params[8] = { pg_text(shelf.store->region), pg_int8(shelf.epoch), pg_text(entry->id),

@@ -35,7 +35,7 @@ result key_rotate(struct api_call *call)
     struct record_rotation rotation = { .key_version = version };
     result counted = record_key_rotation(&shelf, &rotation);
     if (failed(counted)) /* it has happened all the same */
-        log_failure(LOG_WARNING, &counted.error, "how far the rotation is cannot be said, ignoring");
+        log_failure(LOG_WARNING, &counted.error, "cannot read the progress of the rotation, ignoring");
     api_answer_json(call, 202, rotation_json(&shelf, &rotation));
     return OK;
 }

@@ -30,7 +30,8 @@ static result refuse_client(struct api_call *call)
 static result read_form(struct api_call *call, struct token_form **ret)
 {
     if (!api_media_type_is(http_header(call->request, "content-type"), "application/x-www-form-urlencoded"))
-        return FAIL(E_MEDIA_TYPE, "send application/x-www-form-urlencoded", "the body is not a form");
+        return FAIL(E_MEDIA_TYPE, "Send a Content-Type of application/x-www-form-urlencoded.",
+                    "the body is not a form");
     struct str body;
     TRY(http_body_read_all(call->request, TOKEN_FORM_MAX, &body));
     *ret = arena_new(&call->request->arena, struct token_form);
@@ -74,10 +75,10 @@ result oauth_token(struct api_call *call)
         return say_error(call, 400, "invalid_request", r.error.what);
     TRY(r);
     if (!str_is(form->grant_type, "client_credentials"))
-        return say_error(call, 400, "unsupported_grant_type", "the one grant type is client_credentials");
+        return say_error(call, 400, "unsupported_grant_type", "the only grant type is client_credentials");
     if (form->scope.ptr != NULL)
         return say_error(call, 400, "invalid_scope",
-                         "there are no scopes: a client's role says what it may do");
+                         "scopes are not supported: the role of the client defines its rights");
     struct client client;
     r = authenticate(call, &client);
     if (r.error.code == E_CLIENT)

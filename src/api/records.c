@@ -7,14 +7,16 @@ static result read_if_match(const struct http_request *request, struct record_co
 {
     struct str match = http_header(request, "if-match"), none = http_header(request, "if-none-match");
     if (match.ptr != NULL && none.ptr != NULL)
-        return FAIL(E_ARGUMENT, "send one of them", "If-Match and If-None-Match do not go together");
+        return FAIL(E_ARGUMENT, "Send either If-Match or If-None-Match.",
+                    "the request has both If-Match and If-None-Match");
     if (match.ptr != NULL && str_is(match, "*"))
         ret->if_present = true;
     else if (match.ptr != NULL && !revision_parse_etag(match, &ret->if_revision))
-        return FAIL(E_PRECONDITION, "send one ETag as it was received", "no record has the ETag of If-Match");
+        return FAIL(E_PRECONDITION, "Send one ETag exactly as it was received.",
+                    "no record has the ETag of If-Match");
     if (none.ptr != NULL && !str_is(none, "*"))
-        return FAIL(E_ARGUMENT, "send \"If-None-Match: *\", or If-Match",
-                    "If-None-Match of a write takes only \"*\"");
+        return FAIL(E_ARGUMENT, "Send \"If-None-Match: *\", or If-Match.",
+                    "If-None-Match in a write must be \"*\"");
     ret->if_absent = none.ptr != NULL;
     return OK;
 }
@@ -28,7 +30,7 @@ static result read_idempotency_key(const struct http_request *request, struct st
     for (size_t i = 0; i < ret->len && visible; i++)
         visible = ret->ptr[i] > ' ' && ret->ptr[i] <= '~';
     return visible ? OK
-                   : FAIL(E_ARGUMENT, "send 1 to 128 visible ASCII characters",
+                   : FAIL(E_ARGUMENT, "Send 1 to 128 visible ASCII characters.",
                           "the Idempotency-Key is malformed");
 }
 
@@ -37,8 +39,8 @@ static result check_length_is_known(const struct http_request *request)
 {
     if (request->protocol == HTTP_PROTOCOL_1_1 && http_header(request, "content-length").ptr == NULL &&
         http_header(request, "transfer-encoding").ptr == NULL)
-        return FAIL(E_BODY_LENGTH, "send Content-Length: 0 for an empty record",
-                    "the request does not say how long its body is");
+        return FAIL(E_BODY_LENGTH, "Send Content-Length: 0 for an empty record.",
+                    "the request has no Content-Length");
     return OK;
 }
 
@@ -90,8 +92,8 @@ result record_delete(struct api_call *call)
     struct record_condition condition = { 0 };
     TRY(read_if_match(call->request, &condition));
     if (condition.if_absent)
-        return FAIL(E_ARGUMENT, "send If-Match, or no condition",
-                    "If-None-Match makes no sense for a deletion");
+        return FAIL(E_ARGUMENT, "Send If-Match, or no condition.",
+                    "If-None-Match cannot be used in a deletion");
     TRY(records_delete(&shelf, http_parameter(&call->match, "key"), &condition));
     http_respond(call->request, 204, NULL, 0, (struct str){ 0 });
     return OK;
@@ -101,7 +103,7 @@ result record_delete(struct api_call *call)
 
 enum list_form { LIST_JSON, LIST_NDJSON, LIST_NEITHER };
 
-/* What of Accept is named first wins; quality values are not weighed, since the two forms are never asked for together. */
+/* The first type in Accept that we have is used; quality values are ignored, since clients never ask for both forms. */
 static enum list_form list_form(const struct http_request *request)
 {
     struct str accept = http_header(request, "accept"), part;
@@ -139,8 +141,9 @@ result record_list(struct api_call *call)
     struct record_shelf shelf;
     TRY(api_admit_shelf(call, ACTION_LIST, &shelf));
     if (form == LIST_NEITHER)
-        return FAIL(E_NOT_ACCEPTABLE, "accept application/json, or application/x-ndjson for the contents",
-                    "a list is not to be had in an accepted form");
+        return FAIL(E_NOT_ACCEPTABLE,
+                    "Accept application/json, or application/x-ndjson for lists with contents.",
+                    "lists are available only as JSON or NDJSON");
     struct str prefix, after;
     size_t limit = 0;
     TRY(api_query_key(call, "prefix", &prefix));

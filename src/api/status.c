@@ -34,9 +34,10 @@ result ready_show(struct api_call *call)
     struct directory_health directory = directory_replica_health(gateway->replica);
     json_t *checks = json_array();
     json_array_append_new(
-        checks, check_json("directory", directory.ok,
-                           directory.ok ? "followed" : "lost: only the customers known here are served",
-                           directory.since_ms));
+        checks,
+        check_json("directory", directory.ok,
+                   directory.ok ? "followed" : "lost: only customers that this gateway knows are served",
+                   directory.since_ms));
     bool serving = !gateway->draining;
     for (size_t i = 0; i < gateway->store.cell_count; i++) {
         bool up = pg_pool_healthy(gateway->store.cells[i].pool);

@@ -1,7 +1,7 @@
 #pragma once
 /* Tokens that were verified a moment ago. A signature costs more to check than all the rest of a request, and a client
  * sends the same token many times. Bounded; a token leaves when it expires, when its place is needed, or when the keys
- * are loaded again (token_cache_clear). Found in under 300 ns. One thread. */
+ * are loaded again (token_cache_clear). A look-up takes less than 300 ns. One thread. */
 #include "auth/token.h"
 
 enum { TOKEN_CACHE_MAX = 1 << 20 };

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-static const char make_hint[] = "Make a pair of keys with: domicile key token-init.";
+static const char make_hint[] = "Create a pair of keys with: domicile key token-init.";
 
 /* RFC 7638 over the members that RFC 8037 names. */
 static void thumbprint(EVP_PKEY *key, char kid[TOKEN_KID_SIZE])
@@ -54,7 +54,7 @@ static result read_pem(int fd, const char *path, bool is_private, EVP_PKEY **ret
     ERR_clear_error();
     if (key == NULL || !EVP_PKEY_is_a(key, "ED25519")) {
         EVP_PKEY_free(key);
-        return FAIL(E_CONFIG, make_hint, "\"%s\" holds no Ed25519 %s key", path,
+        return FAIL(E_CONFIG, make_hint, "\"%s\" does not hold an Ed25519 %s key", path,
                     is_private ? "private" : "public");
     }
     *ret = key;
@@ -65,7 +65,7 @@ static result token_key_init(struct token_key *ret, struct str region, EVP_PKEY 
 {
     if (!str_is_id(region)) {
         EVP_PKEY_free(key);
-        return FAIL(E_CONFIG, "Use the name of a region.", "\"%.*s\" is no name of a region",
+        return FAIL(E_CONFIG, "Use the name of a region.", "\"%.*s\" is not the name of a region",
                     STR_ARG(region));
     }
     *ret = (struct token_key){ .key = key };
@@ -126,10 +126,11 @@ result token_keys_add_file(struct token_keys *keys, struct str region, const cha
         EVP_PKEY_free(key);
         if (same != NULL && str_is(region, same->region))
             return OK;
-        return same != NULL ? FAIL(E_CONFIG, "Give each region a key of its own.",
-                                   "the token key \"%s\" is region \"%s\"'s already", path, same->region)
-                            : FAIL(E_CONFIG, "Remove the token keys that are not used any more.",
-                                   "there are more than %d token keys", TOKEN_KEYS_MAX);
+        return same != NULL
+                   ? FAIL(E_CONFIG, "Give each region a key of its own.",
+                          "the token key \"%s\" is already a key of region \"%s\"", path, same->region)
+                   : FAIL(E_CONFIG, "Remove token keys that are no longer used.",
+                          "there are more than %d token keys", TOKEN_KEYS_MAX);
     }
     keys->items[keys->count++] = added;
     return OK;
@@ -189,8 +190,8 @@ static result write_pair(EVP_PKEY *key, const char *private_path, const char *pu
 result token_key_generate(const char *private_path, const char *public_path)
 {
     if (access(public_path, F_OK) == 0)
-        return FAIL(E_CONFLICT, "A key is never overwritten: move the file away if it is of no use.",
-                    "there is a file \"%s\" already", public_path);
+        return FAIL(E_CONFLICT, "Move the file away if it is not needed: a key file is never overwritten.",
+                    "the file \"%s\" already exists", public_path);
     EVP_PKEY *key = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
     must(key != NULL);
     result r = write_pair(key, private_path, public_path);

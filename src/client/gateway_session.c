@@ -32,7 +32,7 @@ struct gateway_session {
 static result set_credential(char *to, struct str from, const char *what)
 {
     if (from.len == 0 || from.len > CREDENTIAL_MAX)
-        return FAIL(E_ARGUMENT, "Give what domicile client add printed.",
+        return FAIL(E_ARGUMENT, "Use the id and secret that domicile client add printed.",
                     "the client's %s is empty or too long", what);
     memcpy(to, from.ptr, from.len);
     to[from.len] = '\0';
@@ -63,7 +63,7 @@ static result read_credentials(struct gateway_session *session, const struct gat
     if (options->client_id == NULL || options->client_secret == NULL)
         return FAIL(E_UNAUTHENTICATED,
                     "Set $DOMICILE_CLIENT_ID and $DOMICILE_CLIENT_SECRET, or give --credentials FILE.",
-                    "no client is named to ask as");
+                    "no client credentials are given");
     TRY(set_credential(session->client_id, str_from(options->client_id), "id"));
     return set_credential(session->client_secret, str_from(options->client_secret), "secret");
 }
@@ -239,18 +239,17 @@ static result transport_error(struct gateway_session *session, CURLcode code, co
     case CURLE_SSL_CACERT_BADFILE:
     case CURLE_SSL_CONNECT_ERROR:
     case CURLE_SSL_CERTPROBLEM:
-        return FAIL(E_TLS, "Look at the gateway's certificate and at tls.ca in the region's file.", "%s: %s",
+        return FAIL(E_TLS, "Check the gateway's certificate, and tls.ca in the region's file.", "%s: %s",
                     session->base, said);
     case CURLE_URL_MALFORMAT:
     case CURLE_UNSUPPORTED_PROTOCOL:
         return FAIL(E_ARGUMENT, "Give a URL like https://gateway.example:8443.", "%s: %s", session->base,
                     said);
     case CURLE_ABORTED_BY_CALLBACK:
-        return FAIL(E_IO, "Look at the file that is sent, and its disk.",
-                    "what was to be sent cannot be read");
+        return FAIL(E_IO, "Check the file that is sent, and its disk.", "cannot read the input to send");
     default:
-        return FAIL(E_UNAVAILABLE, "See whether the gateway runs and can be reached from here.", "%s: %s",
-                    session->base, said);
+        return FAIL(E_UNAVAILABLE, "Check that the gateway is running and can be reached from this host.",
+                    "%s: %s", session->base, said);
     }
 }
 
@@ -263,10 +262,10 @@ static result perform(struct gateway_session *session, struct exchange *exchange
     curl_easy_getinfo(exchange->curl, CURLINFO_RESPONSE_CODE, &exchange->answer->status);
     set(CURLOPT_ERRORBUFFER, NULL);
     if (exchange->stopped)
-        return FAIL(E_IO, "See where the output goes: a full disk, or a reader that has ended.",
-                    "the output cannot be written");
+        return FAIL(E_IO, "Check where the output goes: the disk may be full, or the reader may have ended.",
+                    "cannot write the output");
     if (exchange->too_large)
-        return FAIL(E_LIMIT, "Ask for less.", "the answer of %s is larger than %zu bytes", session->base,
+        return FAIL(E_LIMIT, "Request less data.", "the answer of %s is larger than %zu bytes", session->base,
                     exchange->answer->body.max);
     return code == CURLE_OK ? OK : transport_error(session, code, error);
 }
@@ -295,8 +294,8 @@ static result exchange_run(struct gateway_session *session, const struct gateway
     if (!failed(r) && answer.status >= 400)
         r = gateway_refused(session->refusal, arena, answer.status, buf_str(&answer.body));
     if (!failed(r) && (answer.status < 200 || answer.status >= 300))
-        r = FAIL(E_UNAVAILABLE, "See what answers at the endpoint: it may not be a gateway.",
-                 "%s answered %ld, which no gateway does", session->base, answer.status);
+        r = FAIL(E_UNAVAILABLE, "Check what answers at the endpoint: it may not be a gateway.",
+                 "%s answered %ld, which a gateway never does", session->base, answer.status);
     if (failed(r))
         gateway_answer_done(&answer);
     else
@@ -332,7 +331,7 @@ result gateway_token(struct gateway_session *session, const char **ret)
         json_decref(json);
         gateway_answer_done(&answer);
         if (failed(r) || session->token == NULL)
-            return FAIL(E_UNAVAILABLE, "See what answers at the endpoint: it may not be a gateway.",
+            return FAIL(E_UNAVAILABLE, "Check what answers at the endpoint: it may not be a gateway.",
                         "%s gave no access token", session->base);
     }
     *ret = session->token;

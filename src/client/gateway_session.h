@@ -1,6 +1,5 @@
 #pragma once
-/* Talking to a region's gateway over HTTPS (libcurl), as the client whose credentials were given. HTTP/1.1, and a body
- * waits for "100 Continue": it does not leave this host for a region that will not take it. Redirects and 421 are not
+/* Talking to a region's gateway over HTTPS (libcurl), as the client whose credentials were given. HTTP/1.1, and a body waits for "100 Continue": it does not leave this host if the region will not accept it. Redirects and 421 are not
  * followed: an error names the home, and the person decides. */
 #include "base/arena.h"
 #include "base/buf.h"

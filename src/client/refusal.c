@@ -20,15 +20,16 @@ static const char *hint_of(const json_t *problem, struct arena *arena, enum erro
     const char *home = json_string_value(json_object_get(problem, "home_endpoint"));
     const char *region = json_string_value(json_object_get(problem, "home_region"));
     if (code == E_WRONG_REGION && home != NULL)
-        return arena_printf(arena, "The home is %s: run it again with --region %s.", home,
-                            region != NULL ? region : "REGION");
+        return arena_printf(arena, "Run the command again with --region %s: the home is %s.",
+                            region != NULL ? region : "REGION", home);
     if (code == E_UNAUTHENTICATED || code == E_CLIENT)
-        return "Look at the client's id and secret, and at the region: a customer's client is known in its "
-               "home alone.";
+        return "Check the client's id and secret, and the region: a customer's client is known only in its "
+               "home region.";
     if (code == E_POLICY)
-        return "domicile policy explain says why.";
-    return status >= 500 ? "Try again; if it lasts, the gateway's log says more under the request's id."
-                         : NULL;
+        return "Run domicile policy explain to see why.";
+    return status >= 500
+               ? "Try again; if the problem continues, look for the request's id in the gateway's log."
+               : NULL;
 }
 
 /* RFC 6749 5.2: the token endpoint has errors of its own form. */
@@ -38,8 +39,8 @@ static result oauth_error(const struct gateway_refusal *refusal, struct arena *a
     const char *description = json_string_value(json_object_get(refusal->problem, "error_description"));
     if (error == NULL || description == NULL)
         return FAIL(code_of(status, (struct str){ 0 }),
-                    "See what answers at the endpoint: it may not be a gateway.",
-                    "the gateway answered %ld without saying why", status);
+                    "Check what answers at the endpoint: it may not be a gateway.",
+                    "the gateway answered %ld without a reason", status);
     enum error_code code = strcmp(error, "invalid_client") == 0 ? E_CLIENT : E_ARGUMENT;
     return FAIL(code, hint_of(refusal->problem, arena, code, status), "%s", description);
 }

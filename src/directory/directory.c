@@ -28,7 +28,7 @@ static result check_name(struct str name, const char *what)
 {
     if (!str_is_id(name))
         return FAIL(E_ARGUMENT,
-                    "Use 2 to 63 of the characters a-z, 0-9 and \"-\", beginning with a letter or digit.",
+                    "Use 2 to 63 of the characters a-z, 0-9 and \"-\", and a letter or digit first.",
                     "\"%.*s\" is not the name of a %s", STR_ARG(name), what);
     return OK;
 }
@@ -114,9 +114,9 @@ result directory_services_get(struct directory *directory, struct arena *arena, 
     TRY(directory->ops->services_get(directory, arena, version, &found));
     digest_of(found.document, digest);
     if (strcmp(digest, found.digest) != 0)
-        return FAIL(E_DIRECTORY,
-                    "Stop the gateways, keep a copy of the directory, and restore it from a backup.",
-                    "version %u of the services is not what was kept: its digest is another", version);
+        return FAIL(
+            E_DIRECTORY, "Stop the gateways, keep a copy of the directory, and restore it from a backup.",
+            "version %u of the services has changed in the directory: its digest does not match", version);
     *ret = found;
     return OK;
 }

@@ -1,6 +1,6 @@
 #pragma once
 /* The directory: which region and cell a customer lives in, and the lists of services that customers acknowledged.
- * Nothing personal is in it: of a customer an id, two names, four numbers.
+ * Nothing personal is in it: of a customer it has an id, two names and four numbers.
  *
  * One interface over engines: SQLite for the gateways of one host (sqlite.h); etcd fits behind it: a version
  * is a mod_revision, compare-and-swap a txn that compares it, watch a watch stream, a lease a key with a TTL.

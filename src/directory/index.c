@@ -110,7 +110,7 @@ static result part_reserve(struct part *part)
                            .count = bytes / sizeof(struct slot),
                            .used = part->used };
     if (larger.slots == NULL)
-        return FAIL(E_MEMORY, "Give the gateway more memory.", "no memory for the directory's index");
+        return FAIL(E_MEMORY, "Give the gateway more memory.", "not enough memory for the directory's index");
     if (align == HUGE_PAGE_BYTES)
         (void)madvise(larger.slots, bytes, MADV_HUGEPAGE); /* fewer TLB misses where it is granted */
     memset(larger.slots, 0, bytes);
@@ -160,7 +160,7 @@ static result place_number(struct directory_index *index, struct str region, str
            !(str_eq(index->places[i].region, region) && str_eq(index->places[i].cell, cell)))
         i++;
     if (i == PLACES_MAX)
-        return FAIL(E_LIMIT, "Look into the directory for entries that no configuration of yours made.",
+        return FAIL(E_LIMIT, "Check the directory for entries that do not come from your configuration.",
                     "more than %d regions and cells in the directory", PLACES_MAX);
     if (i == index->place_count)
         index->places[index->place_count++] = (struct place){ copy_of(region), copy_of(cell) };
@@ -190,8 +190,8 @@ bool directory_index_find(const struct directory_index *index, struct str id, st
 result directory_index_put(struct directory_index *index, const struct directory_entry *entry)
 {
     if (!str_is_id(entry->id) || !str_is_id(entry->region) || !str_is_id(entry->cell))
-        return FAIL(E_ID, "Look at the directory's entries; one was not written by domicile.",
-                    "an entry of the directory has a name without the shape of one");
+        return FAIL(E_ID, "Check the directory's entries: one was not written by domicile.",
+                    "an entry of the directory has a malformed name");
     struct slot wanted;
     struct part *part = part_of(index, entry->id, &wanted);
     TRY(place_number(index, entry->region, entry->cell, &wanted.place));

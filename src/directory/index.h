@@ -4,7 +4,7 @@
  *
  * The ids themselves are not kept: a customer is found by 102 bits of a hash of the id, keyed by random numbers of this
  * process. That one of ten million customers is taken for another has a probability of 2^-56, once in the life of the
- * process; nobody can choose ids to that end. */
+ * process; nobody can choose ids to make that happen. */
 #include "directory/directory.h"
 
 struct directory_index;

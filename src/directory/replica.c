@@ -145,7 +145,7 @@ struct directory_health directory_replica_health(const struct directory_replica 
                                        .revision = replica->revision };
     uint64_t silent_ms = (clock_monotonic_ns() - replica->answered_ns) / 1000000;
     if (health.ok && silent_ms >= SILENT_MS) { /* it hangs: no answer, no error */
-        result r = FAIL(E_DIRECTORY, "Look at the disk that holds the directory and at the kernel's log.",
+        result r = FAIL(E_DIRECTORY, "Check the disk that holds the directory, and the kernel's log.",
                         "the directory has not answered for %llu s", (unsigned long long)silent_ms / 1000);
         health.ok = false;
         health.since_ms = clock_wall_ms() - (int64_t)silent_ms;
@@ -171,7 +171,7 @@ result directory_replica_learn(struct directory_replica *replica, const struct d
 
 static result unknown(struct str id)
 {
-    return FAIL(E_CUSTOMER_UNKNOWN, "Look at the spelling of the customer's id.",
+    return FAIL(E_CUSTOMER_UNKNOWN, "Check the spelling of the customer's id.",
                 "there is no customer \"%.*s\"", STR_ARG(id));
 }
 
@@ -189,15 +189,17 @@ static result ask_once(struct directory_replica *replica, struct str id)
         r = learn(replica, &entry, &removed);
     arena_done(&arena);
     if (r.error.code == E_DEADLINE && !failed(fiber_check()))
-        r = FAIL(E_DIRECTORY, "Try again; if it lasts, look at the disk that holds the directory.",
-                 "customer \"%.*s\" is not known here and the directory did not answer in time", STR_ARG(id));
+        r = FAIL(E_DIRECTORY, "Try again; if the problem continues, check the disk that holds the directory.",
+                 "customer \"%.*s\" is not known to this gateway, and the directory did not answer in time",
+                 STR_ARG(id));
     return removed ? unknown(id) : r;
 }
 
 static result check_may_ask(const struct directory_replica *replica)
 {
     if (replica->asking == DIRECTORY_ASKING_MAX)
-        return FAIL(E_BUSY, "Try again in a moment.", "too many customers are being looked up at once");
+        return FAIL(E_BUSY, "Try again in a moment.",
+                    "too many customers are being looked up at the same time");
     return OK;
 }
 
@@ -205,7 +207,7 @@ static result ask(struct directory_replica *replica, struct str id)
 {
     struct directory_health health = directory_replica_health(replica);
     if (!health.ok)
-        return FAIL(E_DIRECTORY, health.error.hint, "customer \"%.*s\" is not known here, and %s",
+        return FAIL(E_DIRECTORY, health.error.hint, "customer \"%.*s\" is not known to this gateway, and %s",
                     STR_ARG(id), health.error.what);
     TRY(check_may_ask(replica));
     replica->asking++;
@@ -218,9 +220,8 @@ result directory_lookup(struct directory_replica *replica, struct str id, struct
 {
     struct directory_entry entry;
     if (!str_is_id(id))
-        return FAIL(E_ID,
-                    "Use 2 to 63 of the characters a-z, 0-9 and \"-\", beginning with a letter or digit.",
-                    "the customer's id has not the shape of one");
+        return FAIL(E_ID, "Use 2 to 63 of the characters a-z, 0-9 and \"-\", and a letter or digit first.",
+                    "the customer's id is malformed");
     if (!directory_index_find(replica->index, id, &entry) || entry.state == CUSTOMER_ONBOARDING) {
         TRY(ask(replica, id));
         if (!directory_index_find(replica->index, id, &entry))
@@ -273,8 +274,10 @@ static result ask_services_once(struct directory_replica *replica, uint32_t vers
         return FAIL(E_DIRECTORY, "Restore the directory from a backup that has it.",
                     "the directory does not hold version %u of the services", version);
     if (r.error.code == E_DEADLINE && !failed(fiber_check()))
-        return FAIL(E_DIRECTORY, "Try again; if it lasts, look at the disk that holds the directory.",
-                    "version %u of the services is not known here and the directory did not answer in time",
+        return FAIL(E_DIRECTORY,
+                    "Try again; if the problem continues, check the disk that holds the directory.",
+                    "version %u of the services is not known to this gateway, and the directory did not "
+                    "answer in time",
                     version);
     return r;
 }
@@ -283,8 +286,9 @@ static result ask_services(struct directory_replica *replica, uint32_t version)
 {
     struct directory_health health = directory_replica_health(replica);
     if (!health.ok)
-        return FAIL(E_DIRECTORY, health.error.hint, "version %u of the services is not known here, and %s",
-                    version, health.error.what);
+        return FAIL(E_DIRECTORY, health.error.hint,
+                    "version %u of the services is not known to this gateway, and %s", version,
+                    health.error.what);
     TRY(check_may_ask(replica));
     replica->asking++;
     result r = ask_services_once(replica, version);

@@ -2,8 +2,7 @@
 /* A gateway's copy of the directory in memory: it answers each request, and follows the directory by
  * watching.
  *
- * It holds what it was last told. When the directory is lost it goes on answering for the customers it knows,
- * says so (directory_replica_health), and refuses to conclude anything about those it does not (P1). */
+ * It holds the last known state. When the directory is lost, it continues to answer for the customers it knows, reports the loss (directory_replica_health), and refuses to answer about customers it does not know (P1). */
 #include "directory/directory.h"
 #include "directory/index.h"
 #include "loop/fiber.h"

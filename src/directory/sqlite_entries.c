@@ -60,7 +60,7 @@ static result get_work(struct sqlite_job *job)
     if (row)
         TRY(row_change(job, statement, get->arena, &found));
     if (found.removed)
-        return FAIL(E_CUSTOMER_UNKNOWN, "Look at the spelling of the customer's id.",
+        return FAIL(E_CUSTOMER_UNKNOWN, "Check the spelling of the customer's id.",
                     "there is no customer \"%.*s\"", STR_ARG(get->id));
     get->entry = found.entry;
     return OK;
@@ -133,7 +133,7 @@ static result check_expected(struct sqlite_job *job, const struct swap_job *swap
     bool there = row && sqlite_column_u64(statement, 7) == 0;
     uint64_t stored = there ? sqlite_column_u64(statement, 1) : 0;
     if (stored != swap->expected)
-        return FAIL(E_STALE, "Read the entry again and decide anew.",
+        return FAIL(E_STALE, "Read the entry again before you decide.",
                     "customer \"%.*s\" has version %llu in the directory, not %llu", STR_ARG(swap->entry.id),
                     (unsigned long long)stored, (unsigned long long)swap->expected);
     return OK;
@@ -176,8 +176,8 @@ result sqlite_swap(struct directory *directory, const struct directory_entry *en
 result sqlite_remove(struct directory *directory, struct str id, uint64_t expected, uint64_t *ret_version)
 {
     if (expected == 0)
-        return FAIL(E_STALE, "Read the entry again and decide anew.",
-                    "customer \"%.*s\" cannot be removed without its version", STR_ARG(id));
+        return FAIL(E_STALE, "Read the entry again before you decide.",
+                    "removing customer \"%.*s\" needs its version", STR_ARG(id));
     struct swap_job swap = { .job.work = swap_work, .entry.id = id, .remove = true, .expected = expected };
     return swap_run(directory, &swap, ret_version);
 }
@@ -197,7 +197,7 @@ static result watch_work(struct sqlite_job *job)
     uint64_t last;
     TRY(revision(job, &last));
     if (last < found->revision)
-        return FAIL(E_DIRECTORY, "Restart the gateways, so that they read what was restored.",
+        return FAIL(E_DIRECTORY, "Restart the gateways so that they read the restored file.",
                     "directory file \"%s\" went back from revision %llu to %llu", job->directory->path,
                     (unsigned long long)found->revision, (unsigned long long)last);
     if (last == found->revision)

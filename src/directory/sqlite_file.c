@@ -20,8 +20,8 @@ result sqlite_file_identify(const char *path, struct file_identity *ret)
         return FAIL(E_DIRECTORY, "Choose another path for the directory.",
                     "directory \"%s\" is not a regular file", path);
     if ((st.st_mode & S_IRWXO) != 0)
-        return FAIL(E_DIRECTORY, "Take the rights of others away: chmod 0640 FILE.",
-                    "directory file \"%s\" has mode %04o, which lets others at it", path,
+        return FAIL(E_DIRECTORY, "Run: chmod 0640 FILE.",
+                    "directory file \"%s\" is accessible to other users (mode %04o)", path,
                     st.st_mode & 07777U);
     *ret = (struct file_identity){ st.st_dev, st.st_ino };
     return OK;
@@ -32,9 +32,8 @@ result sqlite_file_still_there(const char *path, struct file_identity known)
     struct file_identity now;
     TRY(sqlite_file_identify(path, &now));
     if (now.device != known.device || now.inode != known.inode)
-        return FAIL(E_DIRECTORY,
-                    "Put the file back that was there; if that is not possible, restart the gateways.",
-                    "directory file \"%s\" was replaced under the running program", path);
+        return FAIL(E_DIRECTORY, "Put the earlier file back; if that is not possible, restart the gateways.",
+                    "directory file \"%s\" was replaced while the program was running", path);
     return OK;
 }
 
@@ -46,7 +45,7 @@ result sqlite_file_create(const char *path)
     if (fd < 0 && errno == EEXIST)
         return OK;
     if (fd < 0)
-        return FAIL(E_DIRECTORY, "Create its folder, and let the gateway's user write there.",
+        return FAIL(E_DIRECTORY, "Create its folder, and allow the gateway's user to write there.",
                     "directory file \"%s\" cannot be created: %s", path, strerror(errno));
     close(fd);
     char *copy = strdup(path);
@@ -58,7 +57,7 @@ result sqlite_file_create(const char *path)
     if (folder >= 0)
         close(folder);
     if (!synced)
-        return FAIL(E_DIRECTORY, "Look at the disk that holds the directory and at the kernel's log.",
-                    "folder of the directory file \"%s\": %s", path, strerror(cause));
+        return FAIL(E_DIRECTORY, "Check the disk that holds the directory, and the kernel's log.",
+                    "cannot sync the folder of the directory file \"%s\": %s", path, strerror(cause));
     return OK;
 }

@@ -14,13 +14,13 @@ static const char *hint_for(int code)
     case SQLITE_CORRUPT:
         return "Stop the gateways, keep a copy of the file, and restore it from a backup.";
     case SQLITE_FULL:
-        return "Make room on the directory's disk.";
+        return "Free space on the directory's disk.";
     case SQLITE_READONLY:
     case SQLITE_PERM:
     case SQLITE_CANTOPEN:
-        return "Let the gateway's user read and write the file, and create files beside it.";
+        return "Allow the gateway's user to read and write the file and to create files in its folder.";
     default:
-        return "Look at the disk that holds the directory and at the kernel's log.";
+        return "Check the disk that holds the directory, and the kernel's log.";
     }
 }
 

@@ -26,7 +26,7 @@ static result check_free(struct sqlite_job *job, struct lease_job *acquire)
     if (row && fence == 0)
         return sqlite_bad_row(job->directory, "a lease");
     if (row && str_is(sqlite_column_str(statement, 3), job->directory->boot) && until_ns > acquire->now_ns)
-        return FAIL(E_BUSY, "Wait until it is released or has run out.",
+        return FAIL(E_BUSY, "Wait until the lease is released or expires.",
                     "lease \"%s\" is held by \"%.*s\" for %llu ms", lease->name,
                     STR_ARG(sqlite_column_str(statement, 0)),
                     (unsigned long long)((until_ns - acquire->now_ns + 999999) / 1000000));
@@ -61,7 +61,7 @@ static result keep_work(struct sqlite_job *job)
     sqlite_bind_u64(statement, 6, keep->now_ns);
     TRY(sqlite_run(job, statement));
     if (sqlite3_changes(job->connection->db) == 0)
-        return FAIL(E_STALE, "Stop what was done under it, and acquire it anew.",
+        return FAIL(E_STALE, "Stop what was done under the lease, then acquire it again.",
                     "lease \"%s\" is no longer held by \"%s\"", lease->name, lease->holder);
     return OK;
 }

@@ -43,7 +43,7 @@ result sqlite_services_get(struct directory *directory, struct arena *arena, uin
     struct services_job get = { .job.work = get_work, .arena = arena, .services.version = version };
     TRY(sqlite_read(of(directory), &get.job));
     if (!get.found)
-        return FAIL(E_NOT_FOUND, "Look at the version.", "no version %u of the services has been kept",
+        return FAIL(E_NOT_FOUND, "Check the version.", "no version %u of the services has been kept",
                     version);
     *ret = get.services;
     return OK;
@@ -65,7 +65,7 @@ static result check_newest(struct sqlite_job *job, uint32_t version)
     must(row);
     uint64_t newest = sqlite_column_u64(statement, 0);
     if (newest > version)
-        return FAIL(E_STALE, "Give the list a greater version than it ever had.",
+        return FAIL(E_STALE, "Give the list a greater version than any version it has had.",
                     "the directory knows version %llu of the services, which is greater than %u",
                     (unsigned long long)newest, version);
     return OK;
@@ -80,7 +80,8 @@ static result keep_work(struct sqlite_job *job)
     TRY(read_row(job, &known));
     if (known.found && strcmp(known.services.digest, services->digest) != 0)
         return FAIL(E_CONFLICT, "Give the list the next version.",
-                    "the directory knows version %u of the services as another list", services->version);
+                    "the directory already has another list as version %u of the services",
+                    services->version);
     keep->new = !known.found;
     if (known.found)
         return OK;

@@ -17,7 +17,7 @@ struct gateway {
     struct record_store store;
     struct client_gate gate;
     struct token_cache *token_cache;
-    struct wait *reseal_sleep; /* of the fiber that seals records anew; NULL while it works */
+    struct wait *reseal_sleep; /* of the fiber that re-seals records; NULL while it works */
     bool reseal_wanted;
     int64_t started_ms;
     bool draining;
@@ -27,7 +27,7 @@ struct gateway {
     } counters;
 };
 
-/* Seals records anew after key rotations, also those that an earlier process left unfinished; one gateway of the region at
+/* Re-seals records after key rotations, also after those that an earlier process did not finish; one gateway of the region at
  * a time, by a lease in the directory. A fiber's body; ends when it is cancelled. */
 void gateway_reseal(void *gateway);
 void gateway_want_reseal(struct gateway *gateway); /* a key was rotated */

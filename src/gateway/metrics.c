@@ -29,7 +29,7 @@ static void duration_metrics(struct buf *out, const struct http_stats *stats)
     static const uint32_t bounds_us[HTTP_DURATION_BOUNDS] = HTTP_DURATION_BOUNDS_US;
     static const char name[] = "domicile_http_request_duration_seconds";
     uint64_t count = 0;
-    family_of_type(out, name, "histogram", "From a request's head to the begin of its answer.");
+    family_of_type(out, name, "histogram", "Time from the head of a request to the start of its answer.");
     for (size_t i = 0; i < HTTP_DURATION_BOUNDS; i++) {
         count += stats->durations[i];
         must(buf_printf(out, "%s_bucket{le=\"%g\"} %llu\n", name, bounds_us[i] / 1e6,
@@ -62,8 +62,8 @@ static void http_metrics(struct buf *out, const struct http_stats *stats)
            (double)stats->handshakes_failed);
     metric(out, "domicile_http_heads_refused_total", true, "Request heads refused.",
            (double)stats->heads_refused);
-    metric(out, "domicile_http_answers_broken_off_total", true, "Answers that the peer did not take whole.",
-           (double)stats->answers_broken_off);
+    metric(out, "domicile_http_answers_broken_off_total", true,
+           "Answers that the peer did not receive completely.", (double)stats->answers_broken_off);
     metric(out, "domicile_http_received_bytes_total", true, "Bytes received on the wire.",
            (double)stats->bytes_received);
     metric(out, "domicile_http_sent_bytes_total", true, "Bytes sent on the wire.", (double)stats->bytes_sent);
@@ -80,17 +80,18 @@ static void request_metrics(struct buf *out, const struct gateway *gateway)
            (double)counters->tokens_refused);
     metric(out, "domicile_policy_denials_total", true, "Requests that the policy refused.",
            (double)counters->policy_denials);
-    metric(out, "domicile_wrong_region_total", true, "Requests sent home to another region.",
+    metric(out, "domicile_wrong_region_total", true, "Requests of customers of another region.",
            (double)counters->wrong_region);
     metric(out, "domicile_customers_unknown_total", true, "Requests for customers that are not known.",
            (double)counters->customers_unknown);
-    metric(out, "domicile_alarms_total", true, "Records and keys that did not open.",
+    metric(out, "domicile_alarms_total", true, "Records and keys that could not be opened.",
            (double)counters->alarms);
     metric(out, "domicile_class_keys", false, "Class keys held in clear in locked memory.",
            (double)keyring_count(gateway->store.keyring));
     struct directory_health directory = directory_replica_health(gateway->replica);
-    metric(out, "domicile_directory_up", false, "1 while the directory is followed.", directory.ok);
-    metric(out, "domicile_directory_customers", false, "Customers known here.", (double)directory.customers);
+    metric(out, "domicile_directory_up", false, "1 while the gateway follows the directory.", directory.ok);
+    metric(out, "domicile_directory_customers", false, "Customers known to this gateway.",
+           (double)directory.customers);
 }
 
 static void cell_metrics(struct buf *out, const struct record_store *store)

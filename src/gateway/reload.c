@@ -1,4 +1,4 @@
-/* SIGHUP: the configuration, the certificate and the token keys anew, whole or not at all; and what changed, in words. */
+/* SIGHUP: reads the configuration, the certificate and the token keys again, all or nothing, and logs what changed. */
 #include "gateway/wire.h"
 
 #include "base/log.h"

@@ -1,4 +1,4 @@
-/* Seals records anew behind the rotations of their keys. */
+/* Re-seals records after the rotations of their keys. */
 #include "base/log.h"
 #include "gateway/gateway.h"
 #include "loop/fiber.h"
@@ -17,7 +17,7 @@ void gateway_want_reseal(struct gateway *gateway)
         wait_wake(gateway->reseal_sleep);
 }
 
-/* Sealing anew is domicile's own act, and asks the policy like anybody else's. */
+/* Re-sealing is an action of domicile itself, and is checked against the policy like any other. */
 static result reseal_shelf(struct gateway *gateway, const struct snapshot *snapshot, struct record_cell *cell,
                            const struct record_pending *pending, struct record_shelf *ret)
 {
@@ -59,10 +59,10 @@ static result reseal_cell(struct gateway *gateway, struct record_cell *cell, str
     for (size_t i = 0; i < count && !failed(fiber_check()); i++) {
         result r = reseal_pending(gateway, snapshot, cell, &pending[i]);
         if (failed(r))
-            log_failure(LOG_WARNING, &r.error, "records of class \"%.*s\" are not all sealed anew",
+            log_failure(LOG_WARNING, &r.error, "not all records of class \"%.*s\" were re-sealed",
                         STR_ARG(pending[i].class));
         else
-            log_event(LOG_INFO, "records of class \"%.*s\" are sealed anew", STR_ARG(pending[i].class));
+            log_event(LOG_INFO, "all records of class \"%.*s\" were re-sealed", STR_ARG(pending[i].class));
     }
     snapshot_drop(snapshot);
     return OK;
@@ -73,7 +73,7 @@ struct kept_lease {
     struct directory_lease lease;
 };
 
-/* A lease that is lost is no harm: two gateways that seal the same records anew only do it twice. */
+/* A lease that is lost is no harm: two gateways that re-seal the same records only do it twice. */
 static void lease_keep(void *arg)
 {
     struct kept_lease *kept = arg;
@@ -133,7 +133,7 @@ void gateway_reseal(void *arg)
         result r = reseal_all(gateway);
         bool again = failed(r);
         if (again && r.error.code != E_BUSY && r.error.code != E_CANCELLED)
-            log_failure(LOG_WARNING, &r.error, "nothing is sealed anew for now");
+            log_failure(LOG_WARNING, &r.error, "re-sealing failed; retrying later");
         if (failed(sleep_until_wanted(gateway, again ? RETRY_MS : LOOK_AGAIN_MS)))
             return;
     }

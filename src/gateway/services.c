@@ -9,7 +9,7 @@
 static result refuse(struct gateway *gateway, uint32_t version, struct str document, const result why)
 {
     if (why.error.code == E_STALE)
-        return FAIL(E_CONFIG, "Set services_version to a greater number than it ever had.",
+        return FAIL(E_CONFIG, "Set services_version to a greater number than any it has had.",
                     "services_version is %u: %s", version, why.error.what);
     struct arena arena;
     struct directory_services known;
@@ -17,8 +17,9 @@ static result refuse(struct gateway *gateway, uint32_t version, struct str docum
     result r = directory_services_get(gateway->directory, &arena, version, &known);
     if (!failed(r)) {
         struct str what = policy_services_difference(known.document, document, &arena);
-        r = FAIL(E_CONFIG, "Add one to services_version: customers acknowledged the services by that number.",
-                 "the services changed (%.*s) and services_version is still %u",
+        r = FAIL(E_CONFIG,
+                 "Increase services_version by one: customers acknowledged the services under that number.",
+                 "the services changed (%.*s) but services_version is still %u",
                  what.len < 120 ? (int)what.len : 120, what.ptr == NULL ? "" : what.ptr, version);
     }
     arena_done(&arena);
@@ -56,7 +57,8 @@ result services_promise(struct gateway *gateway, const struct snapshot *snapshot
     result r = keep(gateway, snapshot->config->services_version, document);
     bool silent = r.error.code == E_DIRECTORY || r.error.code == E_DEADLINE;
     if (silent && is_in_use(gateway, snapshot, document, &arena)) { /* nothing new is promised */
-        log_failure(LOG_WARNING, &r.error, "the services have not changed, and are not compared, ignoring");
+        log_failure(LOG_WARNING, &r.error,
+                    "the services are not compared with the directory: they have not changed, ignoring");
         r = OK;
     }
     arena_done(&arena);

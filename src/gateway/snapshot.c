@@ -63,7 +63,7 @@ static result load_into(struct load *load, struct snapshot *snapshot, struct con
     TRY(config_load(load->dir, &snapshot->config, errors));
     snapshot->region = config_find_region(snapshot->config, str_from(load->region_name));
     if (snapshot->region == NULL)
-        return FAIL(E_REGION_UNKNOWN, "name one of the regions of DIR/regions/ with --region",
+        return FAIL(E_REGION_UNKNOWN, "Name one of the regions of DIR/regions/ with --region.",
                     "the region \"%s\" is not configured", load->region_name);
     TRY(config_check_files(snapshot->config, snapshot->region, errors));
     TRY(check_certificate(snapshot->region));

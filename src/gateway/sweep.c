@@ -18,7 +18,8 @@ static void purge(struct gateway *gateway)
             pg_reply_done(&reply);
         }
         if (failed(r) && r.error.code != E_CANCELLED)
-            log_failure(LOG_WARNING, &r.error, "old idempotency keys of the cell \"%s\" stay for now",
+            log_failure(LOG_WARNING, &r.error,
+                        "cannot delete old idempotency keys of the cell \"%s\"; retrying later",
                         gateway->store.cells[i].name);
     }
 }

@@ -54,10 +54,11 @@ static void on_alarm(void *context, struct str customer, struct str class, struc
     struct gateway *gateway = context;
     gateway->counters.alarms++;
     if (key.len > 0)
-        log_event(LOG_ALARM, "a record of customer \"%.*s\", class \"%.*s\" does not open: key of %zu bytes",
+        log_event(LOG_ALARM,
+                  "a record of customer \"%.*s\", class \"%.*s\" cannot be opened: record key of %zu bytes",
                   STR_ARG(customer), STR_ARG(class), key.len);
     else
-        log_event(LOG_ALARM, "a class key of customer \"%.*s\", class \"%.*s\" does not open",
+        log_event(LOG_ALARM, "a class key of customer \"%.*s\", class \"%.*s\" cannot be unwrapped",
                   STR_ARG(customer), STR_ARG(class));
 }
 
@@ -138,7 +139,7 @@ static result server_open(struct gateway_process *process)
         .context = process->options.context,
     };
     if (region->listen_count > HTTP_LISTENERS_MAX)
-        return FAIL(E_CONFIG, "listen on fewer addresses",
+        return FAIL(E_CONFIG, "Listen on fewer addresses.",
                     "the region \"%s\" listens on more than %d addresses", gateway->region,
                     HTTP_LISTENERS_MAX);
     for (size_t i = 0; i < region->listen_count; i++)

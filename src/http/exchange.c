@@ -88,7 +88,7 @@ static void handled(struct exchange *exchange)
 #ifndef NDEBUG
         must(fiber_check().error.code == E_CANCELLED);
 #endif
-        result r = FAIL(E_INTERNAL, NULL, "the request was not answered");
+        result r = FAIL(E_INTERNAL, NULL, "the handler did not answer the request");
         http_problem(&exchange->request, &r.error, NULL);
     }
     exchange->handled = true;

@@ -66,9 +66,9 @@ static size_t read_head(struct conn *conn, struct str in)
         start_request(conn, (struct str){ in.ptr, length });
         return length;
     case H1_MALFORMED:
-        refuse_head(conn,
-                    FAIL(E_HEAD, "End each line with CR LF, fold none, and leave control characters out.",
-                         "the request head has a malformed line"));
+        refuse_head(conn, FAIL(E_HEAD,
+                               "End each line with CR LF, and use no folded lines and no control characters.",
+                               "the request head has a malformed line"));
         return in.len;
     }
     refuse_head(conn, too_large(conn));

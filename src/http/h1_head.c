@@ -138,7 +138,7 @@ static result read_framing(const struct seen *seen, const llhttp_t *parser, stru
 {
     *ret = (struct h1_framing){ .close = seen->close };
     if (seen->lengths + seen->codings > 1)
-        return malformed("it says its body's length more than once");
+        return malformed("it gives the length of its body more than once");
     if (seen->codings == 1) {
         if (!str_eq_nocase(seen->coding, STR("chunked")) || (parser->flags & F_CHUNKED) == 0)
             return malformed("its Transfer-Encoding is not \"chunked\"");
@@ -148,11 +148,11 @@ static result read_framing(const struct seen *seen, const llhttp_t *parser, stru
             return malformed("its Content-Length is not a number");
     }
     if ((parser->flags & F_CHUNKED) != 0 && seen->codings == 0)
-        return malformed("its Transfer-Encoding is hidden");
+        return malformed("its Transfer-Encoding is not valid");
     if (seen->expect.ptr != NULL) {
         if (!str_eq_nocase(seen->expect, STR("100-continue")))
             return FAIL(E_EXPECT, "Leave the Expect header out.",
-                        "only the expectation \"100-continue\" can be met");
+                        "only \"100-continue\" is supported in Expect");
         ret->expects_continue = ret->length != 0;
     }
     return OK;
@@ -167,7 +167,7 @@ static result check(struct http_request *request, struct parse *parse, const llh
     for (size_t i = 0; i < parse->count; i++) {
         struct http_header *header = &parse->headers[i];
         if (!head_is_token(header->name))
-            return malformed("a header name has a character that it may not have");
+            return malformed("a header name has a character that is not allowed");
         to_lower(header->name);
         note(&seen, header);
     }

@@ -410,7 +410,7 @@ static result open_session(struct conn *conn)
     if (server->h2_callbacks == NULL)
         set_up(server);
     if (nghttp2_session_server_new2(&conn->h2, server->h2_callbacks, conn, server->h2_option) != 0)
-        return FAIL(E_MEMORY, NULL, "no memory for an HTTP/2 session");
+        return FAIL(E_MEMORY, NULL, "not enough memory for an HTTP/2 session");
     conn->h2_budget = BUDGET_FRAMES;
     conn->h2_budget_at_ms = conn_now_ms();
     const nghttp2_settings_entry settings[] = {
@@ -421,7 +421,7 @@ static result open_session(struct conn *conn)
     if (nghttp2_submit_settings(conn->h2, NGHTTP2_FLAG_NONE, settings,
                                 sizeof settings / sizeof settings[0]) != 0 ||
         nghttp2_session_set_local_window_size(conn->h2, NGHTTP2_FLAG_NONE, 0, CONNECTION_WINDOW_BYTES) != 0)
-        return FAIL(E_MEMORY, NULL, "no memory for an HTTP/2 session");
+        return FAIL(E_MEMORY, NULL, "not enough memory for an HTTP/2 session");
     return OK;
 }
 

@@ -60,8 +60,7 @@ static result check_framing(struct exchange *exchange, bool whole)
     if (length.ptr != NULL && !str_to_u64(length, INT64_MAX, &request->body_length))
         return FAIL(E_HEAD, "Send the length in decimal digits.", "the Content-Length is not a number");
     if (expect.ptr != NULL && !str_eq_nocase(expect, STR("100-continue")))
-        return FAIL(E_EXPECT, "Leave the Expect header out.",
-                    "only the expectation \"100-continue\" can be met");
+        return FAIL(E_EXPECT, "Leave the Expect header out.", "only \"100-continue\" is supported in Expect");
     exchange->expects_continue = expect.ptr != NULL && !whole;
     return OK;
 }

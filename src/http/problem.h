@@ -17,8 +17,7 @@ struct http_problem_extra {
 };
 
 /* The error as an object with type "urn:domicile:error:SLUG", title, status and detail (what and hint): for one that is
- * told inside of another answer. The detail of a status of 500 and above is its title alone: what failed inside is not the
- * client's to know. The caller owns it. */
+ * told inside of another answer. The detail of a status of 500 and above is only its title: clients are not told what failed inside. The caller owns it. */
 struct json_t *http_problem_json(struct arena *arena, const struct error *error);
 
 /* Answers with the error: the members of http_problem_json, instance "urn:domicile:request:ID", and extra's. A status of

@@ -38,8 +38,8 @@ result http_query(struct http_request *request, const char *name, struct str *re
         char *decoded = arena_alloc(&request->arena, value.len + 1);
         size_t length = 0;
         if (!str_percent_decode(value, decoded, value.len + 1, &length))
-            return FAIL(E_ARGUMENT, "Write two hexadecimal digits behind each percent sign.",
-                        "the query parameter \"%s\" has a broken escape", name);
+            return FAIL(E_ARGUMENT, "Write two hexadecimal digits after each percent sign.",
+                        "the query parameter \"%s\" has a malformed percent escape", name);
         found = (struct str){ decoded, length };
         if (!str_is_utf8(found) || memchr(decoded, '\0', length) != NULL)
             return FAIL(E_ARGUMENT, "Send UTF-8 without NUL.", "the query parameter \"%s\" is not text",
@@ -61,7 +61,7 @@ void http_body_allow(struct http_request *request, uint64_t max, uint64_t within
 
 static result too_large(uint64_t max)
 {
-    return FAIL(E_BODY_SIZE, "Send less at once.", "the request body is larger than %llu bytes",
+    return FAIL(E_BODY_SIZE, "Send a smaller body.", "the request body is larger than %llu bytes",
                 (unsigned long long)max);
 }
 
@@ -110,10 +110,11 @@ result http_body_read(struct http_request *request, char *buf, size_t size, size
             return OK;
         case TAKEN_BROKEN:
             return FAIL(E_BODY, "Send chunks as RFC 9112 describes them.",
-                        "the request body's chunks are malformed");
+                        "the chunks of the request body are malformed");
         case TAKEN_NOTHING:
             if (exchange->gone || exchange->conn->peer_ended)
-                return FAIL(E_PEER_GONE, NULL, "the peer left before the request body was whole");
+                return FAIL(E_PEER_GONE, NULL,
+                            "the peer closed the connection before the request body was complete");
             TRY(wait_for_body(exchange));
         }
     }
@@ -143,7 +144,7 @@ static result read_undeclared(struct http_request *request, size_t max, struct s
     size_t got = 0;
     do {
         if (!buf_reserve(&body, PLAIN_BYTES)) {
-            r = FAIL(E_MEMORY, NULL, "no memory for a request body");
+            r = FAIL(E_MEMORY, NULL, "not enough memory for a request body");
             break;
         }
         r = http_body_read(request, body.ptr + body.len, PLAIN_BYTES, &got);
@@ -235,7 +236,7 @@ result http_stream_write(struct http_request *request, struct str bytes)
            protocol->stream_queued(exchange) > HTTP_STREAM_QUEUE)
         TRY(exchange_wait(exchange));
     if (exchange->gone || exchange->conn->state != CONN_OPEN)
-        return FAIL(E_PEER_GONE, NULL, "the peer left before the answer was whole");
+        return FAIL(E_PEER_GONE, NULL, "the peer closed the connection before the answer was complete");
     if (bytes.len == 0 || request->method == METHOD_HEAD)
         return OK;
     protocol->stream_write(exchange, bytes);

@@ -106,10 +106,10 @@ static result split(struct str path, struct str *segments, size_t *ret_count)
     size_t count = 0;
     while (str_cut(&rest, '/', &part)) {
         if (count == SEGMENTS_MAX)
-            return FAIL(E_ROUTE, "See the API's description for what there is.",
-                        "there is nothing at this path");
+            return FAIL(E_ROUTE, "See the API description for the list of paths.",
+                        "there is no resource at this path");
         if ((part.len == 0 && path.len > 1) || is_dots(part))
-            return FAIL(E_TARGET, "Send the path in its normal form.",
+            return FAIL(E_TARGET, "Send the path without such segments.",
                         "the path has an empty, \".\" or \"..\" segment");
         segments[count++] = part;
     }
@@ -138,7 +138,7 @@ result http_check_key(struct str key)
         return FAIL(E_KEY, key_hint, "the record key is not UTF-8, or has a NUL");
     while (str_cut(&rest, '/', &part))
         if (is_dots(part))
-            return FAIL(E_KEY, "Leave \".\" and \"..\" out.",
+            return FAIL(E_KEY, "Leave out \".\" and \"..\".",
                         "the record key has a \".\" or \"..\" between slashes");
     return OK;
 }
@@ -150,7 +150,8 @@ static result decode_key(struct arena *arena, struct str raw, struct str *ret)
         return FAIL(E_KEY, key_hint, "the record key is longer than %d bytes", HTTP_KEY_MAX);
     char *decoded = arena_alloc(arena, raw.len + 1);
     if (!str_percent_decode(raw, decoded, raw.len + 1, &length))
-        return FAIL(E_KEY, "Percent-encode it as RFC 3986 says.", "the record key has a broken escape");
+        return FAIL(E_KEY, "Percent-encode the key as in RFC 3986.",
+                    "the record key has a malformed percent escape");
     struct str key = { decoded, length };
     TRY(http_check_key(key));
     decoded[length] = '\0';
@@ -162,7 +163,7 @@ static result decode_key(struct arena *arena, struct str raw, struct str *ret)
 static result decode_id(struct arena *arena, const char *name, struct str raw, struct str *ret)
 {
     if (!str_is_id(raw))
-        return FAIL(E_ID, "Use a-z, 0-9 and '-': 2 to 63 of them, and no '-' first.",
+        return FAIL(E_ID, "Use 2 to 63 of a-z, 0-9 and '-', and not '-' first.",
                     "the \"%s\" is not an identifier", name);
     *ret = arena_str(arena, raw);
     return OK;
@@ -236,8 +237,9 @@ result http_route(const struct http_router *router, struct http_request *request
     if (by_get != NULL)
         return decode(by_get, segments, &request->arena, ret);
     if (!other_method)
-        return FAIL(E_ROUTE, "See the API's description for what there is.", "there is nothing at this path");
+        return FAIL(E_ROUTE, "See the API description for the list of paths.",
+                    "there is no resource at this path");
     *ret = (struct http_match){ .allow = allowed(router, segments, count, &request->arena) };
-    return FAIL(E_METHOD, "Use one of the methods that Allow names.", "this path does not take %s",
+    return FAIL(E_METHOD, "Use one of the methods in the Allow header.", "this path does not support %s",
                 http_method_name(request->method));
 }

@@ -65,7 +65,7 @@ result server_new_bare(struct http_server **ret, const struct http_server_option
 {
     struct http_server *server = calloc(1, sizeof *server);
     if (server == NULL)
-        return FAIL(E_MEMORY, NULL, "no memory for the server");
+        return FAIL(E_MEMORY, NULL, "not enough memory for the server");
     must(options->on_request != NULL);
     server->limits = complete(&options->limits);
     server->on_request = options->on_request;
@@ -87,7 +87,8 @@ static result open_all(struct http_server *server, const struct http_server_opti
         tls = tls || !options->listeners[i].cleartext;
     if (tls) {
         if (options->certificate_file == NULL || options->key_file == NULL)
-            return FAIL(E_CERTIFICATE, "Name a certificate file and a key file.", "TLS has no certificate");
+            return FAIL(E_CERTIFICATE, "Configure a certificate file and a key file.",
+                        "TLS has no certificate");
         TRY(tls_context_new(&server->tls, options->certificate_file, options->key_file));
     }
     for (size_t i = 0; i < options->listener_count; i++)
@@ -235,8 +236,8 @@ result http_server_drain(struct http_server *server, uint64_t within_ms)
     TRY(fiber_check());
     if (cut == 0)
         return OK; /* only peers that would not close */
-    return FAIL(E_DEADLINE, "Give the drain more time, or look for slow clients.",
-                "%zu requests were cut as they did not end within %llu ms", cut,
+    return FAIL(E_DEADLINE, "Increase drain_ms, or look for slow clients.",
+                "%zu requests did not end within %llu ms and were cut off", cut,
                 (unsigned long long)within_ms);
 }
 

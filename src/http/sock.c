@@ -209,7 +209,7 @@ static result parse_address(const struct http_listener *listener, struct sockadd
 {
     if (uv_ip4_addr(listener->address, listener->port, (struct sockaddr_in *)ret) != 0 &&
         uv_ip6_addr(listener->address, listener->port, (struct sockaddr_in6 *)ret) != 0)
-        return FAIL(E_CONFIG, "Give an IPv4 or IPv6 address in numbers.", "\"%s\" is not an address",
+        return FAIL(E_CONFIG, "Give a numeric IPv4 or IPv6 address.", "\"%s\" is not an address",
                     listener->address);
     if (listener->cleartext && !is_loopback((struct sockaddr *)ret))
         return FAIL(E_CONFIG, "Listen with TLS, or on a loopback address.",
@@ -226,15 +226,15 @@ static result bound_socket(const struct http_listener *listener, bool reuse_port
         address.ss_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
     int fd = socket(address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
-        return FAIL(E_IO, NULL, "no socket for \"%s\": %s", listener->address, strerror(errno));
+        return FAIL(E_IO, NULL, "cannot create a socket for \"%s\": %s", listener->address, strerror(errno));
     /* Accepted sockets inherit TCP_NODELAY. */
     if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
         (reuse_port && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) != 0) ||
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) != 0 ||
         bind(fd, (struct sockaddr *)&address, length) != 0) {
-        result r = FAIL(E_IO, "See what listens there, and whether the address is this host's.",
-                        "\"%s\" port %u cannot be listened on: %s", listener->address, listener->port,
-                        strerror(errno));
+        result r =
+            FAIL(E_IO, "Check what listens there, and that the address belongs to this host.",
+                 "cannot listen on \"%s\" port %u: %s", listener->address, listener->port, strerror(errno));
         close(fd);
         return r;
     }
@@ -265,7 +265,7 @@ result sock_listen(struct http_server *server, const struct http_listener *optio
     else
         status = uv_listen((uv_stream_t *)&listener->tcp, BACKLOG, on_connection);
     if (status != 0)
-        return FAIL(E_IO, "See what listens there.", "\"%s\" port %u cannot be listened on: %s",
+        return FAIL(E_IO, "Check what listens there.", "cannot listen on \"%s\" port %u: %s",
                     options->address, options->port, uv_strerror(status));
     struct sockaddr_storage bound;
     int length = sizeof bound;

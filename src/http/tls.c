@@ -46,7 +46,7 @@ static result set_up(SSL_CTX *context)
         SSL_CTX_set_ciphersuites(context, "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:"
                                           "TLS_CHACHA20_POLY1305_SHA256") != 1 ||
         SSL_CTX_set1_groups_list(context, "X25519:P-256") != 1 || SSL_CTX_set_num_tickets(context, 0) != 1)
-        return FAIL(E_TLS, "Install OpenSSL 3 with its default provider.", "TLS cannot be set up: %s",
+        return FAIL(E_TLS, "Install OpenSSL 3 with its default provider.", "cannot set up TLS: %s",
                     openssl_reason());
     return OK;
 }
@@ -55,10 +55,10 @@ static result check_dates(const X509 *certificate, const char *file)
 {
     time_t now = (time_t)(clock_wall_ms() / 1000);
     if (X509_cmp_time(X509_get0_notBefore(certificate), &now) > 0)
-        return FAIL(E_CERTIFICATE, "Wait until it is valid, or set the clock.",
+        return FAIL(E_CERTIFICATE, "Wait until the certificate is valid, or correct the clock.",
                     "the certificate \"%s\" is not yet valid", file);
     if (X509_cmp_time(X509_get0_notAfter(certificate), &now) <= 0)
-        return FAIL(E_CERTIFICATE, "Have it renewed, then start or reload.",
+        return FAIL(E_CERTIFICATE, "Renew the certificate, then start or reload.",
                     "the certificate \"%s\" has expired", file);
     return OK;
 }
@@ -71,7 +71,7 @@ static result load(SSL_CTX *context, const char *certificate_file, const char *k
     TRY(check_dates(SSL_CTX_get0_certificate(context), certificate_file));
     if (SSL_CTX_use_PrivateKey_file(context, key_file, SSL_FILETYPE_PEM) != 1 ||
         SSL_CTX_check_private_key(context) != 1)
-        return FAIL(E_CERTIFICATE, "Give the PEM file of the certificate's own key.",
+        return FAIL(E_CERTIFICATE, "Give the PEM file of the private key that belongs to the certificate.",
                     "the key \"%s\" cannot be used with the certificate \"%s\": %s", key_file,
                     certificate_file, openssl_reason());
     return OK;
@@ -82,7 +82,7 @@ result tls_context_new(SSL_CTX **ret, const char *certificate_file, const char *
     ERR_clear_error();
     SSL_CTX *context = SSL_CTX_new(TLS_server_method());
     if (context == NULL)
-        return FAIL(E_TLS, NULL, "TLS cannot be set up: %s", openssl_reason());
+        return FAIL(E_TLS, NULL, "cannot set up TLS: %s", openssl_reason());
     result r = set_up(context);
     if (!failed(r))
         r = load(context, certificate_file, key_file);

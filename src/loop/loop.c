@@ -160,7 +160,7 @@ result loop_run(void (*main_fiber)(void *arg), void *arg)
     struct loop loop = { 0 };
     int status = uv_loop_init(&loop.uv);
     if (status != 0)
-        return FAIL(E_RESOURCE, "raise the limit on open files (ulimit -n)", "no event loop: %s",
+        return FAIL(E_RESOURCE, "Raise the limit on open files (ulimit -n).", "no event loop: %s",
                     uv_strerror(status));
     loop_current = &loop;
     context_init_thread(&loop.thread);

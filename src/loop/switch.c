@@ -41,12 +41,12 @@ result stack_map(struct stack *ret, size_t bytes)
     char *memory = mmap(NULL, bytes + page, PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK | MAP_NORESERVE, -1, 0);
     if (memory == MAP_FAILED)
-        return FAIL(E_RESOURCE, "raise vm.max_map_count or the process's memory limit",
+        return FAIL(E_RESOURCE, "Raise vm.max_map_count or the process's memory limit.",
                     "no memory for a stack: %s", strerror(errno));
     if (mprotect(memory, page, PROT_NONE) != 0) {
         int reason = errno;
         munmap(memory, bytes + page);
-        return FAIL(E_RESOURCE, "raise vm.max_map_count", "no guard page for a stack: %s", strerror(reason));
+        return FAIL(E_RESOURCE, "Raise vm.max_map_count.", "no guard page for a stack: %s", strerror(reason));
     }
     *ret = (struct stack){ memory + page, bytes };
     return OK;

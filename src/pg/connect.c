@@ -13,7 +13,7 @@ enum { CONNECT_WITHIN_MS = 5000, KEYWORDS_MAX = 24 };
 static result resolve(const struct pg_connect_options *options, char address[ADDRESS_TEXT_SIZE])
 {
     if (options->address != NULL && !address_is_numeric(options->address))
-        return FAIL(E_CONFIG, "Give an IPv4 or IPv6 address in digits, or leave it out.",
+        return FAIL(E_CONFIG, "Give a numeric IPv4 or IPv6 address, or leave it out.",
                     "\"%s\" is not a numeric address", options->address);
     return address_resolve(options->address != NULL ? options->address : options->host, address);
 }
@@ -95,11 +95,11 @@ static result not_connected(const struct pg_connect_options *options, PGconn *pq
         return FAIL(E_CONFIG, "Check the role, the database and pg_hba.conf of that server.",
                     "\"%s\" refuses \"%s\": %.*s", options->host, options->user, STR_ARG(words));
     if (strstr(message, "FATAL:") == NULL && mentions(message, tls))
-        return FAIL(
-            E_TLS,
-            "Check that the certificates of both sides are in date, from the cell's CA and for this host.",
-            "no TLS with \"%s\": %.*s", options->host, STR_ARG(words));
-    return FAIL(E_UNAVAILABLE, "See whether PostgreSQL is running there and reachable from here.",
+        return FAIL(E_TLS,
+                    "Check that the certificates of both sides are valid now, signed by the cell's CA and "
+                    "for this host.",
+                    "TLS with \"%s\" failed: %.*s", options->host, STR_ARG(words));
+    return FAIL(E_UNAVAILABLE, "Check that PostgreSQL is running there and can be reached from this host.",
                 "\"%s\" port %u: %.*s", options->host, options->port, STR_ARG(words));
 }
 
@@ -138,13 +138,13 @@ static result start(const struct pg_connect_options *options, PGconn **ret)
     put_habits(&keywords, options);
     PGconn *pq = PQconnectStartParams(keywords.names, keywords.values, 0);
     if (pq == NULL)
-        return FAIL(E_MEMORY, NULL, "no memory for a connection");
+        return FAIL(E_MEMORY, NULL, "not enough memory for a connection");
     result r = PQstatus(pq) == CONNECTION_BAD ? not_connected(options, pq) : OK;
     PQsetNoticeReceiver(pq, ignore_notice, NULL);
     if (!failed(r))
         r = poll_until_connected(options, pq);
     if (!failed(r) && PQsetnonblocking(pq, 1) != 0)
-        r = FAIL(E_IO, NULL, "the connection to \"%s\" cannot be made non-blocking", options->host);
+        r = FAIL(E_IO, NULL, "cannot set the connection to \"%s\" to non-blocking", options->host);
     if (failed(r)) {
         PQfinish(pq);
         return r;
@@ -159,7 +159,7 @@ result pg_connect(const struct pg_connect_options *options, struct pg_conn **ret
     uint64_t within_ms = options->connect_within_ms != 0 ? options->connect_within_ms : CONNECT_WITHIN_MS;
     struct pg_conn *conn = calloc(1, sizeof *conn);
     if (conn == NULL)
-        return FAIL(E_MEMORY, NULL, "no memory for a connection");
+        return FAIL(E_MEMORY, NULL, "not enough memory for a connection");
     struct deadline deadline;
     deadline_begin(&deadline, within_ms);
     result r = start(options, &conn->pq);
@@ -167,7 +167,8 @@ result pg_connect(const struct pg_connect_options *options, struct pg_conn **ret
     if (failed(r)) {
         free(conn);
         if (r.error.code == E_DEADLINE && !failed(fiber_check()))
-            return FAIL(E_UNAVAILABLE, "See whether PostgreSQL is running there and reachable from here.",
+            return FAIL(E_UNAVAILABLE,
+                        "Check that PostgreSQL is running there and can be reached from this host.",
                         "\"%s\" port %u does not answer within %llu ms", options->host, options->port,
                         (unsigned long long)within_ms);
         return r;

@@ -42,15 +42,16 @@ result pg_refused(const PGresult *refusal, const char *name, char ret_sqlstate[6
         message = PQresultErrorMessage(refusal);
     snprintf(ret_sqlstate, 6, "%s", sqlstate != NULL ? sqlstate : "");
     if (is_busy(ret_sqlstate))
-        return FAIL(E_BUSY, "Try again in a moment.", "\"%s\" gave way, and was not done (%s): %.*s", name,
-                    ret_sqlstate, STR_ARG(pg_first_line(message)));
-    return FAIL(E_SQL, "See PostgreSQL's log of that moment.", "\"%s\" was refused (%s): %.*s", name,
+        return FAIL(E_BUSY, "Try again in a moment.",
+                    "\"%s\" was cancelled by the server and changed nothing (%s): %.*s", name, ret_sqlstate,
+                    STR_ARG(pg_first_line(message)));
+    return FAIL(E_SQL, "Check PostgreSQL's log at that time.", "\"%s\" was refused (%s): %.*s", name,
                 ret_sqlstate, STR_ARG(pg_first_line(message)));
 }
 
 static result lost(struct pg_conn *conn)
 {
-    return FAIL(E_UNAVAILABLE, "See whether PostgreSQL is running there and reachable from here.",
+    return FAIL(E_UNAVAILABLE, "Check that PostgreSQL is running there and can be reached from this host.",
                 "the connection to \"%s\" was lost: %.*s", PQhost(conn->pq),
                 STR_ARG(pg_first_line(PQerrorMessage(conn->pq))));
 }

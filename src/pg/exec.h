@@ -1,7 +1,7 @@
 #pragma once
 /* Single statements and scripts on a plain connection: migrations, the CLI, checks. The record path uses
  * pool.h. Every function here waits. One fiber at a time on a connection. When the wait is cut short
- * (E_DEADLINE, E_CANCELLED) or fails with E_UNAVAILABLE, the connection is of no more use: close it. */
+ * (E_DEADLINE, E_CANCELLED) or fails with E_UNAVAILABLE, the connection cannot be used any more: close it. */
 #include "pg/connect.h"
 #include "pg/reply.h"
 

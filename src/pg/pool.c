@@ -45,16 +45,18 @@ static void keep_options(struct pg_pool *pool, const struct pg_pool_options *opt
 result pg_pool_new(const struct pg_pool_options *options, struct pg_pool **ret)
 {
     if (options->connections > CONNECTIONS_MAX)
-        return FAIL(E_CONFIG, "Four connections with large batches are faster than many with small ones.",
+        return FAIL(E_CONFIG,
+                    "Use fewer connections: four with large batches are faster than many with small ones.",
                     "a pool of %zu connections is more than %d", options->connections, CONNECTIONS_MAX);
     struct pg_pool *pool = calloc(1, sizeof *pool);
     if (pool == NULL)
-        return FAIL(E_MEMORY, NULL, "no memory for a pool");
+        return FAIL(E_MEMORY, NULL, "not enough memory for a pool");
     arena_init(&pool->strings);
     keep_options(pool, options);
     pool->scope = SCOPE_INIT;
     pool->members = calloc(pool->options.connections, sizeof *pool->members);
-    result r = pool->members != NULL ? pool_connect(pool) : FAIL(E_MEMORY, NULL, "no memory for a pool");
+    result r =
+        pool->members != NULL ? pool_connect(pool) : FAIL(E_MEMORY, NULL, "not enough memory for a pool");
     if (failed(r)) {
         pg_pool_free(pool);
         return r;
@@ -179,7 +181,7 @@ result pg_pool_call(struct pg_pool *pool, size_t statement, uint64_t shard, cons
     pool->stats.calls++;
     if (pool->calls_now >= pool->options.queue_max) {
         pool->stats.busy++;
-        return FAIL(E_BUSY, "Try again in a moment.", "%zu calls to the database are waiting already",
+        return FAIL(E_BUSY, "Try again in a moment.", "%zu calls to the database are already waiting",
                     pool->calls_now);
     }
     struct call call;

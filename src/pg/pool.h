@@ -1,8 +1,7 @@
 #pragma once
 /* The pool of connections to one cell's primary: prepared statements, pipelined.
  *
- * What was asked for in a turn of the loop is sent at its end as one batch with one Sync: one transaction, so
- * that concurrent writes share one commit. Nobody is answered before the Sync has been answered. When one
+ * All calls of one turn of the loop are sent at its end as one batch with one Sync: one transaction, so that concurrent writes share one commit. No call is answered before the Sync is answered. When one
  * statement of a batch fails, the server undoes the whole batch: the failed call gets its error and the
  * others are run again, each in a transaction of its own; their callers see nothing of it.
  * Two batches may be in flight on a connection; while one is, the next leaves when it is as large.

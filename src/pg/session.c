@@ -92,7 +92,7 @@ static void session_lose(struct session *session, result why)
 static result lost(struct session *session, const char *how)
 {
     PGconn *pq = session->conn->pq;
-    return FAIL(E_UNAVAILABLE, "See whether PostgreSQL is running there and reachable from here.",
+    return FAIL(E_UNAVAILABLE, "Check that PostgreSQL is running there and can be reached from this host.",
                 "the connection to \"%s\" was lost: %s%.*s", PQhost(pq), how,
                 STR_ARG(pg_first_line(PQerrorMessage(pq))));
 }
@@ -107,8 +107,10 @@ static void end_sent(struct call *call)
         return;
     }
     result unknown = FAIL(
-        E_UNAVAILABLE, "Read the record before you write it again, or repeat with the same Idempotency-Key.",
-        "the database went away during \"%s\"; whether it was done is not known", call->statement->name);
+        E_UNAVAILABLE,
+        "Read the record before you write it again, or repeat the request with the same Idempotency-Key.",
+        "the connection to the database was lost during \"%s\"; it is not known whether the change was made",
+        call->statement->name);
     call_refuse(call, &unknown.error, "08007");
 }
 
@@ -318,7 +320,7 @@ static void keep_last_word(struct session *session, const PGresult *refusal)
         session->last_word.code != E_OK)
         return;
     session->last_word =
-        FAIL(E_UNAVAILABLE, "See PostgreSQL's log of that moment.", "\"%s\" ended the connection: %.*s",
+        FAIL(E_UNAVAILABLE, "Check PostgreSQL's log at that time.", "\"%s\" ended the connection: %.*s",
              PQhost(session->conn->pq), STR_ARG(pg_first_line(message)))
             .error;
 }
@@ -342,7 +344,7 @@ static void take(struct session *session, PGresult *one)
     if (one == NULL) {
         bool at_commit = batch->answered == batch->count;
         if (at_commit && !batch->undone) /* after a refusal by the commit itself there is one more */
-            session_lose(session, lost(session, "an answer too many"));
+            session_lose(session, lost(session, "one answer too many"));
         batch->answered += !at_commit;
         return;
     }
@@ -426,9 +428,10 @@ static void on_overdue(uv_timer_t *timer)
         overdue_start(session, session->overdue_ms - waited_ms);
         return;
     }
-    session_lose(session, FAIL(E_UNAVAILABLE, "See whether that server is overloaded, stopped or cut off.",
-                               "\"%s\" has not answered for %llu ms", PQhost(session->conn->pq),
-                               (unsigned long long)waited_ms));
+    session_lose(session,
+                 FAIL(E_UNAVAILABLE, "Check whether that server is overloaded, stopped or disconnected.",
+                      "\"%s\" has not answered for %llu ms", PQhost(session->conn->pq),
+                      (unsigned long long)waited_ms));
 }
 
 static void overdue_start(struct session *session, uint64_t within_ms)
@@ -446,14 +449,14 @@ void session_init(struct session *session, uint64_t overdue_ms)
 result session_open(struct session *session, struct pg_conn *conn, struct wait *ended)
 {
     if (PQenterPipelineMode(conn->pq) == 0)
-        return FAIL(E_INTERNAL, NULL, "pipeline mode cannot be entered");
+        return FAIL(E_INTERNAL, NULL, "cannot enter pipeline mode");
     struct session_handles *handles = calloc(1, sizeof *handles);
     if (handles == NULL)
-        return FAIL(E_MEMORY, NULL, "no memory for a session");
+        return FAIL(E_MEMORY, NULL, "not enough memory for a session");
     int status = uv_poll_init(loop_uv(), &handles->poll, PQsocket(conn->pq));
     if (status != 0) {
         free(handles);
-        return FAIL(E_RESOURCE, NULL, "the database's socket cannot be watched: %s", uv_strerror(status));
+        return FAIL(E_RESOURCE, NULL, "cannot watch the socket of the database: %s", uv_strerror(status));
     }
     must(uv_timer_init(loop_uv(), &handles->overdue) == 0);
     handles->open = 2;

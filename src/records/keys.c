@@ -86,7 +86,7 @@ result record_key_refresh(const struct record_shelf *shelf)
 
 static result ring_full(void)
 {
-    return FAIL(E_KEY_LOCKED, "give the gateway more locked memory", "the key ring has no room");
+    return FAIL(E_KEY_LOCKED, "Raise the gateway's limit on locked memory.", "the key ring is full");
 }
 
 result record_key_current(const struct record_shelf *shelf, const struct class_key **ret)
@@ -111,10 +111,11 @@ static result key_ask_version(const struct record_shelf *shelf, uint32_t version
     struct pg_reply reply = PG_REPLY_INIT;
     result r = record_call(shelf, STATEMENT_KEY_GET, (struct str){ 0 }, params, SHELF_PARAMS + 1, &reply);
     if (!failed(r))
-        r = pg_reply_rows(&reply) == 1 ? take_key(shelf, version, pg_reply_str(&reply, 0, 0), false)
-                                       : FAIL(E_KEY_VERSION_UNKNOWN, "look for a lost class key",
-                                              "there is no version %u of the key of \"%.*s\" for \"%.*s\"",
-                                              version, STR_ARG(shelf->class), STR_ARG(shelf->customer));
+        r = pg_reply_rows(&reply) == 1
+                ? take_key(shelf, version, pg_reply_str(&reply, 0, 0), false)
+                : FAIL(E_KEY_VERSION_UNKNOWN, "Restore the class key from a backup of the cell.",
+                       "there is no version %u of the key of \"%.*s\" for \"%.*s\"", version,
+                       STR_ARG(shelf->class), STR_ARG(shelf->customer));
     pg_reply_done(&reply);
     return r;
 }

@@ -60,8 +60,8 @@ static struct record_place place_of(const struct record_shelf *shelf, struct str
 static result unopened(const struct record_shelf *shelf, struct str key)
 {
     shelf->store->alarm(shelf->store->alarm_context, shelf->customer, shelf->class, key);
-    return FAIL(E_SEAL, "look for who changed the cell's tables, and restore the record",
-                "a record does not open");
+    return FAIL(E_SEAL, "Find out who changed the cell's tables, then restore the record.",
+                "a record cannot be opened");
 }
 
 result record_sealed_open(const struct record_shelf *shelf, struct arena *arena, struct str key,
@@ -194,8 +194,9 @@ static result put_once(const struct record_shelf *shelf, struct arena *arena,
             *ret_again = true;
             r = record_key_refresh(shelf);
         } else if (str_is(outcome, "key-version")) {
-            r = FAIL(E_CONFLICT, "seal the class in the policy, or export its records and erase its keys",
-                     "the class \"%.*s\" is sealed in the cell, and not by policy", STR_ARG(shelf->class));
+            r = FAIL(E_CONFLICT, "Seal the class in the policy, or export its records and erase its keys.",
+                     "the class \"%.*s\" is sealed in the cell, but not in the policy",
+                     STR_ARG(shelf->class));
         } else {
             r = record_outcome_error(shelf, outcome);
         }
@@ -216,7 +217,7 @@ result records_put(const struct record_shelf *shelf, struct arena *arena, const 
         if (!again)
             return OK;
     }
-    return FAIL(E_BUSY, "try again", "the record changes faster than it can be written");
+    return FAIL(E_BUSY, "Try again.", "the record changes faster than it can be written");
 }
 
 /* ---- get, delete ---- */

@@ -1,4 +1,4 @@
-/* Rotation of class keys, and sealing records anew behind it. */
+/* Rotation of class keys, and re-sealing of records after it. */
 #include "base/arena.h"
 #include "loop/fiber.h"
 #include "records/call.h"
@@ -23,7 +23,7 @@ result record_key_rotate(const struct record_shelf *shelf, uint32_t *ret_version
     uint32_t current;
     TRY(record_key_ask_current(shelf, &current));
     if (current == 0)
-        return FAIL(E_CONFLICT, "write a record of this class first", "the class \"%.*s\" has no key yet",
+        return FAIL(E_CONFLICT, "Write a record of this class first.", "the class \"%.*s\" has no key yet",
                     STR_ARG(shelf->class));
     uint8_t wrapped[CLASSKEY_WRAPPED_BYTES];
     TRY(record_key_wrap_new(shelf, current + 1, wrapped));
@@ -37,7 +37,8 @@ result record_key_rotate(const struct record_shelf *shelf, uint32_t *ret_version
     if (!failed(r)) {
         struct str outcome = pg_reply_str(&reply, 0, 0);
         if (str_is(outcome, "version"))
-            r = FAIL(E_STALE, "look at the rotation's state, and try again", "another rotation came first");
+            r = FAIL(E_STALE, "Check the state of the rotation, then try again.",
+                     "another rotation was first");
         else if (!str_is(outcome, "rotated"))
             r = record_outcome_error(shelf, outcome);
         else
@@ -243,8 +244,8 @@ result record_key_reseal(const struct record_shelf *shelf)
         if (retired)
             return OK;
         if (unopened > 0)
-            return FAIL(E_SEAL, "look for who changed the cell's tables, and restore or delete the records",
-                        "%zu records of \"%.*s\" do not open and keep their old key", unopened,
+            return FAIL(E_SEAL, "Find out who changed the cell's tables, then restore or delete the records.",
+                        "%zu records of \"%.*s\" cannot be opened and keep their old key", unopened,
                         STR_ARG(shelf->class));
         TRY(pass_reseal(shelf, current, &pass));
         unopened = pass.unopened;

@@ -23,33 +23,34 @@ struct record_cell *record_store_cell(struct record_store *store, struct str nam
 result record_outcome_error(const struct record_shelf *shelf, struct str outcome)
 {
     if (str_is(outcome, "region"))
-        return FAIL(E_REGION_STAMP, "check that the region file names the right cluster",
+        return FAIL(E_REGION_STAMP, "Check that the region file names the right cluster.",
                     "the cell \"%s\" is not stamped with the region \"%.*s\"", shelf->cell->name,
                     STR_ARG(shelf->store->region));
     if (str_is(outcome, "epoch"))
-        return FAIL(E_EPOCH, "try again: the directory is about to name the new epoch",
+        return FAIL(E_EPOCH, "Try again: the directory will soon have the new epoch.",
                     "the cell \"%s\" is not in epoch %lld", shelf->cell->name, (long long)shelf->epoch);
     if (str_is(outcome, "customer"))
-        return FAIL(E_CUSTOMER_MOVING, "try again later",
+        return FAIL(E_CUSTOMER_MOVING, "Try again later.",
                     "the customer \"%.*s\" is not active in the cell \"%s\"", STR_ARG(shelf->customer),
                     shelf->cell->name);
     if (str_is(outcome, "precondition"))
-        return FAIL(E_PRECONDITION, "read the record again and decide anew",
-                    "the record is not as the request expects");
+        return FAIL(E_PRECONDITION, "Read the record again before you decide.",
+                    "the record does not meet the condition of the request");
     if (str_is(outcome, "idempotency"))
-        return FAIL(E_IDEMPOTENCY, "use a new Idempotency-Key for another request",
+        return FAIL(E_IDEMPOTENCY, "Use a new Idempotency-Key for another request.",
                     "the Idempotency-Key was used for another request");
     if (str_is(outcome, "records"))
-        return FAIL(E_CONFIG,
-                    "unseal the class in the policy, export and delete its records, seal it, and write them "
-                    "again",
-                    "the class \"%.*s\" holds records of \"%.*s\" that are not sealed, and policy seals it",
-                    STR_ARG(shelf->class), STR_ARG(shelf->customer));
+        return FAIL(
+            E_CONFIG,
+            "Unseal the class in the policy, export and delete its records, seal it, and write them again.",
+            "the class \"%.*s\" has unsealed records of \"%.*s\", but the policy seals the class",
+            STR_ARG(shelf->class), STR_ARG(shelf->customer));
     if (str_is(outcome, "bounds"))
-        return FAIL(E_LIMIT, NULL, "the cell \"%s\" refuses an argument as out of bounds", shelf->cell->name);
+        return FAIL(E_LIMIT, NULL, "the cell \"%s\" refuses an argument that is out of range",
+                    shelf->cell->name);
     if (str_is(outcome, "absent"))
-        return FAIL(E_RECORD_UNKNOWN, NULL, "there is no record of this key");
-    return FAIL(E_SCHEMA, "run `domicile cell migrate`",
-                "the cell \"%s\" answers \"%.*s\", which is not known here", shelf->cell->name,
+        return FAIL(E_RECORD_UNKNOWN, NULL, "there is no record with this key");
+    return FAIL(E_SCHEMA, "Run: domicile cell migrate.",
+                "the cell \"%s\" answered \"%.*s\", which this program does not know", shelf->cell->name,
                 STR_ARG(outcome));
 }

@@ -83,8 +83,8 @@ static result compare_applied(const struct run *run, int64_t version, struct str
                     "the cell has schema %lld, this program knows %zu", (long long)version, run->count);
     const struct cell_migration *known = &run->migrations[version - 1];
     if (!str_is(sha256, known->sha256))
-        return FAIL(E_SCHEMA, "A schema file is never edited once it is released: add another file.",
-                    "the schema file \"%s\" is not the one that the cell was made with", known->name);
+        return FAIL(E_SCHEMA, "Add another schema file: a released schema file is never edited.",
+                    "the schema file \"%s\" differs from the file that was applied to the cell", known->name);
     return OK;
 }
 

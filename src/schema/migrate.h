@@ -21,7 +21,7 @@ extern const size_t cell_migration_count;
 
 /* conn's user is a member of domicile_owner. Running it again changes nothing. applied (optional) is told
  * each file that was applied. E_REGION_STAMP: the cell is another region's or cell's. E_SCHEMA: an applied
- * file has changed, or the cell is newer than this program. E_SQL: a file failed; nothing of it was kept. */
+ * file has changed, or the cell is newer than this program. E_SQL: a file failed and was rolled back. */
 result cell_migrate(struct pg_conn *conn, const struct cell_stamp *stamp,
                     void (*applied)(void *context, const struct cell_migration *migration), void *context)
     MUST_USE;
@@ -32,6 +32,5 @@ result cell_migrate_with(struct pg_conn *conn, const struct cell_stamp *stamp,
                          void (*applied)(void *context, const struct cell_migration *migration),
                          void *context) MUST_USE;
 
-/* For a gateway, on each connection before it serves: is this the cell it takes it for, with the schema that
- * it needs? ret_epoch may be NULL. E_REGION_STAMP, E_SCHEMA. */
+/* For a gateway, on each connection before it serves: is this the expected cell, with the schema that the gateway needs? ret_epoch may be NULL. E_REGION_STAMP, E_SCHEMA. */
 result cell_check(struct pg_conn *conn, const char *region, const char *cell, int64_t *ret_epoch) MUST_USE;

@@ -246,7 +246,7 @@ def test_p7_a_class_that_is_sealed_later_says_what_to_do(sandbox, new_customer, 
             refused(before.app.ask(gateway, method, before.record("operational", key), headers, body), "config")
         said = extra.log_text()
         assert not [line for line in said.splitlines() if "level=alarm" in line and before.id in line]
-        assert "records of" in said and "not sealed" in said and "unseal the class in the policy" in said
+        assert "has unsealed records of" in said and "Unseal the class in the policy" in said
         text = marker()
         made = fresh.app.ask(gateway, "PUT", fresh.record("operational", "k"), {"Content-Type": "text/plain"}, text.encode())
         assert made.status == 201, made

@@ -64,7 +64,7 @@ def test_p8_a_typo_changes_nothing(extra, customer, name, text, line):
     extra.write("policies/zz-test.cfg", DENY)
     extra.write(name, text.replace("nobody-stores-telemetry", "nobody-stores-telemetry-either"))
     said = extra.reload()
-    assert "stays as it is" in said
+    assert "configuration in use is unchanged" in said
     assert f"{name}:{line}" in said, said
     assert store(extra, customer).status in (200, 201)
     os.unlink(extra.path(name))
@@ -74,7 +74,7 @@ def test_p8_a_typo_changes_nothing(extra, customer, name, text, line):
 
 def test_p8_a_configuration_that_vanished_changes_nothing(extra, customer):
     os.rename(extra.path("policies"), extra.path("away"))
-    assert "stays as it is" in extra.reload()
+    assert "configuration in use is unchanged" in extra.reload()
     assert store(extra, customer).status in (200, 201)
 
 
@@ -305,7 +305,7 @@ def test_p8_a_wrong_certificate_is_not_taken(extra, wrong, customer):
     else:
         os.unlink(certificate)
     said = extra.reload()
-    assert "stays as it is" in said and "gateway.crt" in said, said
+    assert "configuration in use is unchanged" in said and "gateway.crt" in said, said
     assert serial(extra) == before
     assert store(extra, customer).status in (200, 201), "the policy of the same reload is not taken either"
 

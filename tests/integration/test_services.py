@@ -71,7 +71,7 @@ def test_each_version_is_kept_with_its_digest(alone):
 def test_another_list_under_the_same_version_is_refused(alone, onboard, customer):
     edit(alone)
     said = alone.reload()
-    assert "stays as it is" in said and "services_version is still 1" in said and "somewhere else" in said, said
+    assert "configuration in use is unchanged" in said and "services_version is still 1" in said and "somewhere else" in said, said
     assert page(onboard, alone, customer.id)["services_version"] == 1
     said, status = alone.refuses_to_start_again()
     assert status == CONFIG_STATUS, said
@@ -88,7 +88,7 @@ def test_a_smaller_version_is_refused(alone, onboard, customer):
     for smaller in (first, second.replace("services_version = 5", "services_version = 4")):
         alone.write(FILE, smaller)
         said = alone.reload()
-        assert "stays as it is" in said and "knows version 5 of the services" in said, said
+        assert "configuration in use is unchanged" in said and "knows version 5 of the services" in said, said
     said, status = alone.refuses_to_start_again()
     assert status == CONFIG_STATUS, said
     assert "services_version is 4" in said and "knows version 5 of the services" in said, said
@@ -142,7 +142,7 @@ def test_two_gateways_of_one_directory_promise_the_same(pair, onboard, customer,
     edit(other)
     set_version(other, 2)
     said = other.reload()
-    assert "stays as it is" in said and "services_version is still 2" in said, said
+    assert "configuration in use is unchanged" in said and "services_version is still 2" in said, said
     said, status = other.refuses_to_start_again()
     assert status == CONFIG_STATUS and "services_version is still 2" in said, said
 
@@ -184,10 +184,10 @@ def test_a_lost_directory_stops_new_promises_alone(alone, onboard, customer):
     onboard.token(gateway)
     with away(path):
         said = alone.reload()
-        assert "is in use" in said and "are not compared, ignoring" in said, said
+        assert "is in use" in said and "they have not changed, ignoring" in said, said
         move_on(alone, 2)
         said = alone.reload()
-        assert "stays as it is" in said and "error=directory" in said, said
+        assert "configuration in use is unchanged" in said and "error=directory" in said, said
         assert page(onboard, alone, customer.id)["acknowledged_services"], "of a list that it knows"
     assert "is in use" in alone.reload()
     assert sorted(directory_of(alone).services()) == [1, 2]

@@ -132,7 +132,7 @@ class Extra:
             with open(self.log, encoding="utf-8", errors="replace") as file:
                 file.seek(before)
                 text = file.read()
-            return text if re.search(r"is in use|stays as it is", text) and text.endswith("\n") else None
+            return text if re.search(r"is in use|in use is unchanged", text) and text.endswith("\n") else None
 
         return until(told, what="the gateway says how the reload went")
 
