@@ -13,7 +13,8 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 MOST_LINES = 600
 BANNED = re.compile(r"\b(strcpy|strcat|sprintf|vsprintf|gets|strtok|system|popen|alloca)\s*\(")
 UNFINISHED = re.compile(r"\b(TO" + r"DO|FIX" + r"ME|X" + r"XX|HA" + r"CK)\b")
-SEES_ALL = ("api", "cli")
+INTERNAL = re.compile(r'\s*#\s*include\s+"((\w+)/(?:\w+_)?internal\.h)"')
+CIRCLES_LEFT = ("base", "cli", "health", "http", "loop", "ssh", "watch")  # folders whose files still use each other
 
 
 def files(*folders, endings=()):
@@ -75,12 +76,12 @@ def gate_format():
 
 
 def gate_layers():
-    """A folder of src includes only folders above it in src/LAYERS."""
+    """A folder of src includes only folders above it in src/LAYERS, and no internal header but its own."""
     order = lines_of("src/LAYERS")
     complaints = []
     for path in sources("src"):
         folder = path.split("/")[1] if path.count("/") > 1 else None
-        if folder is None or folder in SEES_ALL:
+        if folder is None:
             continue
         if folder not in order:
             complaints.append(f"{path}: the folder \"{folder}\" is not in src/LAYERS")
@@ -94,6 +95,83 @@ def gate_layers():
             return None
 
         complaints += each_line([path], above)
+    return complaints + [line for path in sources("src", "tests") for line in foreign_headers(path)]
+
+
+def foreign_headers(path):
+    """An internal header is for its folder, and for the tests that bear the folder's name."""
+    def foreign(line):
+        found = INTERNAL.match(line)
+        if not found:
+            return None
+        header, folder = found.groups()
+        own = rf"src/{folder}/" if path.startswith("src/") else rf"tests/unit/{folder}/|tests/.*/(test|fuzz|bench)_{folder}_"
+        return None if re.match(own, path) else f'"{header}" is for the files of src/{folder} alone'
+
+    return each_line([path], foreign)
+
+
+def objects_of(build, paths):
+    """{path: object file} as that build made them; None if one is missing or older than its source."""
+    found = {}
+    for path in paths:
+        folder = path.split("/")[1]
+        made = os.path.join(ROOT, "build", build, "src", "CMakeFiles", f"domicile_{folder}.dir", f"{path[4:]}.o")
+        if not os.path.exists(made) or os.path.getmtime(made) < os.path.getmtime(os.path.join(ROOT, path)):
+            return None
+        found[path] = made
+    return found
+
+
+def uses_within(paths, objects):
+    """{path: {path: symbol}}: which of these files uses a symbol that another one defines."""
+    status, said = outcome(["nm", "-A", "-g", "-P", *[objects[path] for path in paths]])
+    if status:
+        raise Failure(f"nm cannot read the objects: {said.strip()}")
+    sources_of = {objects[path]: path for path in paths}
+    symbols = [(sources_of[made], *words.split()[:2]) for made, words in
+               (line.split(": ", 1) for line in said.splitlines())]
+    defined = {name: path for path, name, kind in symbols if kind != "U" and not name.startswith("__")}
+    uses = {path: {} for path in paths}
+    for path, name, kind in symbols:
+        if kind == "U" and defined.get(name, path) != path:
+            uses[path].setdefault(defined[name], name)
+    return uses
+
+
+def shortest_circle(uses):
+    """The shortest way from a file back to itself, or None."""
+    shortest = None
+    for start in sorted(uses):
+        ways, seen = [[start]], set()
+        for way in ways:
+            for path in sorted(uses[way[-1]]):
+                if path == start:
+                    if shortest is None or len(way) < len(shortest):
+                        shortest = way
+                elif path not in seen:
+                    seen.add(path)
+                    ways.append(way + [path])
+    return shortest
+
+
+def gate_circles():
+    """No file of a folder of src uses another one that uses it. Needs a build: dev or clang."""
+    paths = [path for path in files("src", endings=(".c",)) if path.count("/") > 1]
+    objects = objects_of("dev", paths) or objects_of("clang", paths)
+    if objects is None:
+        return ["neither build/dev nor build/clang has objects of all files of src as they are now; run: tools/build dev"]
+    complaints = []
+    for folder in sorted({path.split("/")[1] for path in paths}):
+        own = [path for path in paths if path.startswith(f"src/{folder}/")]
+        uses = uses_within(own, objects)
+        way = shortest_circle(uses)
+        if folder in CIRCLES_LEFT:
+            complaints += [] if way else [f"src/{folder}: it has no circle any more; take it out of CIRCLES_LEFT"]
+        elif way:
+            steps = "".join(f" uses {uses[path][then]} of {os.path.basename(then)}, which"
+                            for path, then in zip(way, way[1:] + way[:1]))
+            complaints.append(f"{way[0]}: it{steps.removesuffix(', which')}")
     return complaints
 
 
