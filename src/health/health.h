@@ -1,9 +1,9 @@
 #pragma once
-/* How a cell is: what was measured of its nodes, and what follows from it. The facts are asked for in health_ask.h; here
- * nothing waits and nothing is written: facts and time go in, a state and a wish come out.
+/* The health of a cell: facts measured on its nodes, and the state that follows from them. health_ask.h collects the facts.
+ * Nothing here waits or writes: facts and time go in, a state and a wish (what to do about it) come out.
  *
- * Every question has three answers: yes, no, unknown. What is not known is never taken for a no: a control plane that has
- * lost its own network sees nothing, says so, and wishes nothing. */
+ * Every question has three answers: yes, no, unknown. Unknown never counts as no: a control plane that has lost its own
+ * network sees nothing, says so, and wishes nothing. */
 #include "config/config.h"
 
 enum {
@@ -15,7 +15,7 @@ enum {
     HEALTH_WHY_MAX = ERROR_WHAT_SIZE
 };
 
-/* A number that may not have been asked for, or not answered. */
+/* A number that is perhaps not known: not asked for, or not answered. */
 struct health_number {
     bool known;
     int64_t value;
@@ -25,9 +25,9 @@ struct health_number {
 enum health_answer {
     HEALTH_NOT_ASKED,
     HEALTH_ANSWERS,
-    HEALTH_SLOW, /* connected, or connecting, and no answer in time: stopped, overloaded, or cut off silently */
-    HEALTH_REFUSED,     /* the host answers, PostgreSQL does not: it is down, starting, full, or refuses us */
-    HEALTH_UNREACHABLE, /* no way to the host */
+    HEALTH_SLOW, /* no answer in time: the server is stopped or overloaded, or packets are dropped */
+    HEALTH_REFUSED, /* the host answers, PostgreSQL does not: it is down, starting, out of connections, or refuses us */
+    HEALTH_UNREACHABLE, /* no route to the host */
 };
 enum health_role { HEALTH_ROLE_UNKNOWN, HEALTH_PRIMARY, HEALTH_STANDBY };
 enum health_yes { HEALTH_UNKNOWN, HEALTH_YES, HEALTH_NO };
@@ -35,8 +35,8 @@ enum health_yes { HEALTH_UNKNOWN, HEALTH_YES, HEALTH_NO };
 /* What a standby sees of its primary. */
 enum health_view {
     HEALTH_VIEW_UNKNOWN,
-    HEALTH_VIEW_RECEIVES, /* it streams, and has heard from it lately */
-    HEALTH_VIEW_LOST, /* it is not connected, or has heard nothing for longer than an idle primary is silent */
+    HEALTH_VIEW_RECEIVES, /* its WAL receiver streams, and has received a message lately */
+    HEALTH_VIEW_LOST, /* it is not connected, or has received nothing for longer than an idle primary stays silent */
 };
 
 struct health_beat {
@@ -51,9 +51,9 @@ struct health_beat {
 /* A standby as the primary's walsender sees it. */
 struct health_walsender {
     bool attached;  /* there is one */
-    bool streaming; /* and it has caught up with what is being written */
+    bool streaming; /* it has caught up */
     bool synchronous;
-    bool current; /* it has flushed everything that had been written when the primary was asked */
+    bool current; /* it has flushed all WAL that the primary had when it was asked */
     char state[16], sync_state[16];
     char address[64];
     struct health_number flush_lag_bytes, replay_lag_bytes;
@@ -66,7 +66,7 @@ struct health_slot {
     struct health_number retained_bytes, safe_bytes;
 };
 
-/* What the host says over SSH, for those who can ask; what is not known is shown as not asked. */
+/* What the host tells over SSH, where somebody can ask; otherwise shown as not asked. */
 struct health_host {
     struct health_number disk_total_bytes, disk_free_bytes;
     int64_t asked_at_ms;
@@ -75,7 +75,7 @@ struct health_host {
 struct health_node {
     const struct node *node;
     enum health_answer answer;
-    char why[HEALTH_WHY_MAX]; /* when it does not answer, or not all of it */
+    char why[HEALTH_WHY_MAX]; /* when it gives no answer, or only a part */
     int64_t asked_at_ms;      /* the wall clock here */
     int64_t round_trip_us;
     enum health_role role;
@@ -86,7 +86,7 @@ struct health_node {
     struct health_number position; /* its last write-ahead log: written, or replayed */
     struct health_host host;
     /* of a primary */
-    enum health_yes writable; /* a heartbeat was written, or, by who has no lease, a probe */
+    enum health_yes writable; /* a heartbeat was written; without the lease, a probe */
     bool probed;
     bool replication_visible; /* our role may see its walsenders */
     char sync_names[HEALTH_SYNC_NAMES_MAX];
@@ -112,17 +112,17 @@ struct cell_health {
     int64_t asked_at_ms;
 };
 
-/* The node that takes writes: the only one that is not in recovery; of several, the configured one. NULL: none answers. */
+/* The node that is not in recovery. If there are several: the configured primary. NULL: none answers. */
 const struct health_node *health_primary(const struct cell_health *health);
 size_t health_primaries(const struct cell_health *health);
 
 /* "FIRST 2 (a, b)", "ANY 1 (a)", "a, b", "": how many standbys must confirm a write. */
 unsigned health_sync_required(struct str names);
 
-/* Works out what takes two nodes to know: each standby's lag, in bytes and, from the heartbeat, in time. Both heartbeats
- * were stamped by the writer's own monotonic clock, so no two clocks are compared; after a change of the writer, the
- * primary's clock, which stamped both as well, tells instead. A standby that has the last but one heartbeat and was asked
- * within HEALTH_GRACE_MS of the last one is not behind: it was asked at the same moment. */
+/* Computes the facts that need two nodes: each standby's lag, in bytes and, from the heartbeat, in time. The time is the
+ * difference of two stamps of one clock: the writer's monotonic clock, or, when the writer changed in between, the
+ * primary's wall clock. A standby that has the heartbeat before the last one, and was asked within HEALTH_GRACE_MS of the
+ * last one, is not behind: both happened at the same moment. */
 enum { HEALTH_GRACE_MS = 250 };
 void health_relate(struct cell_health *health);
 
@@ -136,14 +136,15 @@ enum cell_state {
 const char *cell_state_name(enum cell_state state);  /* "primary-lost" */
 const char *cell_state_words(enum cell_state state); /* a sentence for the operator */
 int cell_state_exit(
-    enum cell_state state); /* of `domicile cell status`; 0 is healthy; the worse, the larger */
+    enum cell_state state); /* of `domicile cell status`; 0 is healthy; a worse state has a larger one */
 
-/* What one look at the facts says. */
+/* The state that these facts alone give. */
 enum cell_state health_observe(const struct cell_health *health);
 
-/* The table of changes: from, to and what the operator reads. NULL: the state cannot follow on the other. */
+/* The table of transitions: from, to, and the sentence that the operator reads. NULL: no such transition. */
 const char *health_transition(enum cell_state from, enum cell_state to);
-/* Every state can be reached from CELL_UNKNOWN and can reach CELL_HEALTHY; every row is of use. E_INTERNAL says what not. */
+/* Checks that every state can be reached from CELL_UNKNOWN and can reach CELL_HEALTHY, and that every row is used.
+ * E_INTERNAL tells what is wrong. */
 result health_check_table(void) MUST_USE;
 /* The table for documents: a line a row, "from -> to: sentence". */
 struct str health_draw(struct arena *arena);
@@ -156,8 +157,8 @@ struct health_limits {
 };
 struct health_limits health_limits_of(const struct cell *cell);
 
-/* The state of a cell over time. It changes only when a look differs `rounds` times in a row; the first look counts at
- * once, but for a lost primary, which also takes lost_after_ms. */
+/* The state of a cell over time. It changes only after `rounds` looks in a row that show another state. The first look
+ * counts at once, except for a lost primary, which must be lost for lost_after_ms. */
 struct health_machine {
     enum cell_state state;
     uint64_t since_ms;
@@ -171,13 +172,13 @@ struct health_machine {
 /* One look, at now_ms of a monotonic clock. */
 void health_look(struct health_machine *machine, const struct health_limits *limits,
                  const struct cell_health *health, uint64_t now_ms);
-/* The one function that changes the state: tells `changed` "old -> new: why". The same state is nothing. */
+/* The only function that changes the state; it calls `changed` with old, new and why. The same state: does nothing. */
 void health_move(struct health_machine *machine, enum cell_state to, uint64_t now_ms);
 
-/* What should be done about it now; the caller holds the lease, or does nothing. */
+/* What should be done now. Only the holder of the lease may do it. */
 enum health_wish { HEALTH_WISH_NOTHING, HEALTH_WISH_DEGRADE, HEALTH_WISH_RESTORE, HEALTH_WISH_UNMARK };
 enum health_wish health_wish(const struct health_machine *machine, const struct health_limits *limits,
                              const struct cell_health *health, uint64_t now_ms);
-/* A slot of the primary that retains more than the limit; NULL: none. */
+/* A replication slot of the primary that retains more WAL than the limit; NULL: none. */
 const struct health_slot *health_slot_to_drop(const struct health_limits *limits,
                                               const struct cell_health *health);

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Read again now and then: whoever renews a certificate wants to see it. */
+/* The file is read again every few rounds, so that a renewed certificate shows. */
 enum { CERTIFICATE_ROUNDS = 60 };
 
 struct link {
@@ -26,17 +26,18 @@ struct health_asker {
     struct health_walsender walsenders[HEALTH_NODES_MAX][HEALTH_NODES_MAX]; /* as each node sees the others */
     struct health_number own_expires_ms;
     uint64_t round;
-    bool primary_elsewhere; /* in the last round the configured primary was none, and another node was */
+    bool primary_elsewhere; /* in the last round another node than the configured one was the primary */
 };
 
 result health_asker_new(const struct health_ask_options *options, struct health_asker **ret)
 {
     if (options->cell->node_count > HEALTH_NODES_MAX)
-        return FAIL(E_CONFIG, "Divide the cell.", "the cell \"%s\" has more than %d nodes",
+        return FAIL(E_CONFIG, "Split the cell into smaller cells.", "the cell \"%s\" has more than %d nodes",
                     options->cell->name.ptr, HEALTH_NODES_MAX);
     struct health_asker *asker = calloc(1, sizeof *asker);
     if (asker == NULL)
-        return FAIL(E_MEMORY, NULL, "no memory to ask the cell \"%s\"", options->cell->name.ptr);
+        return FAIL(E_MEMORY, NULL, "not enough memory to ask the nodes of cell \"%s\"",
+                    options->cell->name.ptr);
     asker->options = *options;
     for (size_t i = 0; i < options->cell->node_count; i++)
         asker->links[i] = (struct link){ .asker = asker, .node = &options->cell->nodes[i] };
@@ -76,8 +77,8 @@ void health_asker_drop(struct health_asker *asker, const struct node *node)
 
 /* ---- one node ---- */
 
-/* Commits do not wait for a standby: the questions must be answered while writes wait. A session that says nothing for
- * long is ended by the server: whoever was stopped between the check of its fence and its act comes back without one. */
+/* Commits do not wait for a standby: the questions must be answered while writes wait. The server ends an idle session: a
+ * monitor that was stopped between the check of its fence and its act comes back without a connection. */
 static const char habits[] = "SET synchronous_commit = local; SET idle_session_timeout = 10000; "
                              "SET lock_timeout = 1000";
 
@@ -122,8 +123,7 @@ static void visit_fiber(void *arg)
     bool kept = link->conn != NULL;
     link->outcome = visit(link);
     if (failed(link->outcome) && kept && link->outcome.error.code == E_UNAVAILABLE) {
-        drop(
-            link); /* the server may have ended the kept connection for its own reasons: once more on a new one */
+        drop(link); /* the server may have ended the kept connection: try once more on a new one */
         link->outcome = visit(link);
     }
     if (options->host_facts != NULL && !failed(fiber_check()))
@@ -142,7 +142,7 @@ static void conclude(struct link *link, struct health_node *node)
         node->answer = HEALTH_ANSWERS;
         return;
     }
-    /* half an answer is none */
+    /* a part of an answer counts as none */
     const struct health_node none = { .node = node->node,
                                       .asked_at_ms = node->asked_at_ms,
                                       .answer = answer_of(error),

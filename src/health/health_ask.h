@@ -1,7 +1,7 @@
 #pragma once
-/* Asks each node of a cell how it is: over one kept connection a node, all nodes at once, each under a deadline of its
- * own. The connections are of domicile_monitor, or, for `domicile cell status` in a cell that has no such certificate, of
- * domicile_admin; what that role may not see is left unknown. */
+/* Collects the facts of a cell's health: asks all nodes at the same time, each over one connection that is kept, each under
+ * its own deadline. The connections use the role domicile_monitor. `domicile cell status` uses domicile_admin where the
+ * cell has no certificate for the monitor; what that role may not see stays unknown. */
 #include "health/health.h"
 #include "loop/fiber.h"
 #include "pg/exec.h"
@@ -13,7 +13,7 @@ struct health_ask_options {
     const struct cell *cell; /* outlives the asker */
     enum pg_role role;
     uint64_t within_ms; /* for each node, in each round; connecting included */
-    /* Optional: what the host says. On the node's fiber, under its deadline; may wait. */
+    /* Optional: facts of the host. Called on the node's fiber, under its deadline; may wait. */
     void (*host_facts)(void *context, const struct node *node, struct health_host *ret);
     void *context;
 };
@@ -22,24 +22,24 @@ struct health_ask_options {
 result health_asker_new(const struct health_ask_options *options, struct health_asker **ret) MUST_USE;
 void health_asker_free(struct health_asker *asker); /* closes the connections; takes NULL */
 
-/* Who writes the heartbeat. fence 0: nobody does; the primary is probed with a write that means nothing. */
+/* Who writes the heartbeat. fence 0: nobody; then the primary is tested with a write that changes nothing. */
 struct health_writer {
     int64_t fence;
     const char *name;
 };
 enum health_beat_outcome { HEALTH_BEAT_NONE, HEALTH_BEAT_WRITTEN, HEALTH_BEAT_FENCED, HEALTH_BEAT_FOREIGN };
 
-/* One round. Waits for at most within_ms, and fails only if the fiber is cancelled or late itself: what is the matter with
- * a node is a fact. *ret_beat: whether the heartbeat was written; FENCED: a later lease has written; FOREIGN: the database
- * is another region's. */
+/* One round. Waits for at most within_ms. Fails only if this fiber is cancelled or past its deadline: a failure of a node
+ * is a fact, not an error. *ret_beat: whether the heartbeat was written; FENCED: a monitor with a greater fence has written;
+ * FOREIGN: the database belongs to another region. */
 result health_ask(struct health_asker *asker, const struct health_writer *writer, struct cell_health *ret,
                   enum health_beat_outcome *ret_beat) MUST_USE;
 
-/* The kept connection to a node, between rounds; NULL: there is none. After a failed wait it is to be dropped. */
+/* The connection to a node that is kept between rounds; NULL: none. After a failed wait the caller must drop it. */
 struct pg_conn *health_asker_connection(struct health_asker *asker, const struct node *node);
 void health_asker_drop(struct health_asker *asker, const struct node *node);
 
-/* What is asked, for reports: every fact names its question. */
+/* The SQL questions by name, for reports: every fact names its question. */
 struct health_question {
     const char *name, *sql;
 };

@@ -4,7 +4,7 @@
 
 #include <stddef.h>
 
-/* ---- one fact a row: its name, where it stands, and who told it ---- */
+/* ---- one fact a row: its name, its place in struct health_node, and its source ---- */
 #define AT(member) offsetof(struct health_node, member)
 static const struct {
     const char *name;
@@ -70,7 +70,7 @@ static json_t *time_json(int64_t wall_ms)
     return json_string(text);
 }
 
-/* What a server says need not be UTF-8 that jansson takes; then it is not shown. */
+/* A server's text may be UTF-8 that jansson refuses; then it is not shown. */
 static json_t *text_json(const char *text)
 {
     json_t *json = json_string(text);
@@ -101,7 +101,7 @@ static void add_fact(const struct subject *subject, const char *name, json_t *va
     json_array_append_new(subject->facts, fact);
 }
 
-/* What the primary sees of a standby is known of one that does not answer as well. */
+/* The primary's view of a standby is known even if the standby does not answer. */
 static bool is_asked(const struct subject *subject, enum health_role of, const char *source)
 {
     bool from_primary = of == HEALTH_STANDBY && strcmp(source, "pg_stat_replication") == 0;

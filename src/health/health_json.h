@@ -1,6 +1,6 @@
 #pragma once
-/* The facts of a look as JSON, for the command line and for reports: every fact with its value, or null if it was not asked
- * for or not answered, the question that told it, the host that answered, and when. */
+/* The facts of one round as JSON, for the command line and for reports. Each fact has its value (null: not asked for, or not
+ * answered), the question that gave it, the host that answered, and when. */
 #include "base/json.h"
 #include "health/health_ask.h"
 

@@ -1,4 +1,4 @@
-/* The states of a cell over time: the table of changes, and the one function that makes one. */
+/* The states of a cell over time: the table of transitions, and the only function that changes the state. */
 #include "health/health.h"
 
 #define STATE(state) (1U << (state))
@@ -16,31 +16,33 @@ static const struct transition {
     const char *sentence;
 } transitions[] = {
     { STATE(CELL_UNKNOWN), CELL_HEALTHY,
-      "the cell is watched: the primary takes writes, the standbys have them" },
-    { STATE(CELL_BLOCKED), CELL_HEALTHY, "a standby confirms writes again: those that waited went on" },
+      "the cell is monitored: the primary accepts writes, and the standbys have them" },
+    { STATE(CELL_BLOCKED), CELL_HEALTHY, "a standby confirms writes again: waiting writes are done" },
     { STATE(CELL_RECOVERING) | STATE(CELL_DEGRADED), CELL_HEALTHY,
-      "the standby has caught up: writes are confirmed by it again" },
+      "the standby has caught up and confirms writes again" },
     { STATE(CELL_WEAKENED), CELL_HEALTHY, "all standbys have all writes again" },
     { DARK, CELL_HEALTHY, "the primary answers again, and the standbys have all writes" },
-    { ANY, CELL_HEALTHY, "the primary takes writes, and the standbys have them" },
-    { STATE(CELL_HEALTHY), CELL_WEAKENED, "a standby is lost or behind; another one still confirms writes" },
-    { ANY, CELL_WEAKENED, "writes are confirmed by a standby; another standby is lost or behind" },
+    { ANY, CELL_HEALTHY, "the primary accepts writes, and the standbys have them" },
+    { STATE(CELL_HEALTHY), CELL_WEAKENED,
+      "a standby is lost or behind; another standby still confirms writes" },
+    { ANY, CELL_WEAKENED, "a standby confirms writes; another standby is lost or behind" },
     { ANY & ~STATE(CELL_HEALTHY), CELL_RECOVERING,
-      "a standby is back and catches up; no standby confirms writes yet" },
+      "a standby is back and is catching up; no standby confirms writes yet" },
     { STATE(CELL_HEALTHY), CELL_RECOVERING,
-      "the cell was made asynchronous; a standby is there and catches up" },
-    { STATE(CELL_BLOCKED), CELL_DEGRADED, "writes go on without a standby: they are on one node" },
-    { STATE(CELL_RECOVERING), CELL_DEGRADED, "the standby was lost again before it had caught up" },
-    { ANY, CELL_DEGRADED, "writes are not confirmed by any standby: they are on one node" },
-    { WRITES, CELL_BLOCKED, "no standby confirms writes any more: they wait" },
+      "the cell was made asynchronous; a standby is connected and is catching up" },
+    { STATE(CELL_BLOCKED), CELL_DEGRADED,
+      "writes are acknowledged without a standby: they are on one node only" },
+    { STATE(CELL_RECOVERING), CELL_DEGRADED, "the standby was lost again before it caught up" },
+    { ANY, CELL_DEGRADED, "no standby confirms writes: they are on one node only" },
+    { WRITES, CELL_BLOCKED, "no standby confirms writes any more: writes wait" },
     { ANY, CELL_BLOCKED, "writes wait: no standby confirms them" },
-    { ANY, CELL_READ_ONLY, "the primary answers and refuses to write" },
-    { ANY, CELL_UNSURE, "the primary does not answer here, but its standby does not say that it is lost" },
-    { ANY, CELL_PRIMARY_LOST, "the primary does not answer, and its standby has lost it as well" },
-    { ANY, CELL_SPLIT, "more than one node takes writes: stop all but one of them" },
-    { ANY, CELL_BLIND, "no node answers: nothing can be concluded, nothing is changed" },
+    { ANY, CELL_READ_ONLY, "the primary answers, but refuses writes" },
+    { ANY, CELL_UNSURE, "the primary does not answer the monitor, but its standby has not lost it" },
+    { ANY, CELL_PRIMARY_LOST, "the primary does not answer, and its standby has lost it too" },
+    { ANY, CELL_SPLIT, "more than one node accepts writes: stop all but one of them" },
+    { ANY, CELL_BLIND, "no node answers: the state is not known, and nothing is changed" },
     { SEEN, CELL_UNKNOWN,
-      "it is not known any more how the cell is: a question is not answered, or not ours to ask" },
+      "the state is not known any more: a question was not answered, or this monitor may not ask" },
 };
 enum { TRANSITIONS = sizeof transitions / sizeof transitions[0] };
 
@@ -90,7 +92,7 @@ result health_check_table(void)
         return FAIL(E_INTERNAL, NULL, "a state of a cell is a dead end");
     for (size_t i = 0; i < TRANSITIONS; i++)
         if (!is_of_use(&transitions[i]))
-            return FAIL(E_INTERNAL, NULL, "the row \"%s\" is never used", transitions[i].sentence);
+            return FAIL(E_INTERNAL, NULL, "the transition \"%s\" is never used", transitions[i].sentence);
     return OK;
 }
 
@@ -160,7 +162,7 @@ void health_look(struct health_machine *machine, const struct health_limits *lim
         health_move(machine, seen, now_ms);
 }
 
-/* ---- wishes ---- only about what is so now, and has been for long enough */
+/* ---- wishes ---- only for a state that is true now, and has been for long enough */
 
 static bool has_caught_up(const struct cell_health *health, const struct health_limits *limits)
 {

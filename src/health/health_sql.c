@@ -8,7 +8,7 @@
 
 enum question { Q_SERVER, Q_WRITE, Q_PROBE, Q_BEAT, Q_PRIMARY, Q_WALSENDERS, Q_SLOTS, Q_STANDBY, QUESTIONS };
 
-/* Positions are bytes of write-ahead log since its beginning; times are of the server that is asked. */
+/* Positions are bytes of WAL since its beginning; times are by the clock of the server that is asked. */
 const struct health_question health_questions[QUESTIONS] = {
     [Q_SERVER] = { "server",
                    "SELECT pg_is_in_recovery(), (extract(epoch FROM clock_timestamp()) * 1000000)::bigint" },
@@ -118,8 +118,8 @@ static result read_beat(struct health_visit *visit)
 
 /* ---- a primary ---- */
 
-/* Whether a refusal is about writing as such: read-only, a full disk, a system error. Whatever is about us (rights, a
- * schema that is not there) tells nothing about the primary. */
+/* Whether the refusal tells that the primary cannot write: read-only, disk full, system error. An error about us (missing
+ * rights, missing schema) tells nothing about the primary. */
 static bool refuses_to_write(const char *sqlstate)
 {
     static const char *const classes[] = { "25", "53", "58", "XX" };
@@ -135,7 +135,8 @@ static void take_outcome(struct health_visit *visit, const struct pg_reply *repl
     bool done = str_is(outcome, "done");
     node_of(visit)->writable = done ? HEALTH_YES : HEALTH_UNKNOWN;
     if (!done)
-        text_fit(node_of(visit)->why, HEALTH_WHY_MAX, "the heartbeat is refused: %.*s", STR_ARG(outcome));
+        text_fit(node_of(visit)->why, HEALTH_WHY_MAX, "the cell refuses the heartbeat: %.*s",
+                 STR_ARG(outcome));
     visit->beat = done                        ? HEALTH_BEAT_WRITTEN
                   : str_is(outcome, "fence")  ? HEALTH_BEAT_FENCED
                   : str_is(outcome, "region") ? HEALTH_BEAT_FOREIGN
@@ -193,7 +194,7 @@ static void take_walsender(struct health_visit *visit, const struct pg_reply *re
 {
     struct health_walsender *walsender = walsender_of(visit, pg_reply_str(reply, row, 0));
     if (walsender == NULL || (walsender->attached && walsender->streaming))
-        return; /* not a node of ours, or a second one of it while the first still streams */
+        return; /* not a node of this cell, or a second walsender of a node whose first one still streams */
     struct str state = pg_reply_str(reply, row, 1), sync = pg_reply_str(reply, row, 2);
     struct health_number flushed = number(reply, row, 4), position = node_of(visit)->position;
     *walsender = (struct health_walsender){
@@ -232,8 +233,8 @@ static bool all_current(const struct health_visit *visit, bool *ret_any)
     return all;
 }
 
-/* The heartbeat was committed on the primary alone; whether the standbys confirm it is seen from what they have flushed.
- * So a write that nobody confirms is noticed without a session that hangs in its commit. */
+/* The heartbeat is committed on the primary alone; the standbys' flushed positions tell whether they have it. So a write
+ * that nobody confirms is noticed, and no session hangs in its commit. */
 static result await_confirmation(struct health_visit *visit)
 {
     struct health_node *node = node_of(visit);
@@ -285,7 +286,7 @@ static result visit_primary(struct health_visit *visit)
 
 /* ---- a standby ---- */
 
-/* An idle primary is silent for up to half of the receiver's timeout; then the receiver asks whether it is there. */
+/* An idle primary is silent for up to half of the receiver's timeout; then the receiver asks for a reply. */
 static enum health_view view_of(const struct health_visit *visit, const struct health_node *node,
                                 int64_t timeout_ms)
 {

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* The lease outlives some rounds that a loaded host missed; then another monitor may have it. */
+/* The lease lasts for several rounds, since a loaded host may miss some; then another monitor may acquire it. */
 enum { LEASE_ROUNDS = 5, LEASE_LEAST_MS = 3000, RELEASE_WITHIN_MS = 1000 };
 
 static uint64_t now_ms(void)
@@ -76,12 +76,13 @@ static void on_changed(void *context, enum cell_state from, enum cell_state to, 
     if (options->changed != NULL)
         options->changed(options->context, options->cell, from, to, why);
     if (!monitor->held)
-        return; /* the cell is another monitor's by now, and so is its audit log */
+        return; /* another monitor has the cell now, and writes its audit log */
     clock_format(clock_wall_ms(), at);
     text_fit(what, sizeof what, "%s %s -> %s: %s", at, cell_state_name(from), cell_state_name(to), why);
     if (!monitor_journal_add(monitor->journal, monitor->next_number++, "cell-state", cell_state_name(to),
                              what))
-        monitor_alarm(monitor, "the journal is full: a change of state is not audited: %s", what);
+        monitor_alarm(
+            monitor, "the monitor's journal is full; this change of state is not in the audit log: %s", what);
     monitor->journal_changed = true;
 }
 
@@ -108,7 +109,7 @@ static result take_over(struct cell_monitor *monitor)
     if (failed(r)) {
         result released = directory_lease_release(monitor->options.directory, &monitor->lease);
         if (failed(released))
-            monitor_tell(monitor, &released.error, "the monitor's lease runs out by itself");
+            monitor_tell(monitor, &released.error, "cannot release the monitor lease; it will expire");
         return r;
     }
     monitor->journal->fence = (int64_t)monitor->lease.fence;
@@ -121,7 +122,7 @@ static result take_over(struct cell_monitor *monitor)
     return OK;
 }
 
-/* Without the lease nothing is known. */
+/* Without the lease the state is unknown. */
 static void step_down(struct cell_monitor *monitor)
 {
     monitor->held = false;
@@ -131,7 +132,7 @@ static void step_down(struct cell_monitor *monitor)
         health_asker_drop(monitor->asker, &monitor->options.cell->nodes[i]);
 }
 
-/* A lease that cannot be renewed is held until it has run out, and not longer. */
+/* A lease that cannot be renewed is held until it expires, and not longer. */
 static void keep_lease(struct cell_monitor *monitor)
 {
     struct deadline deadline;
@@ -145,7 +146,7 @@ static void keep_lease(struct cell_monitor *monitor)
     if (monitor->held && (r.error.code == E_STALE || clock_monotonic_ns() >= monitor->lease.until_ns))
         step_down(monitor);
     if (r.error.code != E_BUSY)
-        monitor_tell(monitor, &r.error, "the monitor's lease cannot be had");
+        monitor_tell(monitor, &r.error, "cannot acquire the monitor lease");
 }
 
 static void give_back(struct cell_monitor *monitor)
@@ -161,9 +162,9 @@ static void give_back(struct cell_monitor *monitor)
     deadline_end(&deadline);
     fiber_unshield(&shield);
     if (failed(kept))
-        monitor_tell(monitor, &kept.error, "the monitor's journal is not kept");
+        monitor_tell(monitor, &kept.error, "cannot write the monitor's journal");
     if (failed(released))
-        monitor_tell(monitor, &released.error, "the monitor's lease runs out by itself");
+        monitor_tell(monitor, &released.error, "cannot release the monitor lease; it will expire");
     monitor->held = false;
 }
 
@@ -185,18 +186,21 @@ static void look(struct cell_monitor *monitor)
     enum health_beat_outcome beat;
     result r = health_ask(monitor->asker, &writer, monitor->asking, &beat);
     if (failed(r)) {
-        monitor_tell(monitor, &r.error, "the cell cannot be asked");
+        monitor_tell(monitor, &r.error, "cannot ask the cell's nodes");
         return;
     }
     if (beat == HEALTH_BEAT_FENCED) {
-        monitor_alarm(monitor, "the heartbeat's fence %lld is refused: a later monitor has written",
-                      (long long)writer.fence);
+        monitor_alarm(
+            monitor,
+            "the cell refuses the heartbeat's fence %lld: another monitor with a greater fence has written",
+            (long long)writer.fence);
         give_back(monitor);
         step_down(monitor);
         return;
     }
     if (beat == HEALTH_BEAT_FOREIGN && !monitor->foreign)
-        monitor_alarm(monitor, "the database is of another region: check the addresses in the region's file");
+        monitor_alarm(monitor,
+                      "the database belongs to another region: check the addresses in the region's file");
     monitor->foreign = beat == HEALTH_BEAT_FOREIGN;
     if (clock_monotonic_ns() >= monitor->lease.until_ns) {
         step_down(monitor);
@@ -206,7 +210,7 @@ static void look(struct cell_monitor *monitor)
     monitor_act(monitor, now_ms());
     r = monitor_keep(monitor);
     if (failed(r))
-        monitor_tell(monitor, &r.error, "the monitor's journal is not kept");
+        monitor_tell(monitor, &r.error, "cannot write the monitor's journal");
 }
 
 void cell_monitor_run(void *arg)
@@ -225,16 +229,16 @@ void cell_monitor_run(void *arg)
     give_back(monitor);
 }
 
-/* ---- making one ---- */
+/* ---- creating a monitor ---- */
 
 static result check_options(const struct cell_monitor_options *options)
 {
     if (options->cell->monitor.files.certificate == NULL)
-        return FAIL(E_CONFIG, "Give the cell a monitor = { certificate, private_key }.",
-                    "the cell \"%s\" has no monitor's certificate", options->cell->name.ptr);
+        return FAIL(E_CONFIG, "Add monitor = { certificate, private_key } to the cell in the region's file.",
+                    "the cell \"%s\" has no certificate for its monitor", options->cell->name.ptr);
     if (options->cell->name.len > DIRECTORY_NAME_MAX - strlen("monitor-"))
-        return FAIL(E_CONFIG, "Choose a shorter name.",
-                    "the name of cell \"%s\" is too long for a monitor's lease", options->cell->name.ptr);
+        return FAIL(E_CONFIG, "Choose a shorter name for the cell.",
+                    "the name of cell \"%s\" is too long for a monitor lease", options->cell->name.ptr);
     return OK;
 }
 

@@ -1,12 +1,12 @@
 #pragma once
-/* The monitor of one cell: a fiber in the region's daemon that asks each node every interval_ms (health_ask.h), keeps the
- * cell's state (health.h), and does the little that may be done without a person: it degrades a cell whose standby is lost,
- * if the cell's on_standby_loss says so, makes it synchronous again, and drops a slot before it fills the disk.
+/* The monitor of one cell: a fiber in the region's daemon. It asks each node every interval_ms (health_ask.h), keeps the
+ * cell's state (health.h), and does the few things that need no person: it degrades a cell whose standby is lost, if
+ * on_standby_loss says so, makes it synchronous again, and drops a replication slot before it fills the disk.
  *
- * One monitor acts at a time, by a lease in the directory. Its fence goes along with everything that it writes, and a
- * smaller one is refused by the cell; so a monitor that was stopped and comes back changes nothing. Monitors without the
- * lease ask nobody. Every change of state, and everything done, is in the cell's audit log: at once, or, while the primary
- * is away, kept in the journal (monitor_journal.h) and written later in order. */
+ * One monitor acts at a time: the one with the lease in the directory. All that it writes carries its fence, and the cell
+ * refuses a smaller fence; so a monitor that was stopped and comes back changes nothing. Monitors without the lease ask
+ * nothing. Every change of state, and every action, is written to the cell's audit log: at once, or, while the primary is
+ * away, later and in order from the journal (monitor_journal.h). */
 #include "directory/directory.h"
 #include "health/health_ask.h"
 #include "health/monitor_journal.h"
@@ -17,9 +17,9 @@ struct cell_monitor_options {
     const struct cell *cell;     /* with a monitor's certificate; outlives the monitor */
     struct directory *directory; /* the same */
     const char *journal_path;    /* copied */
-    const char *name; /* of this daemon, an id: the lease's holder, and the heartbeat's writer; copied */
+    const char *name;            /* of this daemon: holder of the lease, writer of the heartbeat; copied */
     void (*host_facts)(void *context, const struct node *node, struct health_host *ret); /* may be NULL */
-    /* Told of a change of state; of what must be read by someone; of what did not work, once. For the log. */
+    /* For the log: a change of state; an alarm, which somebody must read; a failure, told once. */
     void (*changed)(void *context, const struct cell *cell, enum cell_state from, enum cell_state to,
                     const char *why);
     void (*alarm)(void *context, const struct cell *cell, const char *what);
@@ -27,25 +27,25 @@ struct cell_monitor_options {
     void *context;
 };
 
-/* Does not wait. E_CONFIG: the cell has no monitor's certificate, or too long a name. */
+/* Does not wait. E_CONFIG: the cell has no certificate for its monitor, or its name is too long. */
 result cell_monitor_new(const struct cell_monitor_options *options, struct cell_monitor **ret) MUST_USE;
 void cell_monitor_free(struct cell_monitor *monitor); /* its fiber has ended; takes NULL */
 
-/* A fiber's body: goes on until it is cancelled, then gives the lease back. */
+/* A fiber's body: runs until it is cancelled, then releases the lease. */
 void cell_monitor_run(void *monitor);
 
 struct cell_monitor_view {
     const struct cell *cell;
-    bool active; /* it has the lease, and what follows is of now */
+    bool active; /* it has the lease, and the members below are current */
     int64_t fence;
     const char *writer; /* the daemon's name */
     enum cell_state state;
     uint64_t state_since_ms;          /* of clock_monotonic_ns */
     const struct cell_health *health; /* the last look; NULL: none yet */
     uint64_t looks, changes, degrades, restores, slots_dropped;
-    size_t rows_kept; /* of the audit log, not written yet */
+    size_t rows_kept; /* rows of the audit log that are not written yet */
 };
-/* What the pointers show is valid until the caller waits. */
+/* The pointers are valid until the caller waits. */
 struct cell_monitor_view cell_monitor_view(const struct cell_monitor *monitor);
 
 /* "directory.sqlite" and "eu-fr-1" give "directory.sqlite.eu-fr-1.monitor". */

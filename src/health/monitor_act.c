@@ -1,5 +1,5 @@
-/* What a monitor writes: rows of the audit log, the setting that makes a cell asynchronous or synchronous again, and the
- * end of a slot. Every statement carries the fence, and begins before the lease can have run out. */
+/* What a monitor writes: rows of the audit log, the setting that makes a cell asynchronous or synchronous, and dropped
+ * slots. Every statement carries the fence, and begins before the lease can expire. */
 #include "health/monitor_internal.h"
 
 #include "base/clock.h"
@@ -9,7 +9,7 @@
 
 enum { ACT_WITHIN_MS = 1000, AGAIN_AFTER_MS = 5000, ROWS_AT_ONCE = 50 };
 
-#define FENCE_HINT "Another daemon monitors this cell; see that one."
+#define FENCE_HINT "Another daemon monitors this cell now: look at its log."
 
 struct act {
     struct cell_monitor *monitor;
@@ -37,7 +37,7 @@ static const char *rule(const struct act *act)
     return act->monitor->limits.may_degrade ? "on_standby_loss = degrade" : "on_standby_loss = block";
 }
 
-/* One call of a function that answers with an outcome. */
+/* One call of a function that returns an outcome. */
 static result call(const struct act *act, const char *sql, const struct pg_value *params, size_t count,
                    char ret_outcome[16])
 {
@@ -55,7 +55,7 @@ static result refused(const char *what, const char *outcome)
                 what, outcome);
 }
 
-/* ---- rows that are kept ---- */
+/* ---- rows from the journal ---- */
 
 static result write_row(const struct act *act, const struct monitor_row *row)
 {
@@ -72,7 +72,7 @@ static result write_row(const struct act *act, const struct monitor_row *row)
     TRY(call(act, "SELECT outcome FROM domicile.monitor_audit($1, $2, $3, $4, $5, $6, $7, $8, $9)", params, 9,
              outcome));
     if (strcmp(outcome, "done") != 0 && strcmp(outcome, "again") != 0)
-        return refused("a row of the audit log", outcome);
+        return refused("cannot write a row of the audit log", outcome);
     return OK;
 }
 
@@ -102,7 +102,7 @@ static result begin(const struct act *act, bool degrade, const char *what)
     };
     char outcome[16];
     TRY(call(act, "SELECT outcome FROM domicile.monitor_begin($1, $2, $3, $4, $5, $6)", params, 6, outcome));
-    return strcmp(outcome, "done") == 0 ? OK : refused("a change of the cluster", outcome);
+    return strcmp(outcome, "done") == 0 ? OK : refused("cannot change synchronous_standby_names", outcome);
 }
 
 static result change(const struct act *act, bool degrade, const char *what)
@@ -118,7 +118,7 @@ static result change(const struct act *act, bool degrade, const char *what)
     return failed(r) ? r : ended;
 }
 
-/* The mark is on disk here before the cell is touched: once it is degraded, its primary may be gone any moment. */
+/* The mark is on disk here before the cell is changed: a degraded cell can lose its primary at any moment. */
 static result degrade(const struct act *act)
 {
     struct cell_monitor *monitor = act->monitor;
@@ -127,11 +127,12 @@ static result degrade(const struct act *act)
     TRY(monitor_keep(monitor));
     char what[MONITOR_WHAT_MAX + 1];
     text_fit(what, sizeof what,
-             "no standby confirmed writes; they go on without. synchronous_standby_names was %s",
+             "no standby confirmed writes; the cell is asynchronous now. synchronous_standby_names was %s",
              act->primary->sync_names);
     TRY(change(act, true, what));
     monitor->counters.degrades++;
-    monitor_alarm(monitor, "the cell is degraded: writes go on without a standby; do not promote it");
+    monitor_alarm(
+        monitor, "the cell is degraded: writes are acknowledged without a standby; do not promote a standby");
     return OK;
 }
 
@@ -148,10 +149,10 @@ static result unmark(const struct act *act)
                                        pg_text(STR("a standby confirms writes again")), name(act) };
     char outcome[16];
     TRY(call(act, "SELECT outcome FROM domicile.monitor_unmark($1, $2, $3, $4, $5)", params, 5, outcome));
-    return strcmp(outcome, "done") == 0 ? OK : refused("the mark of a degraded cell", outcome);
+    return strcmp(outcome, "done") == 0 ? OK : refused("cannot remove the degraded mark", outcome);
 }
 
-/* What the cell says of itself, where it can speak, is what is kept here. */
+/* When the cell answers, its own mark replaces the one that is kept here. */
 static void keep_mark(const struct act *act)
 {
     struct cell_monitor *monitor = act->monitor;
@@ -171,7 +172,7 @@ static result drop_slot(const struct act *act, const struct health_slot *slot)
 {
     struct cell_monitor *monitor = act->monitor;
     char what[MONITOR_WHAT_MAX + 1], outcome[16];
-    text_fit(what, sizeof what, "slot %s retained %lld bytes of WAL, more than %lld", slot->name,
+    text_fit(what, sizeof what, "replication slot %s retained %lld bytes of WAL, more than %lld", slot->name,
              (long long)slot->retained_bytes.value, (long long)monitor->limits.slot_max_bytes);
     const struct pg_value params[] = { region(act),
                                        fence(act),
@@ -183,11 +184,11 @@ static result drop_slot(const struct act *act, const struct health_slot *slot)
     TRY(call(act, "SELECT outcome FROM domicile.slot_drop($1, $2, $3, $4, $5, $6, $7)", params, 7, outcome));
     if (strcmp(outcome, "done") == 0) {
         monitor->counters.slots_dropped++;
-        monitor_alarm(monitor, "%s: it is dropped, and whoever read from it must be made anew", what);
+        monitor_alarm(monitor, "%s: it was dropped; a standby that used it needs a new base backup", what);
         return OK;
     }
     bool over = strcmp(outcome, "absent") == 0 || strcmp(outcome, "small") == 0;
-    return over ? OK : refused("the end of a slot", outcome);
+    return over ? OK : refused("cannot drop a replication slot", outcome);
 }
 
 /* ---- all of it ---- */
@@ -244,5 +245,5 @@ void monitor_act(struct cell_monitor *monitor, uint64_t now_ms)
     }
     if (r.error.code != E_SQL && r.error.code != E_STALE && r.error.code != E_BUSY && r.error.code != E_IO)
         health_asker_drop(monitor->asker, primary->node);
-    monitor_tell(monitor, &r.error, "what the monitor wanted to do is not done yet");
+    monitor_tell(monitor, &r.error, "monitor action failed; retrying");
 }

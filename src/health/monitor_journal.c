@@ -14,7 +14,7 @@
 
 enum { FILE_BYTES_MAX = 1 << 20, DEPTH = 4 };
 
-#define DISK_HINT "Look at the disk and the rights of the directory's folder."
+#define DISK_HINT "Check free space and permissions of the directory's folder."
 
 bool monitor_journal_add(struct monitor_journal *journal, int64_t number, const char *action,
                          const char *outcome, const char *what)
@@ -42,8 +42,7 @@ void monitor_journal_drop_first(struct monitor_journal *journal, size_t count)
 
 static result not_a_journal(const char *path)
 {
-    return FAIL(E_FORMAT,
-                "Move the file away after reading it: what it held was not written to the audit log.",
+    return FAIL(E_FORMAT, "Read the file, then move it away: its rows are not in the audit log.",
                 "\"%s\" is not a monitor's journal", path);
 }
 
@@ -188,8 +187,8 @@ static result replace(const char *path, const char *fresh, const struct monitor_
     free(there);
     TRY(r);
     if (fence > journal->fence)
-        return FAIL(E_STALE, "Another daemon monitors the cell now.",
-                    "the journal \"%s\" has the later fence %lld", path, (long long)fence);
+        return FAIL(E_STALE, "Another daemon monitors this cell now: look at its log.",
+                    "the journal \"%s\" has a greater fence, %lld", path, (long long)fence);
     char *text = dump(journal);
     bool done = write_synced(fresh, text) && rename(fresh, path) == 0 && sync_folder(path);
     int reason = errno;
@@ -198,7 +197,7 @@ static result replace(const char *path, const char *fresh, const struct monitor_
                 : FAIL(E_IO, DISK_HINT, "the journal \"%s\" cannot be written: %s", path, strerror(reason));
 }
 
-/* Who was stopped for long and still believes in its lease must not write over its successor's journal. */
+/* A monitor that was stopped for long, and believes that it still has the lease, must not overwrite its successor's journal. */
 result monitor_journal_save(const char *path, const struct monitor_journal *journal)
 {
     char lock[PATH_MAX], fresh[PATH_MAX];

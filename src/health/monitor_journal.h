@@ -1,8 +1,8 @@
 #pragma once
-/* What a cell's monitor must not forget when the daemon ends: a file beside the directory, replaced whole and on disk
- * before what it tells of is done. It holds the rows of the audit log that could not be written yet, in order, and the
- * mark of a degraded cell: a standby of such a cell may lack acknowledged writes, and must not be promoted without a
- * person, whatever the cell itself can still say. Everything here blocks on the disk: by fiber_offload. */
+/* What a cell's monitor must remember when the daemon ends: a file beside the directory. It is replaced as a whole, and is
+ * on disk before the action that it names. It holds the rows of the audit log that could not be written yet, in order, and
+ * the mark of a degraded cell: a standby of such a cell may lack acknowledged writes, and only a person may promote it,
+ * even if the cell itself cannot answer any more. All functions block on the disk: call them by fiber_offload. */
 #include "base/str.h"
 
 enum { MONITOR_ROWS_MAX = 1000, MONITOR_WHAT_MAX = 255, MONITOR_WORD_MAX = 63 };
@@ -19,11 +19,11 @@ struct monitor_mark {
 };
 
 struct monitor_journal {
-    int64_t fence; /* of who wrote it last */
+    int64_t fence; /* of the last writer */
     struct monitor_mark mark;
     struct monitor_row rows[MONITOR_ROWS_MAX];
     size_t count;
-    uint64_t lost; /* rows that did not fit */
+    uint64_t lost; /* rows for which there was no space */
 };
 
 /* No file: an empty journal. E_FORMAT: it is not a journal. E_IO. */
