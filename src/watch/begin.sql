@@ -1,3 +1,3 @@
--- Names mean what they mean, whatever is in other schemas; and findings are recorded when no standby confirms, too.
+-- Names are of pg_catalog, whatever other schemas have; and findings are recorded even if no standby confirms.
 SET search_path = pg_catalog;
 SET synchronous_commit = local

@@ -1,4 +1,4 @@
--- Sessions: whose, from where, and how protected on the way.
+-- Sessions: whose, from where, and how encrypted.
 WITH d AS (SELECT $1::text::jsonb AS j),
 session AS (
     SELECT a.pid, a.backend_type, format('%s from %s in %s', coalesce(a.usename, '?'),
@@ -11,8 +11,8 @@ session AS (
       FROM d, pg_stat_activity a LEFT JOIN pg_stat_ssl t ON t.pid = a.pid
      WHERE a.backend_type IN ('client backend', 'walsender') AND a.pid <> pg_backend_pid())
 SELECT CASE WHEN abroad THEN 'client-abroad' ELSE 'client' END, subject,
-       format('pid %s since %s, calls itself "%s", %s', pid, date_trunc('second', backend_start), application_name,
-              CASE WHEN abroad THEN 'its address is another region''s'
+       format('pid %s since %s, application_name "%s", %s', pid, date_trunc('second', backend_start), application_name,
+              CASE WHEN abroad THEN 'its address is in another region'
                    WHEN NOT coalesce(known_role, false) THEN 'its role is not declared'
                    ELSE 'its address is not declared' END)
   FROM session WHERE backend_type = 'client backend' AND (abroad OR NOT home OR NOT coalesce(known_role, false))

@@ -1,9 +1,9 @@
--- Code in the database that reaches out of it, or that the shipped schema ($2) does not know.
+-- Code in the database that can reach outside, or that is not in the shipped schema ($2).
 WITH d AS (SELECT $1::text::jsonb AS j, $2::text::jsonb AS shipped),
 alien AS (
     SELECT p.oid::regprocedure::text AS name, l.lanname, p.prosecdef, pg_get_userbyid(p.proowner) AS owner,
            array_remove(ARRAY[
-               CASE WHEN p.prosrc ~* 'dblink|postgres(ql)?://|\mhost(addr)?\s*=' THEN 'names a connection' END,
+               CASE WHEN p.prosrc ~* 'dblink|postgres(ql)?://|\mhost(addr)?\s*=' THEN 'contains a connection string' END,
                CASE WHEN p.prosrc ~* '\mcopy\M.*\mprogram\M' THEN 'copies to or from a program' END,
                CASE WHEN p.prosrc ~* '\mcopy\M.*\mto\M\s*''' THEN 'copies to a file' END,
                CASE WHEN p.prosrc ~* 'lo_export|pg_read_(binary_)?file|pg_ls_dir' THEN 'reads or writes files' END],
@@ -23,13 +23,13 @@ SELECT CASE WHEN e.extname IN ('dblink', 'postgres_fdw', 'file_fdw') THEN 'dblin
        'extension ' || e.extname, 'version ' || e.extversion
   FROM d, pg_extension e WHERE e.extname <> 'plpgsql' AND NOT (d.j->'extensions' ? e.extname)
 UNION ALL
-SELECT CASE WHEN 'names a connection' = ANY (reach) THEN 'dblink' ELSE 'function' END, 'function ' || name,
+SELECT CASE WHEN 'contains a connection string' = ANY (reach) THEN 'dblink' ELSE 'function' END, 'function ' || name,
        format('language %s, owner %s%s%s', lanname, owner,
               CASE WHEN prosecdef THEN ', runs with its owner''s rights' ELSE '' END,
               coalesce(', ' || nullif(array_to_string(reach, ', '), ''), ''))
   FROM alien
 UNION ALL
-SELECT 'language', 'language ' || l.lanname, 'not trusted: its functions do what the server''s account may'
+SELECT 'language', 'language ' || l.lanname, 'not trusted: its functions can do all that the server''s account can do'
   FROM d, pg_language l WHERE NOT l.lanpltrusted AND l.lanname NOT IN ('internal', 'c')
 UNION ALL
 SELECT 'language', 'function ' || name, 'written in C' FROM alien WHERE lanname = 'c'

@@ -1,4 +1,4 @@
--- COPY that is running. One that is over before the next round does not show.
+-- COPY that is running. One that ends before the next round does not show.
 SELECT CASE p.type WHEN 'PROGRAM' THEN 'copy-program' ELSE 'copy-file' END,
        format('%s from %s', coalesce(a.usename, '?'), coalesce(host(a.client_addr), 'a local socket')),
        format('pid %s, %s, %s rows so far', p.pid, p.command, p.tuples_processed)

@@ -1,4 +1,4 @@
--- What the schema is: run on a cell that was just made, it gives the shipped schema; later, what became of it.
+-- Describes the schema: in a new cell, the shipped schema; later, what has changed in it shows.
 WITH relation AS (
     SELECT c.oid, n.nspname || '.' || c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
      WHERE n.nspname = 'domicile' AND c.relkind IN ('r', 'p'))

@@ -1,2 +1,2 @@
--- What the node is. $1 is not needed here.
+-- Facts of the node. $1 is not needed here.
 SELECT pg_is_in_recovery(), system_identifier::text, current_database()::text FROM pg_control_system()

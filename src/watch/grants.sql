@@ -1,4 +1,4 @@
--- What the role domicile_monitor needs, for a superuser to run in the cell's database once the role is there, before or
+-- What the role domicile_monitor needs. A superuser runs it in the cell's database, after the role was created, before or
 -- after the schema. Running it again changes nothing.
 GRANT pg_monitor, pg_signal_backend TO domicile_monitor;
 GRANT EXECUTE ON FUNCTION pg_catalog.pg_hba_file_rules(), pg_catalog.pg_show_all_file_settings() TO domicile_monitor;

@@ -1,4 +1,4 @@
--- The walls of the shipped schema ($2): are they there, as they were made, and enabled?
+-- The guards of the shipped schema ($2): does each exist, unchanged and enabled?
 WITH d AS (SELECT $1::text::jsonb AS j, $2::text::jsonb AS shipped),
 home AS (SELECT n.oid, n.nspowner, n.nspacl FROM pg_namespace n WHERE n.nspname = 'domicile'),
 relation AS (
@@ -31,21 +31,21 @@ grantee AS (
     SELECT g.object, CASE g.grantee WHEN 0 THEN 'PUBLIC' ELSE pg_get_userbyid(g.grantee) END AS name, g.privilege_type
       FROM granted g WHERE g.grantee <> g.owner)
 SELECT 'guard-trigger', coalesce(g.name, s.key),
-       CASE WHEN g.name IS NULL THEN 'gone' WHEN g.tgenabled <> 'O' THEN 'disabled, or for replicas only'
-            WHEN s.key IS NULL THEN 'a trigger that is not shipped' ELSE 'not as it was made' END
+       CASE WHEN g.name IS NULL THEN 'missing' WHEN g.tgenabled <> 'O' THEN 'disabled, or enabled for replicas only'
+            WHEN s.key IS NULL THEN 'a trigger that was not shipped' ELSE 'changed' END
   FROM (SELECT * FROM guard WHERE NOT tgisinternal OR tgenabled <> 'O') g
   FULL JOIN (SELECT e.key, e.value FROM d, jsonb_each_text(d.shipped->'triggers') e) s ON s.key = g.name
  WHERE g.name IS NULL OR s.key IS NULL OR g.tgenabled <> 'O' OR g.digest <> s.value
 UNION ALL
-SELECT 'guard-trigger', r.name || ' ' || w.rulename, 'a rule that is not shipped'
+SELECT 'guard-trigger', r.name || ' ' || w.rulename, 'a rule that was not shipped'
   FROM d, pg_rewrite w JOIN relation r ON r.oid = w.ev_class WHERE d.shipped->'tables' ? r.name
 UNION ALL
-SELECT 'guard-constraint', s.key, CASE WHEN h.name IS NULL THEN 'gone' WHEN NOT h.convalidated THEN 'not validated'
-                                       ELSE 'not as it was made' END
+SELECT 'guard-constraint', s.key, CASE WHEN h.name IS NULL THEN 'missing' WHEN NOT h.convalidated THEN 'not validated'
+                                       ELSE 'changed' END
   FROM d, jsonb_each_text(d.shipped->'constraints') s LEFT JOIN held h ON h.name = s.key
  WHERE h.name IS NULL OR NOT h.convalidated OR h.digest <> s.value
 UNION ALL
-SELECT 'guard-function', s.key, CASE WHEN c.name IS NULL THEN 'gone' ELSE 'not as it was made' END
+SELECT 'guard-function', s.key, CASE WHEN c.name IS NULL THEN 'missing' ELSE 'changed' END
   FROM d, jsonb_each_text(d.shipped->'functions') s LEFT JOIN code c ON c.name = s.key
  WHERE c.name IS NULL OR c.digest IS DISTINCT FROM s.value
 UNION ALL
@@ -55,7 +55,7 @@ SELECT 'guard-owner', o.name, 'owner ' || pg_get_userbyid(o.owner)
         UNION ALL SELECT 'database ' || datname, datdba FROM pg_database WHERE datname = current_database()) o
  WHERE pg_get_userbyid(o.owner) <> 'domicile_owner'
 UNION ALL
-SELECT 'guard-owner', r.name, 'row-level security shows some of the rows only' FROM relation r WHERE r.relrowsecurity
+SELECT 'guard-owner', r.name, 'row-level security hides some of the rows' FROM relation r WHERE r.relrowsecurity
 UNION ALL
 SELECT 'grant', format('%s on %s', g.name, g.object), string_agg(g.privilege_type, ', ' ORDER BY g.privilege_type)
   FROM d, grantee g
@@ -64,9 +64,9 @@ SELECT 'grant', format('%s on %s', g.name, g.object), string_agg(g.privilege_typ
    AND NOT (d.j->'declared_roles' ? g.name)
  GROUP BY g.name, g.object
 UNION ALL
-SELECT 'event-trigger', e.evtname, CASE WHEN d.j->'event_triggers' ? e.evtname THEN 'declared, and disabled'
+SELECT 'event-trigger', e.evtname, CASE WHEN d.j->'event_triggers' ? e.evtname THEN 'declared, but disabled'
                                         ELSE 'not declared: it runs with every ' || e.evtevent END
   FROM d, pg_event_trigger e WHERE NOT (d.j->'event_triggers' ? e.evtname AND e.evtenabled IN ('O', 'A'))
 UNION ALL
-SELECT 'event-trigger', n, 'declared, and gone' FROM d, jsonb_array_elements_text(d.j->'event_triggers') n
+SELECT 'event-trigger', n, 'declared, but missing' FROM d, jsonb_array_elements_text(d.j->'event_triggers') n
  WHERE NOT EXISTS (SELECT FROM pg_event_trigger e WHERE e.evtname = n)

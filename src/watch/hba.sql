@@ -1,4 +1,4 @@
--- Who would be let in: the lines of the file as it is now. What refuses is never a finding.
+-- Who may connect: the lines of the file as it is now. A line that rejects is never a finding.
 WITH d AS (SELECT $1::text::jsonb AS j),
 rule AS (
     SELECT h.*, CASE WHEN h.address ~ '^[0-9.]+$|:' THEN h.address || '/' ||
@@ -26,15 +26,15 @@ judged AS (
                                                                       ELSE d.j->'home' END) n
                             WHERE CASE WHEN u.network ~ '/' THEN u.network::inet <<= n::inet END) AS ours
       FROM d, undeclared u)
-SELECT 'hba-open', text, 'line ' || line_number || ': from anywhere' FROM judged WHERE open
+SELECT 'hba-open', text, 'line ' || line_number || ': allows any address' FROM judged WHERE open
 UNION ALL
-SELECT 'hba-plain', text, 'line ' || line_number || ': without TLS, or with a secret that can be taken'
+SELECT 'hba-plain', text, 'line ' || line_number || ': without TLS, or with a password or other secret that can be stolen'
   FROM judged WHERE plain
 UNION ALL
-SELECT 'hba-changed', text, 'line ' || line_number || ': neither the set-up''s nor declared'
+SELECT 'hba-changed', text, 'line ' || line_number || ': neither written by domicile nor declared'
   FROM judged WHERE NOT coalesce(open, false) AND NOT plain AND NOT coalesce(ours, false)
 UNION ALL
 SELECT 'hba-changed', 'line ' || line_number, error FROM written WHERE error IS NOT NULL
 UNION ALL
-SELECT 'hba-changed', 'missing: ' || l, 'declared, and not in the file' FROM d, jsonb_array_elements_text(d.j->'hba') l
+SELECT 'hba-changed', 'missing: ' || l, 'declared, but not in the file' FROM d, jsonb_array_elements_text(d.j->'hba') l
  WHERE NOT EXISTS (SELECT FROM written w WHERE w.text = l)

@@ -43,7 +43,7 @@ void host_reader_free(struct host_reader *reader)
     free(reader);
 }
 
-/* ---- a command that looks ---- */
+/* ---- a command that reads ---- */
 
 struct looking {
     struct host_reader *reader;
@@ -58,7 +58,7 @@ static result look(struct looking *looking, const char *const *argv, struct str 
     struct ssh_output output;
     TRY(host_look(looking->reader->hosts, looking->node, &call, argv, (struct str){ 0 }, &output));
     if (output.signal != NULL || output.exit_status != 0 || output.out_cut)
-        return FAIL(E_HOST, "See whether the path in the region's file is that host's, and readable there.",
+        return FAIL(E_HOST, "Check that the path in the region's file exists on that host and is readable.",
                     "\"%s\" on \"%s\" failed: %.*s", host_program_of(argv), looking->node->name.ptr,
                     STR_ARG(last_line(output.err)));
     *ret = output.out;
@@ -67,8 +67,8 @@ static result look(struct looking *looking, const char *const *argv, struct str 
 
 static result malformed(const struct looking *looking, const char *command)
 {
-    return FAIL(E_FORMAT, "See what that program is on that host.", "\"%s\" on \"%s\" said something else",
-                command, looking->node->name.ptr);
+    return FAIL(E_FORMAT, "Check which program has that name on that host.",
+                "\"%s\" on \"%s\" gave an unexpected answer", command, looking->node->name.ptr);
 }
 
 /* ---- the log ---- */
@@ -131,7 +131,7 @@ static result read_pieces(struct looking *looking, struct cell_watch *watch, con
     struct watch_log_piece piece = { .file = file->token, .offset = *ret_at };
     while (piece.offset < end) {
         TRY(read_piece(looking, file, piece.offset, &piece.text));
-        if (piece.text.len == 0) { /* it was longer a moment ago; by the next round it may be so again */
+        if (piece.text.len == 0) { /* it has become shorter just now; the next round tries again */
             watch_log_cut(watch, looking->node);
             return OK;
         }
@@ -142,7 +142,7 @@ static result read_pieces(struct looking *looking, struct cell_watch *watch, con
     return OK;
 }
 
-/* A slow way is no fault as long as it goes on: the next round does. */
+/* A slow link is no failure as long as some bytes arrive: the next round continues. */
 static result read_log(struct looking *looking, struct cell_watch *watch)
 {
     struct log_file file;
@@ -151,7 +151,7 @@ static result read_log(struct looking *looking, struct cell_watch *watch)
     uint64_t begin = begin_at(looking, watch, &file), at = begin;
     watch_log_feed(
         watch, looking->node,
-        &(struct watch_log_piece){ file.token, begin, { 0 } }); /* an empty file has begun as well */
+        &(struct watch_log_piece){ file.token, begin, { 0 } }); /* an empty file counts as begun too */
     bool more = file.bytes - begin > HOST_READER_ROUND_BYTES;
     result r = read_pieces(looking, watch, &file, more ? begin + HOST_READER_ROUND_BYTES : file.bytes, &at);
     bool slow = failed(r) && r.error.code == E_DEADLINE && at > begin;
@@ -198,7 +198,7 @@ static bool has_answered(const struct error *why)
     return why->code == E_OK || why->code == E_HOST || why->code == E_FORMAT;
 }
 
-/* Each path by itself; a host that does not answer is said once. */
+/* Each path has its own finding; a host that does not answer has one only. */
 static void read_node(struct looking *looking, struct cell_watch *watch)
 {
     const struct node *node = looking->node;

@@ -1,4 +1,4 @@
--- What could hold records outside the tables of the shipped schema ($2).
+-- Objects outside the shipped schema ($2) that could contain records.
 WITH d AS (SELECT $1::text::jsonb AS j, $2::text::jsonb AS shipped),
 relation AS (
     SELECT c.oid, c.relkind, n.nspname || '.' || c.relname AS name, pg_get_userbyid(c.relowner) AS owner,
@@ -21,7 +21,7 @@ SELECT CASE WHEN copies THEN 'copy' ELSE 'table' END, CASE relkind WHEN 'v' THEN
               CASE relpersistence WHEN 't' THEN ', temporary' WHEN 'u' THEN ', unlogged' ELSE '' END)
   FROM alien
 UNION ALL
-SELECT 'column', r.name || '.' || c, 'the shipped schema has no such column'
+SELECT 'column', r.name || '.' || c, 'not in the shipped schema'
   FROM d, relation r, unnest(r.columns) c
  WHERE d.shipped->'tables' ? r.name AND NOT (d.shipped->'tables'->r.name ? c)
 UNION ALL

@@ -1,4 +1,4 @@
--- What the files say and the server does not do (yet), and what ALTER SYSTEM has left.
+-- Settings of the files that are not in force (yet), and settings made by ALTER SYSTEM.
 WITH d AS (SELECT $1::text::jsonb AS j),
 line AS (
     SELECT DISTINCT ON (lower(f.name)) lower(f.name) AS name, f.setting, f.error, f.sourcefile, f.sourceline

@@ -1,8 +1,8 @@
--- What logical replication may take, and where one publication is wider than it looks.
+-- What logical replication may publish, and publications that give more than they seem to.
 SELECT 'publication', p.pubname::text, 'owner ' || pg_get_userbyid(p.pubowner)
   FROM pg_publication p WHERE NOT ($1::text::jsonb->'publications' ? p.pubname)
 UNION ALL
-SELECT 'publication-all-tables', p.pubname, 'every table of the database, those to come as well'
+SELECT 'publication-all-tables', p.pubname, 'every table of the database, future tables too'
   FROM pg_publication p WHERE p.puballtables
 UNION ALL
 SELECT 'publication-schema', p.pubname, 'every table of ' || string_agg(n.nspname, ', ' ORDER BY n.nspname)
@@ -10,7 +10,7 @@ SELECT 'publication-schema', p.pubname, 'every table of ' || string_agg(n.nspnam
   JOIN pg_namespace n ON n.oid = s.pnnspid GROUP BY p.pubname
 UNION ALL
 SELECT 'publication-overlap', format('%I.%I', t.schemaname, t.tablename),
-       'a subscriber gets what any of these lets through: ' || string_agg(t.pubname, ', ' ORDER BY t.pubname)
+       'a subscriber gets the rows of all these: ' || string_agg(t.pubname, ', ' ORDER BY t.pubname)
   FROM pg_publication_tables t GROUP BY t.schemaname, t.tablename HAVING count(*) > 1
 UNION ALL
 SELECT 'publication-keys', t.pubname, string_agg(format('%I.%I', t.schemaname, t.tablename), ', ')

@@ -1,5 +1,5 @@
--- Roles, what they may, and whose rights they have. The superuser that initdb made is there in every cluster. The owner
--- of the schema, which logs in nowhere, may drop a slot on behalf of the monitor: it may replicate and end a walsender.
+-- Roles, their attributes and memberships. Every cluster has the superuser that initdb created. The owner of the schema,
+-- which cannot log in, drops slots for the monitor: it has REPLICATION, and may end a walsender.
 WITH d AS (SELECT $1::text::jsonb AS j)
 SELECT 'role', r.rolname::text, CASE WHEN r.rolcanlogin THEN 'may log in' ELSE 'may not log in' END
   FROM d, pg_roles r WHERE r.oid >= 16384 AND NOT (d.j->'roles' ? r.rolname)
@@ -16,14 +16,14 @@ SELECT 'role-attribute', r.rolname, array_to_string(array_remove(ARRAY[
    AND (r.rolsuper OR r.rolbypassrls OR r.rolcreaterole OR r.rolcreatedb
         OR (r.rolreplication AND NOT may_replicate))
 UNION ALL
-SELECT 'server-files', format('%s in %s', r.rolname, g.rolname), 'may set the role or has its rights'
+SELECT 'server-files', format('%s in %s', r.rolname, g.rolname), 'may use SET ROLE, or has its rights'
   FROM d, pg_roles r, pg_roles g
  WHERE g.rolname IN ('pg_execute_server_program', 'pg_write_server_files', 'pg_read_server_files')
    AND r.oid >= 16384 AND NOT r.rolsuper AND pg_has_role(r.oid, g.oid, 'MEMBER')
    AND NOT (d.j->'declared_roles' ? r.rolname)
 UNION ALL
 SELECT 'role-member', format('%s in %s', r.rolname, g.rolname),
-       CASE WHEN m.admin_option THEN 'and may make others members' ELSE 'member' END
+       CASE WHEN m.admin_option THEN 'and may add other members' ELSE 'member' END
   FROM d, pg_auth_members m JOIN pg_roles r ON r.oid = m.member JOIN pg_roles g ON g.oid = m.roleid
  WHERE m.member >= 16384 AND NOT (d.j->'declared_roles' ? r.rolname)
    AND g.rolname NOT IN ('pg_execute_server_program', 'pg_write_server_files', 'pg_read_server_files')

@@ -1,4 +1,4 @@
--- Walsenders that are no declared standby's: by what they do, and where it does not show, by what they call themselves.
+-- Walsenders that belong to no declared standby: by what they do; where that does not show, by their application_name.
 WITH d AS (SELECT $1::text::jsonb AS j),
 sender AS (
     SELECT a.pid, a.usename, a.application_name AS name, a.client_addr, a.backend_start, r.state, s.slot_name,

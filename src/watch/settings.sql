@@ -1,4 +1,4 @@
--- Settings in force, and those that a role or a database brings with it.
+-- Settings in force, and settings of a role or a database.
 WITH d AS (SELECT $1::text::jsonb AS j),
 setting AS (
     SELECT s.name, s.setting AS value, '' AS whose, s.source FROM pg_settings s

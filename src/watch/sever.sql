@@ -1,5 +1,5 @@
--- Ends the replication connections from other regions, unless a later lease ($2, of $3) was seen here. False: it is a
--- superuser's, which is not a monitor's to end.
+-- Ends the replication connections from other regions, unless a later lease ($2, of $3) was seen here. False: it belongs to
+-- a superuser, and a monitor may not end it.
 SELECT format('%s from %s as %s', coalesce(a.usename, '?'), host(a.client_addr),
               coalesce(nullif(a.application_name, ''), '?')),
        CASE WHEN u.rolsuper AND NOT me.rolsuper THEN false ELSE pg_terminate_backend(a.pid) END

@@ -1,4 +1,4 @@
--- Slots that are no declared standby's. A temporary physical one ends with its walsender, which is asked for by itself.
+-- Slots that belong to no declared standby. A temporary physical slot ends with its walsender, which senders shows.
 SELECT 'slot-' || s.slot_type, s.slot_name::text,
        format('%s, %s, %s, keeps WAL from %s', coalesce('plugin ' || s.plugin, 'no plugin'),
               coalesce('database ' || s.database, 'no database'),

@@ -1,4 +1,4 @@
--- Its connection cannot be read with the rights of a monitor; the publisher is in PostgreSQL's log.
+-- A monitor may not read its connection; the publisher is in PostgreSQL's log.
 SELECT 'subscription', s.subname::text,
        format('%s, slot %s, publications %s', CASE WHEN s.subenabled THEN 'enabled' ELSE 'disabled' END,
               coalesce(s.subslotname, 'none'), array_to_string(s.subpublications, ', '))

@@ -1,4 +1,4 @@
--- Whom a standby follows, by what it is told to follow and by whom it is connected to.
+-- The server that a standby replicates from: by its settings, and by its connection.
 WITH d AS (SELECT $1::text::jsonb AS j),
 told AS (SELECT s.setting AS text, 'primary_conninfo' AS source FROM pg_settings s WHERE s.name = 'primary_conninfo'
          UNION ALL SELECT r.conninfo, 'the WAL receiver' FROM pg_stat_wal_receiver r),

@@ -1,4 +1,4 @@
-/* Rounds: every question to every node, and what has become of the findings. */
+/* Rounds: every question to every node, and the findings that begin or end. */
 #include "watch/watch_internal.h"
 
 #include "base/clock.h"
@@ -96,7 +96,7 @@ static result note_rows(struct cell_watch *watch, const struct watch_query *quer
     return OK;
 }
 
-/* $1: what is known; $2: the shipped schema. The comment that a question begins with would name it in errors. */
+/* $1: what is declared; $2: the shipped schema. */
 static result ask(struct cell_watch *watch, const char *sql, struct pg_conn *conn, struct pg_reply *reply)
 {
     const struct pg_value params[] = { pg_text(str_from(watch->known.json)),
@@ -140,28 +140,30 @@ static result read_facts(struct watch_node *node, struct pg_conn *conn)
 
 static void note_unresolved(struct cell_watch *watch, const struct watch_node *node)
 {
-    static const char refused_before[] = "it was refused in the round before";
+    static const char refused_before[] = "the server refused it in the round before";
     for (size_t i = 0; i < watch->known.unresolved_count; i++)
         watch_blind(watch, node->node->name.ptr, watch->known.unresolved[i],
-                    "the name has no address: whoever connects from there is not known by it");
+                    "the name does not resolve: clients from that host count as undeclared");
     /* Until they are asked again, after the sweep. */
     if (node->sever_refused)
         watch_blind(watch, node->node->name.ptr, WATCH_SEVER_REFUSED, refused_before);
     if (node->recording_refused)
         watch_blind(watch, node->node->name.ptr, WATCH_RECORDING_REFUSED, refused_before);
     if (watch->findings.events_dropped > 0)
-        watch_blind(watch, node->node->name.ptr, "events", "there are more than can be kept unrecorded");
+        watch_blind(watch, node->node->name.ptr, "events",
+                    "too many are waiting to be recorded; some were dropped");
 }
 
 /* After the questions, which may have filled the store, and before the sweep, which makes room for the next round. */
 static void note_overflow(struct cell_watch *watch, const struct watch_node *node)
 {
     if (watch->findings.overflow)
-        watch_blind(watch, node->node->name.ptr, WATCH_OVERFLOW, "there are more than can be kept");
+        watch_blind(watch, node->node->name.ptr, WATCH_OVERFLOW,
+                    "too many findings are open; some are not shown");
     watch->findings.overflow = false;
 }
 
-/* Nobody has seen it, though everybody who could was asked. */
+/* All who could see it were asked, and none has. */
 static bool is_gone(const struct cell_watch *watch, const struct watch_node *node,
                     const struct held_finding *held)
 {

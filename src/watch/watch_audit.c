@@ -1,4 +1,4 @@
-/* Findings in the cell itself, and the one thing that the watch does about one. */
+/* Findings in the cell itself, and the watch's only action: sever. */
 #include "watch/watch_internal.h"
 
 #include "base/clock.h"
@@ -16,10 +16,11 @@ static result outcome_error(const struct cell *cell, struct str outcome)
 {
     if (str_is(outcome, "region"))
         return FAIL(E_REGION_STAMP, "Check the addresses in the region's file.",
-                    "the cell \"%s\" is not of region \"%s\"", cell->name.ptr, cell->region->name.ptr);
+                    "the cell \"%s\" does not belong to region \"%s\"", cell->name.ptr,
+                    cell->region->name.ptr);
     if (str_is(outcome, "fence"))
-        return FAIL(E_STALE, "Another gateway watches the cell by now.",
-                    "the lease of the watch over \"%s\" is lost", cell->name.ptr);
+        return FAIL(E_STALE, "Another daemon has the lease now: look at its log.",
+                    "the monitor lease of cell \"%s\" is lost", cell->name.ptr);
     return OK;
 }
 
@@ -91,7 +92,7 @@ result watch_recall(struct cell_watch *watch, struct pg_conn *conn)
     return OK;
 }
 
-/* ---- what is over ---- */
+/* ---- findings that have ended ---- */
 
 result watch_recall_ended(struct cell_watch *watch, struct pg_conn *conn)
 {
@@ -133,7 +134,7 @@ const struct watch_past *watch_past_at(const struct cell_watch *watch, size_t i)
 
 /* ---- sever ---- */
 
-/* Whatever is known to be there stays there. */
+/* A finding that is open stays open. */
 static void note_failure(struct cell_watch *watch, const struct node *node,
                          const struct watch_channel *channel, const struct error *why)
 {
@@ -146,7 +147,7 @@ static void note_failure(struct cell_watch *watch, const struct node *node,
     }
 }
 
-/* The server is asked again, whatever the findings are: there may have been no place for this one. */
+/* The server is asked again: perhaps there was no space for this finding. */
 result watch_sever(struct cell_watch *watch, const struct node *node, struct pg_conn *conn)
 {
     struct watch_lease lease;

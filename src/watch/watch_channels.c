@@ -1,4 +1,4 @@
-/* The table of channels, made of watch.def. */
+/* The table of channels, from watch.def. */
 #include "watch/watch_internal.h"
 
 #define QUERY(name, where)

@@ -1,4 +1,4 @@
-/* What is known of a cell: domicile's own set-up, and what the region's file declares. */
+/* What is declared for a cell: domicile's own setup, and the region's file. */
 #include "watch/watch_internal.h"
 
 #include "base/clock.h"
@@ -89,8 +89,8 @@ static void add_words(struct gathering *gathering, json_t *list, const struct co
         add_network(gathering, list, words->items[i].text.ptr);
 }
 
-/* Where sessions may come from; where the cell's standbys are, which is less: a client's host has no use for the key that
- * all of the cell can be copied with. */
+/* Where sessions may come from, and where the cell's standbys may be. The second is smaller: a client's host must never use
+ * the replication key, with which the whole cell can be copied. */
 static result add_home(struct gathering *gathering)
 {
     const struct cell *cell = gathering->known->cell;
@@ -254,7 +254,8 @@ static bool among(const struct config_words *words, struct str name)
     return false;
 }
 
-/* Who is made of bare hosts has a socket that only its owner reaches, and a superuser if the file gives him a certificate. */
+/* The superuser is known where the region's file has a certificate for it; over the local socket also in a cell that domicile
+ * provisions, since only the server's account can use that socket. */
 bool watch_known_role(const struct watch_known *known, struct str role, bool local)
 {
     const struct cell *cell = known->cell;

@@ -8,7 +8,7 @@
 
 enum finding_state { FINDING_GONE, FINDING_OPEN };
 
-/* What comes from a server is shown on terminals: no control characters, valid UTF-8, and a limit. */
+/* A server's text is shown on terminals: no control characters, valid UTF-8, and a limit. */
 static char *shown_copy(struct str text)
 {
     char *copy = malloc((text.len < WATCH_TEXT_MAX ? text.len : WATCH_TEXT_MAX) + 2);
@@ -89,8 +89,8 @@ static struct held_finding *find(const struct watch_findings *findings, const st
     return NULL;
 }
 
-/* Small findings can be made at will, by the thousand, to hide a large one: that has places of its own, what the watch
- * does not see has some behind these, and that there is no place, which each node may say, has the last. */
+/* An attacker can create thousands of small findings to hide a large one. So critical findings have places of their own,
+ * blind has some after these, and "there is no place", of each node, has the last. */
 static size_t places_for(const struct watch_finding *finding)
 {
     enum { FOR_OVERFLOW = 16, FOR_BLIND = 16 };
@@ -101,7 +101,7 @@ static size_t places_for(const struct watch_finding *finding)
                                                         : WATCH_FINDINGS_MAX - WATCH_FINDINGS_RESERVED;
 }
 
-/* NULL: it is one more than can be kept. */
+/* NULL: there is no place for it. */
 static struct held_finding *place_for(struct watch_findings *findings, const struct watch_finding *finding)
 {
     if (findings->items == NULL)
@@ -118,7 +118,7 @@ struct held_finding *watch_see(struct watch_findings *findings, const struct wat
 {
     struct watch_finding finding = finding_copy(channel, node, subject, evidence, at_ms);
     struct held_finding *held = find(findings, &finding);
-    if (held != NULL) { /* the evidence of now, the begin of then */
+    if (held != NULL) { /* new evidence, old begin */
         const char *stale = held->finding.evidence;
         held->finding.evidence = finding.evidence;
         finding.evidence = stale;

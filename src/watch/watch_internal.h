@@ -1,5 +1,5 @@
 #pragma once
-/* Within the watch: what its files share. */
+/* Shared by the files of the watch. */
 #include "base/buf.h"
 #include "watch/watch.h"
 
@@ -21,7 +21,7 @@ struct watch_query {
 extern const struct watch_query watch_queries[WATCH_QUERY_COUNT];
 enum watch_query_id watch_channel_query(const struct watch_channel *channel);
 
-/* The files of watch/, made into strings. */
+/* The files of watch/ as strings. */
 extern const char watch_text_begin[], watch_text_facts[], watch_text_sever[], watch_text_shipped[],
     watch_text_grants[], watch_text_describe[];
 #define QUERY(name, where) extern const char watch_text_##name[];
@@ -54,7 +54,7 @@ bool watch_known_role(const struct watch_known *known, struct str role, bool loc
 bool watch_known_replication(const struct watch_known *known, struct str role);
 bool watch_known_standby(const struct watch_known *known, struct str name);
 bool watch_known_home(const struct watch_known *known, struct str address);
-/* Whether the role may replicate from there: domicile's own only from where standbys are. */
+/* Whether the role may replicate from there; domicile's own role only from the standbys' addresses. */
 bool watch_known_replication_home(const struct watch_known *known, struct str role, struct str address);
 
 /* ---- watch_findings.c: the store ---- */
@@ -63,11 +63,11 @@ bool watch_known_replication_home(const struct watch_known *known, struct str ro
 #define WATCH_RECORDING_REFUSED "recording"
 #define WATCH_LOG_PART "the server's log"
 #define WATCH_ENDED_UNKNOWN "what has ended"
-#define WATCH_OVERFLOW "findings"              /* there was no place for one */
+#define WATCH_OVERFLOW "findings"              /* there was no space for one */
 #define WATCH_SEALED_OVERFLOW "more cleartext" /* nor for one of these */
 struct held_finding {
     struct watch_finding finding; /* its strings are the holder's own */
-    uint64_t seen_at;             /* of the watch's clock; 0: in an earlier life alone */
+    uint64_t seen_at;             /* of the watch's clock; 0: only before this daemon started */
     bool not_severed;             /* and told so */
 };
 struct watch_findings {
@@ -80,13 +80,13 @@ struct watch_findings {
     void *told_context;
 };
 void watch_findings_done(struct watch_findings *findings);
-/* It is there: begins, or goes on. */
+/* It was seen: it begins, or continues. */
 struct held_finding *watch_see(struct watch_findings *findings, const struct watch_channel *channel,
                                struct str node, struct str subject, struct str evidence, int64_t at_ms);
-/* A finding that began in an earlier life: no event. */
+/* A finding that began before this daemon started: no event. */
 void watch_remember(struct watch_findings *findings, const struct watch_finding *finding);
 void watch_gone(struct watch_findings *findings, struct held_finding *held, int64_t at_ms);
-/* That it could not be is told once as long as the finding is held: each round tries again. */
+/* A failure is told once while the finding is open; each round tries again. */
 void watch_note_severed(struct watch_findings *findings, const struct watch_finding *finding, bool done,
                         int64_t at_ms);
 

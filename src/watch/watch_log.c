@@ -1,4 +1,4 @@
-/* The server's log: its lines, and the pieces that they come in. */
+/* The server's log: its lines, and the pieces in which they arrive. */
 #include "watch/watch_log.h"
 
 #include "base/clock.h"
@@ -100,7 +100,7 @@ struct watch_log_line watch_log_parse(struct str text)
     return line;
 }
 
-/* ---- what a line says ---- */
+/* ---- findings of a line ---- */
 
 static bool is_local(struct str host)
 {
@@ -125,7 +125,7 @@ static const char *connection_fault(const struct watch_known *known, const struc
     if (!watch_known_role(known, line->user, is_local(line->host)))
         return "its role is not declared";
     if (!is_local(line->host) && !line->tls)
-        return "it has no TLS";
+        return "it does not use TLS";
     if (!is_local(line->host) && !watch_known_home(known, line->host))
         return "its address is not declared";
     if (line->kind != WATCH_LOG_REPLICATION)
@@ -133,10 +133,10 @@ static const char *connection_fault(const struct watch_known *known, const struc
     if (!watch_known_replication(known, line->user))
         return "its role may not replicate";
     if (!is_local(line->host) && !watch_known_replication_home(known, line->user, line->host))
-        return "its address is no standby's";
+        return "its address belongs to no standby";
     return watch_known_standby(known, line->application) || str_is(line->application, "pg_basebackup")
                ? NULL
-               : "it is no declared standby";
+               : "it is not a declared standby";
 }
 
 static void note_connection(struct cell_watch *watch, const struct watch_node *node,
@@ -198,7 +198,7 @@ static void end_line(struct cell_watch *watch, struct watch_node *node)
     node->log.skipping = false;
 }
 
-/* Of a line that is too long the beginning is judged, which has all that matters; the rest is let go. */
+/* Of a line that is too long only the beginning is judged, which has all that matters. */
 static void add_bytes(struct cell_watch *watch, struct watch_node *node, struct str bytes)
 {
     struct watch_log *log = &node->log;
@@ -230,13 +230,13 @@ static void feed_text(struct cell_watch *watch, struct watch_node *node, struct 
 static void note_gap(struct cell_watch *watch, struct watch_node *node, uint64_t bytes)
 {
     char evidence[WATCH_TEXT_MAX];
-    snprintf(evidence, sizeof evidence, "%llu bytes of it were never read", (unsigned long long)bytes);
+    snprintf(evidence, sizeof evidence, "%llu bytes of it were not read", (unsigned long long)bytes);
     watch_blind(watch, node->node->name.ptr, WATCH_LOG_PART, evidence);
     buf_clear(&node->log.rest);
     node->log.skipping = true; /* up to the next line's begin */
 }
 
-/* A log that is first read in its middle begins there: what was before is not this watch's. */
+/* A log that is first read in its middle begins there: earlier lines do not count. */
 static void begin_file(struct cell_watch *watch, struct watch_node *node, const struct watch_log_piece *piece)
 {
     bool first = node->log.file[0] == '\0';
@@ -272,7 +272,7 @@ void watch_log_cut(struct cell_watch *watch, const struct node *which)
     char evidence[WATCH_TEXT_MAX];
     must(watch->known.json != NULL);
     snprintf(evidence, sizeof evidence,
-             "it was cut or rotated away: what followed its first %llu bytes, if anything, was never read",
+             "it was truncated or rotated: bytes after the first %llu, if any, were not read",
              (unsigned long long)node->log.offset);
     watch_blind(watch, which->name.ptr, WATCH_LOG_PART, evidence);
     end_line(watch, node);
@@ -286,7 +286,7 @@ void watch_log_unfinished(struct cell_watch *watch)
         char evidence[WATCH_TEXT_MAX];
         if (node->log.file[0] == '\0')
             continue;
-        snprintf(evidence, sizeof evidence, "it may go on behind its first %llu bytes, which were read",
+        snprintf(evidence, sizeof evidence, "only its first %llu bytes were read; it may have more",
                  (unsigned long long)node->log.offset);
         watch_blind(watch, node->node->name.ptr, WATCH_LOG_PART, evidence);
     }

@@ -1,8 +1,8 @@
 #pragma once
 /* PostgreSQL's log lines, as log_line_prefix '%m [%p] %q%u@%d from %h ' and log_error_verbosity terse make them. Pure.
  *
- * A user's name comes from the client as it is and is in the prefix of his own lines: he may write what he likes there,
- * and make up lines. A role whose name would hide its own lines gives forged ones, which are findings. */
+ * The prefix has the user's name as the client sent it, so a client can put any text there, and forge lines. A name that
+ * hides its own lines gives a forged line, which is a finding. */
 #include "base/str.h"
 
 enum watch_log_kind {
@@ -10,7 +10,7 @@ enum watch_log_kind {
     WATCH_LOG_CONNECTION,
     WATCH_LOG_REPLICATION,
     WATCH_LOG_COMMAND,
-    WATCH_LOG_FORGED, /* a line within a line: a name that was chosen to be read so */
+    WATCH_LOG_FORGED, /* a line within a line: a user's name that looks like a line */
 };
 
 struct watch_log_line {

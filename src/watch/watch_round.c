@@ -1,4 +1,4 @@
-/* A round over all nodes of a cell, on connections of its own. */
+/* A round over all nodes of a cell, over its own connections. */
 #include "watch/watch_internal.h"
 
 #include "loop/fiber.h"
@@ -15,7 +15,7 @@ static result connect_to(const struct cell *cell, const struct node *node, struc
     return pg_connect(&options, ret);
 }
 
-/* A cell that has no memory of findings (yet) is looked at all the same. */
+/* A cell that cannot store findings (yet) is asked all the same. */
 static result recall_once(struct cell_watch *watch, struct pg_conn *conn)
 {
     if (watch->recalled)
@@ -27,7 +27,7 @@ static result recall_once(struct cell_watch *watch, struct pg_conn *conn)
     return OK;
 }
 
-/* After the questions, whose sweep would end what is said here. A standby may be days behind. */
+/* After the questions, whose sweep would end this finding. A standby may be days behind. */
 static result recall_ended_once(struct cell_watch *watch, const struct watch_node *node, struct pg_conn *conn)
 {
     if (watch->since_ms == 0 || watch->recalled_ended || !node->writable)
@@ -41,7 +41,7 @@ static result recall_ended_once(struct cell_watch *watch, const struct watch_nod
     return OK;
 }
 
-/* The node has answered, even if the cell cannot keep what was found. Who has lost the lease leaves it to whoever has it. */
+/* The node has answered, even if the cell cannot store the findings. Without the lease nothing is stored: its holder does it. */
 static result record(struct cell_watch *watch, struct watch_node *node, struct pg_conn *conn)
 {
     result r = watch_record(watch, conn);
@@ -86,6 +86,6 @@ result watch_round(struct cell_watch *watch, enum watch_mode mode)
     watch_round_end(watch);
     if (watch->since_ms != 0 && !watch->recalled_ended)
         watch_blind(watch, watch->known.cell->primary->name.ptr, WATCH_ENDED_UNKNOWN,
-                    "no node that takes writes has answered");
+                    "no node that accepts writes has answered");
     return OK;
 }

@@ -1,5 +1,5 @@
-/* Records that should be sealed and are not: some pages of the table in each round, all of them in a pass. A finding
- * stays until a whole pass has not seen it. */
+/* Records that must be sealed and are not: each round checks some pages of the table, a pass checks all. A finding stays
+ * until a whole pass has not seen it. */
 #include "watch/watch_internal.h"
 
 #include "base/clock.h"
@@ -77,7 +77,7 @@ static void take_rows(struct watch_sealed *sealed, const struct pg_reply *reply)
     }
 }
 
-/* found[] has what two passes have seen; what an earlier life saw may be on pages that this one has yet to come to. */
+/* found[] has the records of two passes. A finding from before this daemon started may be on pages that are not checked yet. */
 static bool is_gone(const struct cell_watch *watch, const struct held_finding *held)
 {
     bool recalled = held->seen_at == 0;
@@ -115,7 +115,7 @@ result watch_sealed_look(struct cell_watch *watch, struct watch_node *node, stru
     pg_reply_done(&reply);
     if (watch->sealed.overflow || watch->sealed.overflowed)
         watch_blind(watch, node->node->name.ptr, WATCH_SEALED_OVERFLOW,
-                    "there are as many records in clear as can be kept, or more");
+                    "too many findings of cleartext; some may not be shown");
     compare(watch);
     return OK;
 }

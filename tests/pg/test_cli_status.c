@@ -41,7 +41,7 @@ static void a_healthy_pair(void **state)
 {
     (void)state;
     assert_int_equal(cell_status("eu-fr/eu-fr-1"), 0);
-    has(out, "eu-fr/eu-fr-1  healthy  The primary takes writes");
+    has(out, "eu-fr/eu-fr-1  healthy  The primary accepts writes");
     has(out, "\np1    primary  yes");
     has(out, "\ns1    standby  -");
     has(out, "confirms");

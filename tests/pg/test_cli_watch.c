@@ -62,7 +62,7 @@ static void a_clean_cell(void **state)
 {
     server_test_run(prepare);
     assert_int_equal(cell_watch(""), 0);
-    assert_string_equal(out, "eu-fr/eu-fr-1: nothing that is not declared\n");
+    assert_string_equal(out, "eu-fr/eu-fr-1: no findings\n");
     assert_int_equal(cell_watch("--json"), 0);
     json_t *json;
     check_ok(json_parse(str_from(out), JSON_DEPTH_MAX, &json));

@@ -68,8 +68,8 @@ static void the_table_draws_itself(void **state)
     struct arena arena;
     arena_init(&arena);
     struct str text = health_draw(&arena);
-    assert_non_null(strstr(text.ptr, "blocked -> degraded: writes go on without a standby"));
-    assert_non_null(strstr(text.ptr, "unknown -> healthy: the cell is watched"));
+    assert_non_null(strstr(text.ptr, "blocked -> degraded: writes are acknowledged without a standby"));
+    assert_non_null(strstr(text.ptr, "unknown -> healthy: the cell is monitored"));
     arena_done(&arena);
 }
 

@@ -280,7 +280,7 @@ static void undeclared_lines_are_findings(void **state)
           "log-connection", "auditor from 10.2.0.7 as ", "its address is not declared" },
         { NOW "auditor@domicile from 10.1.0.7 LOG:  connection authorized: user=auditor database=domicile "
               "application_name=SSL enabled",
-          "log-connection", "auditor from 10.1.0.7 as SSL enabled", "it has no TLS" },
+          "log-connection", "auditor from 10.1.0.7 as SSL enabled", "it does not use TLS" },
         { NOW "domicile_gateway@[unknown] from 10.1.0.7 LOG:  replication connection authorized: "
               "user=domicile_gateway application_name=eu1 SSL "
               "enabled (p)",
@@ -291,11 +291,11 @@ static void undeclared_lines_are_findings(void **state)
               "application_name=pg_receivewal SSL "
               "enabled (p)",
           "log-connection", "replication by domicile_replication from 127.10.1.1 as pg_receivewal",
-          "it is no declared standby" },
+          "it is not a declared standby" },
         { NOW "domicile_replication@[unknown] from 10.1.0.7 LOG:  replication connection authorized: "
               "user=domicile_replication application_name=eu1 SSL enabled (p)",
           "log-connection", "replication by domicile_replication from 10.1.0.7 as eu1",
-          "its address is no standby's" },
+          "its address belongs to no standby" },
         { NOW "domicile_replication@[unknown] from 10.1.0.7 LOG:  received replication command: BASE_BACKUP",
           "log-replication", "BASE_BACKUP by domicile_replication from 10.1.0.7", "received" },
         { NOW "domicile_replication@[unknown] from 127.20.1.1 LOG:  received replication command: "
@@ -406,7 +406,7 @@ static void a_log_that_was_cut_begins_again(void **state)
     watch_gone(&watch->findings, &watch->findings.items[0], 1);
     watch_log_cut(watch, node);
     assert_string_equal(only_finding()->channel->id, "blind");
-    assert_non_null(strstr(only_finding()->evidence, "was cut"));
+    assert_non_null(strstr(only_finding()->evidence, "was truncated"));
     watch_log_position(watch, node, &file, &offset);
     assert_string_equal(file.ptr, "1:1");
     assert_int_equal(offset, 0);
