@@ -1,6 +1,6 @@
 #pragma once
 /* The throw-away server of tests/pg/run, for the tests beside it. */
-#include "check.h"
+#include "on_loop.h"
 
 #include "base/clock.h"
 #include "pg/exec.h"
@@ -167,27 +167,3 @@ static inline struct pg_pool *server_pool(struct pg_pool_options options)
     deadline_end(&deadline);
     return pool;
 }
-
-/* A test whose body is a fiber. */
-static void (*server_test_body)(void);
-
-static inline void server_test_fiber(void *arg)
-{
-    (void)arg;
-    server_test_body();
-}
-
-static inline void server_test_run(void (*body)(void))
-{
-    server_test_body = body;
-    check_ok(loop_run(server_test_fiber, NULL));
-}
-
-#define ON_LOOP(name)                                                                                        \
-    static void name##_on_loop(void);                                                                        \
-    static void name(void **state)                                                                           \
-    {                                                                                                        \
-        (void)state;                                                                                         \
-        server_test_run(name##_on_loop);                                                                     \
-    }                                                                                                        \
-    static void name##_on_loop(void)

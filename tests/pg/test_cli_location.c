@@ -153,7 +153,7 @@ int main(void)
     arena_init(&arena);
     pair_init(&pair, server_port(), standby_port());
     be_vantage("");
-    check_ok(loop_run(migrate, NULL));
+    on_loop(migrate, NULL);
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     remove(arena_printf(&arena, "%s/state", pair.dir));
     remove(arena_printf(&arena, "%s/domicile.cfg", pair.dir));

@@ -25,7 +25,7 @@ static int set_up(void **state)
 {
     (void)state;
     pair_init(&pair, server_port(), standby_port());
-    server_test_run(set_up_on_loop);
+    on_loop_do(set_up_on_loop);
     return 0;
 }
 

@@ -60,7 +60,7 @@ static void prepare(void)
 
 static void a_clean_cell(void **state)
 {
-    server_test_run(prepare);
+    on_loop_do(prepare);
     assert_int_equal(cell_watch(""), 0);
     assert_string_equal(out, "eu-fr/eu-fr-1: no findings\n");
     assert_int_equal(cell_watch("--json"), 0);
@@ -84,7 +84,7 @@ static void close_publication(void)
 
 static void findings_have_an_exit_status_of_their_own(void **state)
 {
-    server_test_run(open_publication);
+    on_loop_do(open_publication);
     assert_int_equal(cell_watch(""), error_exit_status(E_FINDING));
     assert_non_null(strstr(out, "critical  publication-keys"));
     assert_non_null(strstr(out, "Drop it at once"));
@@ -101,7 +101,7 @@ static void findings_have_an_exit_status_of_their_own(void **state)
     assert_true(json_is_null(json_object_get(finding, "end")));
     assert_string_equal(json_string_value(json_object_get(finding, "channel")), "publication-keys");
     json_decref(json);
-    server_test_run(close_publication);
+    on_loop_do(close_publication);
     assert_int_equal(cell_watch(""), 0);
 }
 
@@ -130,7 +130,7 @@ static void show_what_has_ended(void)
 static void what_has_ended_is_told_on_request(void **state)
 {
     json_t *json;
-    server_test_run(open_and_close_recorded);
+    on_loop_do(open_and_close_recorded);
     assert_int_equal(cell_watch("--json"), 0);
     assert_null(strstr(out, "\"ended\""));
     assert_int_equal(since("1h"), error_exit_status(E_FINDING));
@@ -151,11 +151,11 @@ static void what_has_ended_is_told_on_request(void **state)
     assert_non_null(strstr(out, "publication-keys"));
     assert_non_null(strstr(out, "eu1: its log was not read"));
     assert_int_equal(since("2100-01-01T00:00:00Z"), 0);
-    server_test_run(hide_what_has_ended);
+    on_loop_do(hide_what_has_ended);
     assert_int_equal(since("2100-01-01T00:00:00Z"), error_exit_status(E_FINDING));
     assert_non_null(strstr(out, "what has ended"));
     assert_non_null(strstr(out, "\"ended\": null"));
-    server_test_run(show_what_has_ended);
+    on_loop_do(show_what_has_ended);
     static const char *const wrong[] = { "",     "h",       "1",         "1w",        "-1h",
                                          "1.5h", "100001d", "yesterday", "1960-01-01" };
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)

@@ -17,7 +17,7 @@ static void describe_on_loop(void)
 
 static void the_shipped_schema_is_what_its_files_make(void **state)
 {
-    server_test_run(describe_on_loop);
+    on_loop_do(describe_on_loop);
     size_t len = strlen(described);
     if (strncmp(watch_shipped(), described, len) != 0 || strcmp(watch_shipped() + len, "\n") != 0)
         fail_msg("src/watch/shipped.json is not what src/schema makes: print it anew with "
@@ -28,7 +28,7 @@ static void the_shipped_schema_is_what_its_files_make(void **state)
 int main(int argc, char **argv)
 {
     if (argc == 2 && strcmp(argv[1], "--print") == 0) {
-        server_test_run(describe_on_loop);
+        on_loop_do(describe_on_loop);
         puts(described);
         free(described);
         return 0;

@@ -1,6 +1,6 @@
 #pragma once
 /* The throw-away servers of tests/ssh/run, for the tests beside it. */
-#include "check.h"
+#include "on_loop.h"
 
 #include "base/clock.h"
 #include "ssh/ssh.h"
@@ -12,8 +12,6 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-static struct arena test_arena; /* of the test that runs */
 
 static inline const char *host_path(const char *name)
 {
@@ -99,32 +97,6 @@ static inline uint64_t now_ms(void)
 {
     return clock_monotonic_ns() / 1000000;
 }
-
-/* ---- a test whose body is a fiber, with an arena ---- */
-static void (*host_test_body)(void);
-
-static inline void host_test_fiber(void *arg)
-{
-    (void)arg;
-    host_test_body();
-}
-
-static inline void host_test_run(void (*body)(void))
-{
-    host_test_body = body;
-    arena_init(&test_arena);
-    check_ok(loop_run(host_test_fiber, NULL));
-    arena_done(&test_arena);
-}
-
-#define ON_LOOP(name)                                                                                        \
-    static void name##_on_loop(void);                                                                        \
-    static void name(void **state)                                                                           \
-    {                                                                                                        \
-        (void)state;                                                                                         \
-        host_test_run(name##_on_loop);                                                                       \
-    }                                                                                                        \
-    static void name##_on_loop(void)
 
 #define WORDS(...) ((const char *const[]){ __VA_ARGS__, NULL })
 

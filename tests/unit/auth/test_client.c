@@ -1,4 +1,4 @@
-#include "check.h"
+#include "on_loop.h"
 
 #include "auth/client.h"
 #include "base/clock.h"
@@ -32,15 +32,7 @@ static int make_clients(void **state)
     return 0;
 }
 
-#define on_a_loop(name)                                                                                      \
-    static void name##_body(void *arg);                                                                      \
-    static void name(void **state)                                                                           \
-    {                                                                                                        \
-        check_ok(loop_run(name##_body, NULL));                                                               \
-    }                                                                                                        \
-    static void name##_body(void *arg)
-
-on_a_loop(the_right_secret_opens)
+ON_LOOP(the_right_secret_opens)
 {
     struct client_gate gate;
     struct client who;
@@ -52,7 +44,7 @@ on_a_loop(the_right_secret_opens)
     assert_int_equal(gate.running.permits, 2);
 }
 
-on_a_loop(unknown_disabled_and_wrong_look_the_same)
+ON_LOOP(unknown_disabled_and_wrong_look_the_same)
 {
     struct client_gate gate;
     struct client who = { 0 };
@@ -93,7 +85,7 @@ static uint64_t time_of(struct client_gate *gate, const char *id, const char *se
 }
 
 /* Without the work for nobody the ratio would be a thousand. */
-on_a_loop(an_unknown_client_costs_as_much_as_a_wrong_secret)
+ON_LOOP(an_unknown_client_costs_as_much_as_a_wrong_secret)
 {
     struct client_gate gate;
     client_gate_init(&gate, 2, 4);
@@ -105,7 +97,7 @@ on_a_loop(an_unknown_client_costs_as_much_as_a_wrong_secret)
     assert_true(unknown_ns * 4 > wrong_ns && wrong_ns * 4 > unknown_ns);
 }
 
-on_a_loop(the_stores_own_errors_come_through)
+ON_LOOP(the_stores_own_errors_come_through)
 {
     struct client_gate gate;
     struct client who;
@@ -139,7 +131,7 @@ static void ask(void *arg)
     asking->cancelled += r.error.code == E_CANCELLED;
 }
 
-on_a_loop(p8_a_flood_of_logins_is_bounded)
+ON_LOOP(p8_a_flood_of_logins_is_bounded)
 {
     struct asking asking = { 0 };
     struct scope scope = SCOPE_INIT;
@@ -153,7 +145,7 @@ on_a_loop(p8_a_flood_of_logins_is_bounded)
     assert_int_equal(asking.gate.running.permits, 1);
 }
 
-on_a_loop(p8_a_cancelled_login_gives_its_place_back)
+ON_LOOP(p8_a_cancelled_login_gives_its_place_back)
 {
     struct asking asking = { 0 };
     struct scope scope = SCOPE_INIT;

@@ -2,7 +2,7 @@
 #include "cli/cli_test.h"
 #include "cli/drive.h"
 #include "directory/sqlite.h"
-#include "loop/fiber.h"
+#include "on_loop.h"
 
 #include <signal.h>
 #include <stdlib.h>
@@ -82,10 +82,9 @@ static result drive_under_lease(struct cli_drive *drive)
     return r;
 }
 
-static void body(void *arg)
+static void body(void)
 {
     struct cli_drive drive = { .runbook = &lamps, .subject = "hall", .lease = "run-hall" };
-    loop_use_virtual_clock(1769860800000);
     outcome = planned ? cli_plan(&cli, &drive) : drive_under_lease(&drive);
 }
 
@@ -102,7 +101,7 @@ static void drive(enum cli_option option, bool watched)
         cli.values[option] = "";
     cli.config = &config;
     cli.progress = watched;
-    check_ok(loop_run(body, NULL));
+    on_virtual_loop(body);
     cli.config = NULL;
     cli_done(&cli);
     fclose(to_out);

@@ -1,9 +1,7 @@
 #pragma once
-/* A directory file in a folder of its own, and checks for code that runs on a fiber: cmocka's fail() must not jump off
- * a fiber's stack, so the first thing found wrong is kept and judged outside. */
-#include "check.h"
+/* A directory file in a folder of its own. */
+#include "on_loop.h"
 
-#include "base/text.h"
 #include "directory/sqlite.h"
 #include "loop/fiber.h"
 
@@ -14,31 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static char found[1024];
-#define expect(condition)                                                                                    \
-    do {                                                                                                     \
-        if (!(condition) && found[0] == '\0')                                                                \
-            text_fit(found, sizeof found, "%s:%d: %s", __FILE__, __LINE__, #condition);                      \
-    } while (0)
-#define expect_code(expected, expression)                                                                    \
-    do {                                                                                                     \
-        const result expect_result_ = (expression);                                                          \
-        if (expect_result_.error.code != (expected) && found[0] == '\0')                                     \
-            text_fit(found, sizeof found, "%s:%d: %s gave %s (%s), expected %s", __FILE__, __LINE__,         \
-                     #expression, error_name(expect_result_.error.code), expect_result_.error.what,          \
-                     error_name(expected));                                                                  \
-    } while (0)
-#define expect_ok(expression) expect_code(E_OK, expression)
-
 static char folder[64], path[96];
-
-static inline void run_on_loop(void (*body)(void *arg))
-{
-    found[0] = '\0';
-    check_ok(loop_run(body, NULL));
-    if (found[0] != '\0')
-        fail_msg("%s", found);
-}
 
 static inline int make_folder(void **state)
 {
@@ -62,9 +36,7 @@ static inline int remove_folder(void **state)
 static inline struct directory *open_here(void)
 {
     struct directory *directory = NULL;
-    expect_ok(directory_open_sqlite(path, &directory));
-    if (directory == NULL)
-        fprintf(stderr, "%s\n", found), abort();
+    check_ok(directory_open_sqlite(path, &directory));
     return directory;
 }
 

@@ -16,7 +16,7 @@ static void begin(void)
     scope = SCOPE_INIT;
     directory = open_here();
     elsewhere = open_here();
-    expect_ok(directory_replica_start(&replica, directory, &scope));
+    check_ok(directory_replica_start(&replica, directory, &scope));
 }
 
 static void end(void)
@@ -31,7 +31,7 @@ static uint64_t put_elsewhere(const char *id, const char *region, uint64_t expec
 {
     uint64_t version = 0;
     struct directory_entry entry = entry_of(id, region, 1);
-    expect_ok(directory_swap(elsewhere, &entry, expected, &version));
+    check_ok(directory_swap(elsewhere, &entry, expected, &version));
     return version;
 }
 
@@ -44,8 +44,8 @@ static enum error_code lookup(const char *id, struct directory_entry *ret)
 static void until_seen(uint64_t version)
 {
     for (int i = 0; i < 500 && directory_replica_health(replica).revision < version; i++)
-        expect_ok(fiber_sleep(10));
-    expect(directory_replica_health(replica).revision >= version);
+        check_ok(fiber_sleep(10));
+    assert_true(directory_replica_health(replica).revision >= version);
 }
 
 static void follow_body(void *arg)
@@ -61,27 +61,27 @@ static void follow_body(void *arg)
     }
     directory_free(elsewhere);
     begin();
-    expect(directory_replica_health(replica).ok && directory_replica_health(replica).customers == COUNT);
-    expect(lookup("c-0000", &got) == E_OK && str_is(got.region, "us") && str_is(got.id, "c-0000"));
-    expect(lookup("c-2499", &got) == E_OK && got.version == version);
+    assert_true(directory_replica_health(replica).ok && directory_replica_health(replica).customers == COUNT);
+    assert_true(lookup("c-0000", &got) == E_OK && str_is(got.region, "us") && str_is(got.id, "c-0000"));
+    assert_true(lookup("c-2499", &got) == E_OK && got.version == version);
 
     version = put_elsewhere("c-2499", "eu-fr", version); /* changed by another gateway */
     until_seen(version);
-    expect(lookup("c-2499", &got) == E_OK && str_is(got.region, "eu-fr"));
-    expect_ok(directory_remove(elsewhere, STR("c-2499"), version, &version));
+    assert_true(lookup("c-2499", &got) == E_OK && str_is(got.region, "eu-fr"));
+    check_ok(directory_remove(elsewhere, STR("c-2499"), version, &version));
     until_seen(version);
-    expect(lookup("c-2499", &got) == E_CUSTOMER_UNKNOWN);
+    assert_true(lookup("c-2499", &got) == E_CUSTOMER_UNKNOWN);
 
     put_elsewhere("new-here", "eu-fr", 0); /* a moment ago: the replica has not been told */
-    expect(lookup("new-here", &got) == E_OK && str_is(got.region, "eu-fr"));
-    expect(lookup("nobody", &got) == E_CUSTOMER_UNKNOWN);
-    expect(lookup("..", &got) == E_ID && lookup("", &got) == E_ID);
+    assert_true(lookup("new-here", &got) == E_OK && str_is(got.region, "eu-fr"));
+    assert_true(lookup("nobody", &got) == E_CUSTOMER_UNKNOWN);
+    assert_true(lookup("..", &got) == E_ID && lookup("", &got) == E_ID);
     end();
 }
 
 static void follows_what_others_write(void **state)
 {
-    run_on_loop(follow_body);
+    on_loop(follow_body, NULL);
 }
 
 static void onboarded_body(void *arg)
@@ -90,17 +90,18 @@ static void onboarded_body(void *arg)
     uint64_t version = 0;
     begin();
     entry.state = CUSTOMER_ONBOARDING;
-    expect_ok(directory_swap(elsewhere, &entry, 0, &version));
+    check_ok(directory_swap(elsewhere, &entry, 0, &version));
     until_seen(version);
     entry.state = CUSTOMER_ACTIVE;
-    expect_ok(directory_swap(elsewhere, &entry, version, &version));
-    expect(lookup("half-way", &got) == E_OK && got.state == CUSTOMER_ACTIVE); /* before it has been told */
+    check_ok(directory_swap(elsewhere, &entry, version, &version));
+    assert_true(lookup("half-way", &got) == E_OK &&
+                got.state == CUSTOMER_ACTIVE); /* before it has been told */
     end();
 }
 
 static void sees_at_once_that_an_onboarding_has_ended(void **state)
 {
-    run_on_loop(onboarded_body);
+    on_loop(onboarded_body, NULL);
 }
 
 static void lost_body(void *arg)
@@ -112,26 +113,26 @@ static void lost_body(void *arg)
     char aside[128];
     snprintf(aside, sizeof aside, "%s.aside", path);
     must(rename(path, aside) == 0);
-    expect(lookup("stranger", &got) == E_DIRECTORY); /* also before the replica has noticed */
+    assert_true(lookup("stranger", &got) == E_DIRECTORY); /* also before the replica has noticed */
     for (int i = 0; i < 500 && directory_replica_health(replica).ok; i++)
-        expect_ok(fiber_sleep(10));
+        check_ok(fiber_sleep(10));
     struct directory_health lost = directory_replica_health(replica);
-    expect(!lost.ok && lost.error.code == E_DIRECTORY && lost.since_ms > 0 && lost.customers == 1);
-    expect(lookup("known", &got) == E_OK && str_is(got.region, "eu-fr"));
-    expect(lookup("stranger", &got) == E_DIRECTORY);
+    assert_true(!lost.ok && lost.error.code == E_DIRECTORY && lost.since_ms > 0 && lost.customers == 1);
+    assert_true(lookup("known", &got) == E_OK && str_is(got.region, "eu-fr"));
+    assert_true(lookup("stranger", &got) == E_DIRECTORY);
 
     must(rename(aside, path) == 0);
     for (int i = 0; i < 500 && !directory_replica_health(replica).ok; i++)
-        expect_ok(fiber_sleep(10));
-    expect(directory_replica_health(replica).ok &&
-           directory_replica_health(replica).since_ms >= lost.since_ms);
-    expect(lookup("stranger", &got) == E_CUSTOMER_UNKNOWN);
+        check_ok(fiber_sleep(10));
+    assert_true(directory_replica_health(replica).ok &&
+                directory_replica_health(replica).since_ms >= lost.since_ms);
+    assert_true(lookup("stranger", &got) == E_CUSTOMER_UNKNOWN);
     end();
 }
 
 static void p1_lost_directory_serves_the_known_and_guesses_nothing(void **state)
 {
-    run_on_loop(lost_body);
+    on_loop(lost_body, NULL);
 }
 
 /* ---- over an engine of the test's ---- */
@@ -186,7 +187,7 @@ static void begin_fake(void)
     loop_use_virtual_clock(1700000000000);
     fake = (struct fake){ .directory.ops = &fake_ops };
     scope = SCOPE_INIT;
-    expect_ok(directory_replica_start(&replica, &fake.directory, &scope));
+    check_ok(directory_replica_start(&replica, &fake.directory, &scope));
 }
 
 static void end_fake(void)
@@ -212,34 +213,34 @@ static void bounded_body(void *arg)
     answered = 0;
     struct scope callers = SCOPE_INIT;
     for (size_t i = 0; i < DIRECTORY_ASKING_MAX + 8; i++)
-        expect_ok(fiber_spawn(&callers, "caller", look_up_late, NULL));
-    expect_ok(scope_join(&callers));
+        check_ok(fiber_spawn(&callers, "caller", look_up_late, NULL));
+    check_ok(scope_join(&callers));
     size_t busy = 0, lost = 0;
     for (size_t i = 0; i < answered; i++) {
         busy += answers[i] == E_BUSY;
         lost += answers[i] == E_DIRECTORY;
     }
-    expect(busy == 8 && lost == DIRECTORY_ASKING_MAX && fake.asked == DIRECTORY_ASKING_MAX);
-    expect_ok(fiber_sleep(SEC(5)));
+    assert_true(busy == 8 && lost == DIRECTORY_ASKING_MAX && fake.asked == DIRECTORY_ASKING_MAX);
+    check_ok(fiber_sleep(SEC(5)));
     struct directory_health health = directory_replica_health(replica); /* silence is not health */
-    expect(!health.ok && health.error.code == E_DIRECTORY);
+    assert_true(!health.ok && health.error.code == E_DIRECTORY);
     struct directory_entry got;
-    expect(lookup("late", &got) == E_DIRECTORY && fake.asked == DIRECTORY_ASKING_MAX);
+    assert_true(lookup("late", &got) == E_DIRECTORY && fake.asked == DIRECTORY_ASKING_MAX);
     fake.held = false;
-    expect_ok(fiber_sleep(SEC(1)));
-    expect(directory_replica_health(replica).ok);
+    check_ok(fiber_sleep(SEC(1)));
+    assert_true(directory_replica_health(replica).ok);
     end_fake();
 }
 
 static void p8_asking_is_bounded_in_number_and_time(void **state)
 {
-    run_on_loop(bounded_body);
+    on_loop(bounded_body, NULL);
 }
 
 static void look_up_ghost(void *arg)
 {
     struct directory_entry got;
-    expect(lookup("ghost", &got) == E_CUSTOMER_UNKNOWN);
+    assert_true(lookup("ghost", &got) == E_CUSTOMER_UNKNOWN);
 }
 
 /* It is read, then removed, then the removal is seen, and only then the answer to the reading arrives. */
@@ -250,24 +251,24 @@ static void overtaken_body(void *arg)
     fake.entry.version = 11;
     fake.held = true;
     struct scope callers = SCOPE_INIT;
-    expect_ok(fiber_spawn(&callers, "caller", look_up_ghost, NULL));
-    expect_ok(fiber_sleep(100));
-    expect(fake.asked == 1);
+    check_ok(fiber_spawn(&callers, "caller", look_up_ghost, NULL));
+    check_ok(fiber_sleep(100));
+    assert_true(fake.asked == 1);
     struct directory_change removal = { .entry = { .id = STR("ghost"), .version = 12 }, .removed = true };
     fake.change = (struct directory_changes){ .changes = &removal, .count = 1, .revision = 12 };
-    expect_ok(fiber_sleep(500));
-    expect(directory_replica_health(replica).revision == 12);
+    check_ok(fiber_sleep(500));
+    assert_true(directory_replica_health(replica).revision == 12);
     fake.entry.id = STR("");
     fake.held = false;
-    expect_ok(scope_join(&callers));
+    check_ok(scope_join(&callers));
     struct directory_entry got;
-    expect(lookup("ghost", &got) == E_CUSTOMER_UNKNOWN);
+    assert_true(lookup("ghost", &got) == E_CUSTOMER_UNKNOWN);
     end_fake();
 }
 
 static void p1_a_late_answer_does_not_bring_back_the_removed(void **state)
 {
-    run_on_loop(overtaken_body);
+    on_loop(overtaken_body, NULL);
 }
 
 static void state_body(void *arg)
@@ -275,25 +276,25 @@ static void state_body(void *arg)
     begin_fake();
     struct directory_entry got, entry = entry_of("customer", "eu-fr", 1);
     entry.version = 20;
-    expect_ok(directory_replica_learn(replica, &entry));
-    expect(lookup("customer", &got) == E_OK && fake.asked == 0 && got.version == 20);
+    check_ok(directory_replica_learn(replica, &entry));
+    assert_true(lookup("customer", &got) == E_OK && fake.asked == 0 && got.version == 20);
     entry.state = CUSTOMER_STATE_UNKNOWN;
     entry.version = 21;
-    expect_ok(directory_replica_learn(replica, &entry));
-    expect(lookup("customer", &got) == E_DIRECTORY);
+    check_ok(directory_replica_learn(replica, &entry));
+    assert_true(lookup("customer", &got) == E_DIRECTORY);
 
     entry.version = 22; /* a row that is no entry: the replica does not go past it and calls itself well */
     entry.region = STR("");
     struct directory_change bad = { .entry = entry };
     fake.change = (struct directory_changes){ .changes = &bad, .count = 1, .revision = 22 };
-    expect_ok(fiber_sleep(100));
-    expect(!directory_replica_health(replica).ok && directory_replica_health(replica).revision == 10);
+    check_ok(fiber_sleep(100));
+    assert_true(!directory_replica_health(replica).ok && directory_replica_health(replica).revision == 10);
     end_fake();
 }
 
 static void p1_a_state_or_row_without_meaning_is_refused(void **state)
 {
-    run_on_loop(state_body);
+    on_loop(state_body, NULL);
 }
 
 static void no_start_body(void *arg)
@@ -301,14 +302,14 @@ static void no_start_body(void *arg)
     begin();
     must(unlink(path) == 0);
     struct directory_replica *second = NULL;
-    expect_code(E_DIRECTORY, directory_replica_start(&second, elsewhere, &scope));
-    expect(second == NULL);
+    check_fails(E_DIRECTORY, directory_replica_start(&second, elsewhere, &scope));
+    assert_true(second == NULL);
     end();
 }
 
 static void does_not_start_without_a_directory(void **state)
 {
-    run_on_loop(no_start_body);
+    on_loop(no_start_body, NULL);
 }
 
 #define test(name) cmocka_unit_test_setup_teardown(name, make_folder, remove_folder)

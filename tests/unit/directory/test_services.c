@@ -18,7 +18,7 @@ static enum error_code keep(struct directory *directory, uint32_t version, const
 {
     bool is_new = !new;
     result r = directory_services_keep(directory, version, str_from(document), &is_new);
-    expect(failed(r) || is_new == new);
+    assert_true(failed(r) || is_new == new);
     return r.error.code;
 }
 
@@ -28,24 +28,24 @@ static void keep_body(void *arg)
     struct arena arena;
     struct directory_services got = { 0 };
     arena_init(&arena);
-    expect_code(E_NOT_FOUND, directory_services_get(a, &arena, 1, &got));
-    expect(keep(a, 1, "one", true) == E_OK);
-    expect(keep(b, 1, "one", false) == E_OK);
-    expect(keep(b, 1, "another", true) == E_CONFLICT);
-    expect(keep(b, 3, "three", true) == E_OK); /* numbers may be left out */
-    expect(keep(a, 2, "two", true) == E_STALE);
-    expect(keep(a, 1, "one", false) == E_STALE); /* known, and the past */
-    expect(keep(a, 3, "three", false) == E_OK);
-    expect_ok(directory_services_get(a, &arena, 1, &got));
-    expect(got.version == 1 && str_is(got.document, "one") &&
-           strcmp(got.digest, "7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed") == 0);
-    expect_code(E_NOT_FOUND, directory_services_get(a, &arena, 2, &got));
+    check_fails(E_NOT_FOUND, directory_services_get(a, &arena, 1, &got));
+    assert_true(keep(a, 1, "one", true) == E_OK);
+    assert_true(keep(b, 1, "one", false) == E_OK);
+    assert_true(keep(b, 1, "another", true) == E_CONFLICT);
+    assert_true(keep(b, 3, "three", true) == E_OK); /* numbers may be left out */
+    assert_true(keep(a, 2, "two", true) == E_STALE);
+    assert_true(keep(a, 1, "one", false) == E_STALE); /* known, and the past */
+    assert_true(keep(a, 3, "three", false) == E_OK);
+    check_ok(directory_services_get(a, &arena, 1, &got));
+    assert_true(got.version == 1 && str_is(got.document, "one") &&
+                strcmp(got.digest, "7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed") == 0);
+    check_fails(E_NOT_FOUND, directory_services_get(a, &arena, 2, &got));
     directory_free(a);
     a = open_here(); /* after a restart */
-    expect(keep(a, 3, "changed", true) == E_CONFLICT);
-    expect(keep(a, UINT32_MAX, "", true) == E_OK);
-    expect_ok(directory_services_get(b, &arena, UINT32_MAX, &got));
-    expect(got.document.len == 0);
+    assert_true(keep(a, 3, "changed", true) == E_CONFLICT);
+    assert_true(keep(a, UINT32_MAX, "", true) == E_OK);
+    check_ok(directory_services_get(b, &arena, UINT32_MAX, &got));
+    assert_true(got.document.len == 0);
     directory_free(a);
     directory_free(b);
     arena_done(&arena);
@@ -53,7 +53,7 @@ static void keep_body(void *arg)
 
 static void a_list_is_written_once_and_versions_only_grow(void **state)
 {
-    run_on_loop(keep_body);
+    on_loop(keep_body, NULL);
 }
 
 struct race {
@@ -78,19 +78,19 @@ static void race_body(void *arg)
     struct scope scope = SCOPE_INIT;
     directory_free(open_here());
     for (size_t i = 0; i < COUNT; i++)
-        expect_ok(fiber_spawn(&scope, "keeper", race_one, &races[i]));
-    expect_ok(scope_join(&scope));
+        check_ok(fiber_spawn(&scope, "keeper", race_one, &races[i]));
+    check_ok(scope_join(&scope));
     size_t kept = 0, refused = 0;
     for (size_t i = 0; i < COUNT; i++) {
         kept += races[i].code == E_OK;
         refused += races[i].code == E_CONFLICT;
     }
-    expect(kept == 1 && refused == COUNT - 1);
+    assert_true(kept == 1 && refused == COUNT - 1);
 }
 
 static void of_two_lists_at_once_one_is_kept(void **state)
 {
-    run_on_loop(race_body);
+    on_loop(race_body, NULL);
 }
 
 static void large_body(void *arg)
@@ -102,20 +102,20 @@ static void large_body(void *arg)
     arena_init(&arena);
     char *large = arena_alloc(&arena, DIRECTORY_SERVICES_BYTES_MAX + 1);
     memset(large, 'x', DIRECTORY_SERVICES_BYTES_MAX + 1);
-    expect_code(E_LIMIT, directory_services_keep(
+    check_fails(E_LIMIT, directory_services_keep(
                              directory, 1, (struct str){ large, DIRECTORY_SERVICES_BYTES_MAX + 1 }, &new));
-    expect_code(E_NOT_FOUND, directory_services_get(directory, &arena, 1, &got));
-    expect_ok(
+    check_fails(E_NOT_FOUND, directory_services_get(directory, &arena, 1, &got));
+    check_ok(
         directory_services_keep(directory, 1, (struct str){ large, DIRECTORY_SERVICES_BYTES_MAX }, &new));
-    expect_ok(directory_services_get(directory, &arena, 1, &got));
-    expect(got.document.len == DIRECTORY_SERVICES_BYTES_MAX);
+    check_ok(directory_services_get(directory, &arena, 1, &got));
+    assert_true(got.document.len == DIRECTORY_SERVICES_BYTES_MAX);
     directory_free(directory);
     arena_done(&arena);
 }
 
 static void p8_a_list_that_is_too_large_is_refused(void **state)
 {
-    run_on_loop(large_body);
+    on_loop(large_body, NULL);
 }
 
 static void tampered_body(void *arg)
@@ -124,22 +124,22 @@ static void tampered_body(void *arg)
     struct arena arena;
     struct directory_services got = { .version = 9 };
     arena_init(&arena);
-    expect(keep(directory, 1, "one", true) == E_OK);
-    expect(run_sql("UPDATE services SET document = 'other'") == SQLITE_CONSTRAINT);
-    expect(run_sql("DELETE FROM services") == SQLITE_CONSTRAINT);
-    expect(run_sql("DROP TRIGGER services_stay; UPDATE services SET document = 'other'") == SQLITE_OK);
-    expect_code(E_DIRECTORY, directory_services_get(directory, &arena, 1, &got));
-    expect(run_sql("UPDATE services SET digest = 'short'") == SQLITE_OK);
-    expect_code(E_DIRECTORY, directory_services_get(directory, &arena, 1, &got));
-    expect(keep(directory, 1, "one", false) == E_DIRECTORY);
-    expect(got.version == 9);
+    assert_true(keep(directory, 1, "one", true) == E_OK);
+    assert_true(run_sql("UPDATE services SET document = 'other'") == SQLITE_CONSTRAINT);
+    assert_true(run_sql("DELETE FROM services") == SQLITE_CONSTRAINT);
+    assert_true(run_sql("DROP TRIGGER services_stay; UPDATE services SET document = 'other'") == SQLITE_OK);
+    check_fails(E_DIRECTORY, directory_services_get(directory, &arena, 1, &got));
+    assert_true(run_sql("UPDATE services SET digest = 'short'") == SQLITE_OK);
+    check_fails(E_DIRECTORY, directory_services_get(directory, &arena, 1, &got));
+    assert_true(keep(directory, 1, "one", false) == E_DIRECTORY);
+    assert_true(got.version == 9);
     directory_free(directory);
     arena_done(&arena);
 }
 
 static void p1_a_list_that_was_tampered_with_is_not_believed(void **state)
 {
-    run_on_loop(tampered_body);
+    on_loop(tampered_body, NULL);
 }
 
 static void replica_body(void *arg)
@@ -148,20 +148,20 @@ static void replica_body(void *arg)
     struct directory_replica *replica = NULL;
     struct scope scope = SCOPE_INIT;
     struct str got = { 0 }, again = { 0 };
-    expect_ok(directory_replica_start(&replica, directory, &scope));
-    expect_code(E_DIRECTORY, directory_replica_services(replica, 1, &got));
-    expect(keep(elsewhere, 1, "one", true) == E_OK);
-    expect_ok(directory_replica_services(replica, 1, &got));
-    expect(str_is(got, "one"));
+    check_ok(directory_replica_start(&replica, directory, &scope));
+    check_fails(E_DIRECTORY, directory_replica_services(replica, 1, &got));
+    assert_true(keep(elsewhere, 1, "one", true) == E_OK);
+    check_ok(directory_replica_services(replica, 1, &got));
+    assert_true(str_is(got, "one"));
     directory_replica_learn_services(replica, 2, STR("two"));
     char aside[128];
     snprintf(aside, sizeof aside, "%s.aside", path);
     must(rename(path, aside) == 0);
-    expect_ok(directory_replica_services(replica, 1, &again));
-    expect(again.ptr == got.ptr);
-    expect_ok(directory_replica_services(replica, 2, &again));
-    expect(str_is(again, "two"));
-    expect_code(E_DIRECTORY, directory_replica_services(replica, 3, &again));
+    check_ok(directory_replica_services(replica, 1, &again));
+    assert_true(again.ptr == got.ptr);
+    check_ok(directory_replica_services(replica, 2, &again));
+    assert_true(str_is(again, "two"));
+    check_fails(E_DIRECTORY, directory_replica_services(replica, 3, &again));
     must(rename(aside, path) == 0);
     scope_end(&scope);
     directory_replica_free(replica);
@@ -171,7 +171,7 @@ static void replica_body(void *arg)
 
 static void the_replica_remembers_and_guesses_nothing(void **state)
 {
-    run_on_loop(replica_body);
+    on_loop(replica_body, NULL);
 }
 
 #define test(name) cmocka_unit_test_setup_teardown(name, make_folder, remove_folder)

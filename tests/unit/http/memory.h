@@ -1,38 +1,18 @@
 #pragma once
 /* A server without sockets: a test puts a peer's bytes into a connection and reads what comes out. */
-#include "check.h"
+#include "on_loop.h"
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/text.h"
 #include "http/internal.h"
 #include "http/problem.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-/* cmocka's fail() jumps, and must not jump off a fiber's stack: what a fiber finds is kept and judged outside. */
-static char found[512];
-#define expect(condition)                                                                                    \
-    do {                                                                                                     \
-        if (!(condition) && found[0] == '\0')                                                                \
-            text_fit(found, sizeof found, "%s:%d: %s", __FILE__, __LINE__, #condition);                      \
-    } while (0)
-#define expect_code(expected, expression) expect((expression).error.code == (expected))
 /* The row of a table that is being looked at, for the message. */
-#define expect_row(row, condition)                                                                           \
-    do {                                                                                                     \
-        if (!(condition) && found[0] == '\0')                                                                \
-            text_fit(found, sizeof found, "%s:%d: \"%s\": %s", __FILE__, __LINE__, (row), #condition);       \
-    } while (0)
-
-static inline void on_loop(void (*body)(void *arg), void *arg)
-{
-    found[0] = '\0';
-    check_ok(loop_run(body, arg));
-    if (found[0] != '\0')
-        fail_msg("%s", found);
-}
+#define check_row(row, condition)                                                                            \
+    ((condition) ? (void)0 : check_failed(__FILE__, __LINE__, "\"%s\": %s", (row), #condition))
 
 struct memory {
     struct http_server *server;
@@ -44,7 +24,7 @@ struct memory {
 static inline void settle(void)
 {
     for (int i = 0; i < 8; i++)
-        expect_code(E_OK, fiber_yield());
+        check_ok(fiber_yield());
 }
 
 static inline void memory_begin(struct memory *memory, const struct http_server_options *options, bool h2)

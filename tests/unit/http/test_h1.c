@@ -23,9 +23,9 @@ static void echo(struct http_request *request)
 static void stream(struct http_request *request)
 {
     http_stream_begin(request, 200, NULL, 0);
-    expect_code(E_OK, http_stream_write(request, STR("one,")));
-    expect_code(E_OK, fiber_yield());
-    expect_code(E_OK, http_stream_write(request, STR("two")));
+    check_ok(http_stream_write(request, STR("one,")));
+    check_ok(fiber_yield());
+    check_ok(http_stream_write(request, STR("two")));
     if (str_eq(request->path, STR("/broken")))
         return;
     http_stream_end(request);
@@ -47,7 +47,7 @@ static void on_request(struct http_request *request, void *context)
         http_problem(request, &r.error, &home);
     } else if (str_eq(request->path, STR("/wait"))) {
         held = request;
-        expect_code(E_OK, semaphore_acquire(&gate));
+        check_ok(semaphore_acquire(&gate));
         http_respond(request, 200, NULL, 0, STR("late"));
     } else if (str_eq(request->path, STR("/large"))) {
         static char large[100 * 1000];
@@ -119,12 +119,12 @@ static void simple_answers(void *arg)
         begin(&memory);
         memory_send(&memory, str_from(cases[i].request));
         const char *out = memory.out.ptr, *end = strstr(out, "\r\n\r\n");
-        expect_row(cases[i].request, strncmp(out, cases[i].begins, strlen(cases[i].begins)) == 0);
-        expect_row(cases[i].request, strstr(out, cases[i].has) != NULL);
+        check_row(cases[i].request, strncmp(out, cases[i].begins, strlen(cases[i].begins)) == 0);
+        check_row(cases[i].request, strstr(out, cases[i].has) != NULL);
         if (cases[i].body != NULL)
-            expect_row(cases[i].request, strcmp(end == NULL ? out : end + 4, cases[i].body) == 0);
-        expect_row(cases[i].request, !has(&memory, "100 Continue"));
-        expect_row(cases[i].request, memory_is_open(&memory) == cases[i].open);
+            check_row(cases[i].request, strcmp(end == NULL ? out : end + 4, cases[i].body) == 0);
+        check_row(cases[i].request, !has(&memory, "100 Continue"));
+        check_row(cases[i].request, memory_is_open(&memory) == cases[i].open);
         memory_end(&memory);
     }
 }
@@ -143,8 +143,9 @@ static void in_single_bytes(void *arg)
     begin(&memory);
     for (size_t i = 0; i + 1 < sizeof text; i++)
         memory_send(&memory, (struct str){ text + i, 1 });
-    expect(count_of(&memory, "HTTP/1.1 200 OK\r\n") == 3);
-    expect(has(&memory, "\r\n\r\nabcde") && has(&memory, "\r\n\r\nhello") && has(&memory, "\r\n\r\nwxyz"));
+    assert_true(count_of(&memory, "HTTP/1.1 200 OK\r\n") == 3);
+    assert_true(has(&memory, "\r\n\r\nabcde") && has(&memory, "\r\n\r\nhello") &&
+                has(&memory, "\r\n\r\nwxyz"));
     memory_end(&memory);
 }
 
@@ -167,9 +168,9 @@ static void pipelined(void *arg)
     memory_collect(&memory);
     const char *one = strstr(memory.out.ptr, "\r\n\r\n1"), *two = strstr(memory.out.ptr, "\r\n\r\n2");
     const char *four = strstr(memory.out.ptr, "\r\n\r\n4"), *bye = strstr(memory.out.ptr, "\r\n\r\nbye");
-    expect(one != NULL && two > one && four > two && bye > four);
-    expect(handled == 5); /* nothing behind a close */
-    expect(!memory_is_open(&memory));
+    assert_true(one != NULL && two > one && four > two && bye > four);
+    assert_true(handled == 5); /* nothing behind a close */
+    assert_true(!memory_is_open(&memory));
     memory_end(&memory);
 }
 
@@ -192,11 +193,11 @@ static void pipelining_without_end(void *arg)
         memory_send(&memory, (struct str){ block, sizeof block });
         sent += sizeof block;
     }
-    expect(sent <= STASH_BYTES + PLAIN_BYTES && handled == 1);
+    assert_true(sent <= STASH_BYTES + PLAIN_BYTES && handled == 1);
     semaphore_release(&gate);
     settle();
     memory_collect(&memory);
-    expect(has(&memory, "late") && has(&memory, "431"));
+    assert_true(has(&memory, "late") && has(&memory, "431"));
     memory_end(&memory);
 }
 
@@ -214,12 +215,12 @@ static void asking_without_end(void *arg)
         conn_receive(memory.conn, STR("GET /large" HOST "\r\n"));
     for (int i = 0; i < 20; i++)
         settle();
-    expect(handled == 3 && memory.conn->out.len < OUT_HIGH_BYTES + 110 * 1000);
+    assert_true(handled == 3 && memory.conn->out.len < OUT_HIGH_BYTES + 110 * 1000);
     for (int i = 0; i < 100; i++) {
         memory_collect(&memory);
         settle();
     }
-    expect(handled == 100);
+    assert_true(handled == 100);
     memory_end(&memory);
 }
 
@@ -242,14 +243,14 @@ static void wrong_region(void *arg)
         struct memory memory;
         begin(&memory);
         memory_send(&memory, str_from(requests[i]));
-        expect_row(requests[i], strncmp(memory.out.ptr, "HTTP/1.1 421 Misdirected Request\r\n", 34) == 0);
-        expect_row(requests[i], has(&memory, "\r\nConnection: close\r\n"));
-        expect_row(requests[i], has(&memory, "\"home_endpoint\":\"https://us.example\""));
-        expect_row(requests[i],
-                   has(&memory, "\"region\":\"eu-fr\"") && has(&memory, "\"home_region\":\"us\""));
-        expect_row(requests[i], !has(&memory, "100 Continue"));
-        expect_row(requests[i], !memory_is_open(&memory));
-        expect_row(requests[i], memory.conn->h1_body.state != BODY_ENDED); /* no byte of it was taken */
+        check_row(requests[i], strncmp(memory.out.ptr, "HTTP/1.1 421 Misdirected Request\r\n", 34) == 0);
+        check_row(requests[i], has(&memory, "\r\nConnection: close\r\n"));
+        check_row(requests[i], has(&memory, "\"home_endpoint\":\"https://us.example\""));
+        check_row(requests[i],
+                  has(&memory, "\"region\":\"eu-fr\"") && has(&memory, "\"home_region\":\"us\""));
+        check_row(requests[i], !has(&memory, "100 Continue"));
+        check_row(requests[i], !memory_is_open(&memory));
+        check_row(requests[i], memory.conn->h1_body.state != BODY_ENDED); /* no byte of it was taken */
         memory_end(&memory);
     }
 }
@@ -264,13 +265,13 @@ static void continued(void *arg)
     struct memory memory;
     begin(&memory);
     memory_send(&memory, STR("PUT /echo" HOST "Content-Length: 4\r\nExpect: 100-continue\r\n\r\n"));
-    expect(strcmp(memory.out.ptr, "HTTP/1.1 100 Continue\r\n\r\n") == 0);
+    assert_true(strcmp(memory.out.ptr, "HTTP/1.1 100 Continue\r\n\r\n") == 0);
     memory_send(&memory, STR("body"));
-    expect(has(&memory, "\r\n\r\nbody") && count_of(&memory, "100 Continue") == 1);
+    assert_true(has(&memory, "\r\n\r\nbody") && count_of(&memory, "100 Continue") == 1);
     memory_send(&memory, STR("PUT /echo" HOST "Content-Length: 4\r\nExpect: 100-continue\r\n\r\nsoon"));
-    expect(has(&memory, "\r\n\r\nsoon") &&
-           count_of(&memory, "100 Continue") == 1); /* it did not wait for it */
-    expect(memory_is_open(&memory));
+    assert_true(has(&memory, "\r\n\r\nsoon") &&
+                count_of(&memory, "100 Continue") == 1); /* it did not wait for it */
+    assert_true(memory_is_open(&memory));
     memory_end(&memory);
 }
 
@@ -285,10 +286,10 @@ static void unread(void *arg)
     struct memory memory;
     begin(&memory);
     memory_send(&memory, STR("PUT /" HOST "Content-Length: 32768\r\n\r\n"));
-    expect(has(&memory, "\r\n\r\nhello") && memory_is_open(&memory));
+    assert_true(has(&memory, "\r\n\r\nhello") && memory_is_open(&memory));
     memory_send(&memory, (struct str){ block, sizeof block });
     memory_send(&memory, STR("GET /" HOST "\r\n"));
-    expect(handled == 2 && count_of(&memory, "HTTP/1.1 200") == 2);
+    assert_true(handled == 2 && count_of(&memory, "HTTP/1.1 200") == 2);
     memory_end(&memory);
 }
 
@@ -309,7 +310,7 @@ static void counted(void *arg)
         memory_send(&memory, (struct str){ block, sizeof block });
         memory_send(&memory, STR("\r\n"));
     }
-    expect(body_code == E_BODY_SIZE && has(&memory, "HTTP/1.1 413") && !memory_is_open(&memory));
+    assert_true(body_code == E_BODY_SIZE && has(&memory, "HTTP/1.1 413") && !memory_is_open(&memory));
     memory_end(&memory);
 }
 
@@ -327,7 +328,7 @@ static void leaving(void *arg)
     memory_send(&memory, STR("PUT /echo" HOST "Content-Length: 10\r\n\r\nabc"));
     conn_ended(memory.conn);
     settle();
-    expect(body_code == E_PEER_GONE);
+    assert_true(body_code == E_PEER_GONE);
     memory_end(&memory);
 
     begin(&memory);
@@ -335,12 +336,12 @@ static void leaving(void *arg)
     memory_send(&memory, STR("GET /wait" HOST "\r\n"));
     conn_abort(memory.conn);
     settle();
-    expect(http_server_stats(memory.server)->requests_in_flight ==
-           1); /* the handler has it until it answers */
-    expect(str_is(held->path, "/wait") && str_is(held->authority, "a"));
+    assert_true(http_server_stats(memory.server)->requests_in_flight ==
+                1); /* the handler has it until it answers */
+    assert_true(str_is(held->path, "/wait") && str_is(held->authority, "a"));
     semaphore_release(&gate);
     settle();
-    expect(http_server_stats(memory.server)->requests_in_flight == 0);
+    assert_true(http_server_stats(memory.server)->requests_in_flight == 0);
     memory_end(&memory);
 }
 
@@ -359,7 +360,7 @@ static void half_closed(void *arg)
     semaphore_release(&gate);
     settle();
     memory_collect(&memory);
-    expect(has(&memory, "late") && has(&memory, "hello") && !memory_is_open(&memory));
+    assert_true(has(&memory, "late") && has(&memory, "hello") && !memory_is_open(&memory));
     memory_end(&memory);
 }
 
@@ -378,9 +379,9 @@ static void limits(void *arg)
     begin(&memory);
     memory_send(&memory, STR("GET /" HOST "X: "));
     memory_send(&memory, (struct str){ block, sizeof block });
-    expect(has(&memory, "HTTP/1.1 431") && has(&memory, "urn:domicile:error:head-size") &&
-           !memory_is_open(&memory));
-    expect(handled == 0 && http_server_stats(memory.server)->heads_refused == 1);
+    assert_true(has(&memory, "HTTP/1.1 431") && has(&memory, "urn:domicile:error:head-size") &&
+                !memory_is_open(&memory));
+    assert_true(handled == 0 && http_server_stats(memory.server)->heads_refused == 1);
     memory_end(&memory);
 
     struct http_server_options few = options;
@@ -388,8 +389,8 @@ static void limits(void *arg)
     memory_begin(&memory, &few, false);
     for (int i = 0; i < 3; i++)
         memory_send(&memory, STR("GET /" HOST "\r\n"));
-    expect(count_of(&memory, "HTTP/1.1 200") == 3 && count_of(&memory, "Connection: close") == 1);
-    expect(!memory_is_open(&memory));
+    assert_true(count_of(&memory, "HTTP/1.1 200") == 3 && count_of(&memory, "Connection: close") == 1);
+    assert_true(!memory_is_open(&memory));
     memory_end(&memory);
 }
 
@@ -406,11 +407,11 @@ static void draining(void *arg)
     memory_send(&memory, STR("GET /wait" HOST "\r\n"));
     memory.server->draining = true;
     conn_drain(memory.conn);
-    expect(memory_is_open(&memory));
+    assert_true(memory_is_open(&memory));
     semaphore_release(&gate);
     settle();
     memory_collect(&memory);
-    expect(has(&memory, "late") && has(&memory, "Connection: close") && !memory_is_open(&memory));
+    assert_true(has(&memory, "late") && has(&memory, "Connection: close") && !memory_is_open(&memory));
     memory_end(&memory);
 }
 
@@ -424,13 +425,13 @@ static void limit_later(void *arg)
     struct memory memory;
     begin(&memory);
     http_server_limit_bodies(memory.server, 1000, 60);
-    expect(memory.server->limits.body_bytes == 1000 && memory.server->limits.headers == 100);
+    assert_true(memory.server->limits.body_bytes == 1000 && memory.server->limits.headers == 100);
     memory_send(&memory, STR("PUT /echo" HOST "Content-Length: 1000\r\n\r\n"));
     for (int i = 0; i < 100 && memory_is_open(&memory); i++) {
-        expect_code(E_OK, fiber_sleep(10));
+        check_ok(fiber_sleep(10));
         memory_send(&memory, STR("a"));
     }
-    expect(has(&memory, "HTTP/1.1 408") && body_code == E_SLOW && !memory_is_open(&memory));
+    assert_true(has(&memory, "HTTP/1.1 408") && body_code == E_SLOW && !memory_is_open(&memory));
     memory_end(&memory);
 }
 
@@ -447,24 +448,24 @@ static void slow(void *arg)
     memory_begin(&memory, &quick, false);
     uint64_t begun = clock_monotonic_ns();
     for (int i = 0; i < 100 && memory_is_open(&memory); i++) { /* a byte now and then does not help */
-        expect_code(E_OK, fiber_sleep(10));
+        check_ok(fiber_sleep(10));
         memory_send(&memory, i == 0 ? STR("GET / HTTP/1.1\r\n") : STR("a"));
     }
-    expect(has(&memory, "HTTP/1.1 408") && clock_monotonic_ns() - begun < SEC(1) * 1000000);
+    assert_true(has(&memory, "HTTP/1.1 408") && clock_monotonic_ns() - begun < SEC(1) * 1000000);
     memory_end(&memory);
 
     memory_begin(&memory, &quick, false);
     memory_send(&memory, STR("PUT /echo" HOST "Content-Length: 1000\r\n\r\n"));
     for (int i = 0; i < 100 && memory_is_open(&memory); i++) {
-        expect_code(E_OK, fiber_sleep(10));
+        check_ok(fiber_sleep(10));
         memory_send(&memory, STR("a"));
     }
-    expect(has(&memory, "HTTP/1.1 408") && body_code == E_SLOW && !memory_is_open(&memory));
+    assert_true(has(&memory, "HTTP/1.1 408") && body_code == E_SLOW && !memory_is_open(&memory));
     memory_end(&memory);
 
     memory_begin(&memory, &quick, false);
-    expect_code(E_OK, fiber_sleep(200));
-    expect(!memory_is_open(&memory) && memory.conn->out.len == 0);
+    check_ok(fiber_sleep(200));
+    assert_true(!memory_is_open(&memory) && memory.conn->out.len == 0);
     memory_end(&memory);
 }
 
@@ -488,11 +489,11 @@ static void inside(void *arg)
     log_set_sink(quiet, line);
     memory_send(&memory, STR("GET /inside" HOST "\r\n"));
     log_set_sink(NULL, NULL);
-    expect(has(&memory, "HTTP/1.1 500") && has(&memory, "Content-Type: application/problem+json"));
-    expect(has(&memory, "\"type\":\"urn:domicile:error:sql\"") &&
-           has(&memory, "\"instance\":\"urn:domicile:request:"));
-    expect(!has(&memory, "secret") && !has(&memory, "127.10") && !has(&memory, "par1"));
-    expect(strstr(line, "secret") != NULL && strstr(line, "request=") != NULL);
+    assert_true(has(&memory, "HTTP/1.1 500") && has(&memory, "Content-Type: application/problem+json"));
+    assert_true(has(&memory, "\"type\":\"urn:domicile:error:sql\"") &&
+                has(&memory, "\"instance\":\"urn:domicile:request:"));
+    assert_true(!has(&memory, "secret") && !has(&memory, "127.10") && !has(&memory, "par1"));
+    assert_true(strstr(line, "secret") != NULL && strstr(line, "request=") != NULL);
     memory_end(&memory);
 }
 
@@ -510,8 +511,8 @@ static void forgotten(void *arg)
     log_set_sink(quiet, line);
     memory_send(&memory, STR("GET /forgotten" HOST "\r\n"));
     log_set_sink(NULL, NULL);
-    expect(has(&memory, "HTTP/1.1 500") && has(&memory, "urn:domicile:error:internal"));
-    expect(strstr(line, "not answered") != NULL);
+    assert_true(has(&memory, "HTTP/1.1 500") && has(&memory, "urn:domicile:error:internal"));
+    assert_true(strstr(line, "not answered") != NULL);
     memory_end(&memory);
 }
 

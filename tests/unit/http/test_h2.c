@@ -43,7 +43,7 @@ static void on_request(struct http_request *request, void *context)
         result r = FAIL(E_WRONG_REGION, NULL, "the customer \"acme\" lives in \"us\"");
         http_problem(request, &r.error, NULL);
     } else if (str_eq(request->path, STR("/wait"))) {
-        expect_code(E_OK, semaphore_acquire(&gate));
+        check_ok(semaphore_acquire(&gate));
         http_respond(request, 200, NULL, 0, STR("late"));
     } else {
         const struct http_header header = { STR("X-Mixed-Case"), STR("kept") };
@@ -172,7 +172,7 @@ static void exchange_frames(struct client *client)
         if (out->len > client->seen) {
             ssize_t used = nghttp2_session_mem_recv(client->session, (const uint8_t *)out->ptr + client->seen,
                                                     out->len - client->seen);
-            expect(used == (ssize_t)(out->len - client->seen));
+            assert_true(used == (ssize_t)(out->len - client->seen));
             client->seen = out->len;
             busy = true;
         }
@@ -229,20 +229,21 @@ static void simple(void *arg)
     int32_t get = request(client, "GET", "/", SIZE_MAX, NULL),
             head = request(client, "HEAD", "/", SIZE_MAX, NULL);
     exchange_frames(client);
-    expect(answer_of(client, get)->status == 200 && strcmp(answer_of(client, get)->text, "hello") == 0);
-    expect(answer_of(client, head)->status == 200 && answer_of(client, head)->bytes == 0);
-    expect(answer_of(client, get)->closed && answer_of(client, head)->closed);
+    assert_true(answer_of(client, get)->status == 200 && strcmp(answer_of(client, get)->text, "hello") == 0);
+    assert_true(answer_of(client, head)->status == 200 && answer_of(client, head)->bytes == 0);
+    assert_true(answer_of(client, get)->closed && answer_of(client, head)->closed);
     int32_t put = request(client, "PUT", "/echo", 200 * 1024, NULL); /* more than the stream's window */
     exchange_frames(client);
-    expect(answer_of(client, put)->status == 200 && answer_of(client, put)->bytes == 200 * 1024);
+    assert_true(answer_of(client, put)->status == 200 && answer_of(client, put)->bytes == 200 * 1024);
     int32_t down = request(client, "GET", "/stream", SIZE_MAX, NULL);
     exchange_frames(client);
-    expect(answer_of(client, down)->bytes == 1024 * 1024 &&
-           answer_of(client, down)->error == NGHTTP2_NO_ERROR);
+    assert_true(answer_of(client, down)->bytes == 1024 * 1024 &&
+                answer_of(client, down)->error == NGHTTP2_NO_ERROR);
     int32_t broken = request(client, "GET", "/broken", SIZE_MAX, NULL);
     exchange_frames(client);
-    expect(answer_of(client, broken)->closed && answer_of(client, broken)->error == NGHTTP2_INTERNAL_ERROR);
-    expect(memory_is_open(&client->memory));
+    assert_true(answer_of(client, broken)->closed &&
+                answer_of(client, broken)->error == NGHTTP2_INTERNAL_ERROR);
+    assert_true(memory_is_open(&client->memory));
     end(client);
 }
 
@@ -263,7 +264,8 @@ static void bytewise(void *arg)
         for (ssize_t i = 0; i < length; i++)
             conn_receive(client->memory.conn, (struct str){ (const char *)frames + i, 1 });
     exchange_frames(client);
-    expect(answer_of(client, put)->status == 200 && strcmp(answer_of(client, put)->text, "uuuuuuuuuu") == 0);
+    assert_true(answer_of(client, put)->status == 200 &&
+                strcmp(answer_of(client, put)->text, "uuuuuuuuuu") == 0);
     end(client);
 }
 
@@ -288,20 +290,20 @@ static void wrong_region(void *arg)
     int32_t put = request(client, "PUT", "/home", 1000 * 1000, expecting);
     exchange_frames(client);
     struct answer *answer = answer_of(client, put);
-    expect(answer->status == 421 && answer->continues == 0 &&
-           strstr(answer->text, "urn:domicile:error:wrong-region"));
-    expect(!answer->closed && upload_left > 0); /* it has a moment to take the answer and stop, */
+    assert_true(answer->status == 421 && answer->continues == 0 &&
+                strstr(answer->text, "urn:domicile:error:wrong-region"));
+    assert_true(!answer->closed && upload_left > 0); /* it has a moment to take the answer and stop, */
     size_t left = upload_left;
-    expect_code(E_OK, fiber_sleep(REST_AND_MORE_MS));
+    check_ok(fiber_sleep(REST_AND_MORE_MS));
     exchange_frames(client);
-    expect(answer->closed && answer->error == NGHTTP2_NO_ERROR &&
-           upload_left == left); /* and no room for more */
-    expect(client->goaway && client->goaway_error == NGHTTP2_NO_ERROR && client->goaway_last >= put);
-    expect(memory_is_open(&client->memory));
+    assert_true(answer->closed && answer->error == NGHTTP2_NO_ERROR &&
+                upload_left == left); /* and no room for more */
+    assert_true(client->goaway && client->goaway_error == NGHTTP2_NO_ERROR && client->goaway_last >= put);
+    assert_true(memory_is_open(&client->memory));
     semaphore_release(&gate);
     exchange_frames(client);
-    expect(answer_of(client, other)->status == 200); /* the stream beside it was served */
-    expect(!memory_is_open(&client->memory));
+    assert_true(answer_of(client, other)->status == 200); /* the stream beside it was served */
+    assert_true(!memory_is_open(&client->memory));
     end(client);
 }
 
@@ -320,12 +322,12 @@ static void continued(void *arg)
                            nv(":authority", "a"), nv(expecting[0].name, expecting[0].value) };
     int32_t put = nghttp2_submit_headers(client->session, 0, -1, NULL, pairs, 5, NULL);
     exchange_frames(client);
-    expect(answer_of(client, put)->continues == 1);
+    assert_true(answer_of(client, put)->continues == 1);
     upload_left = 3;
     nghttp2_data_provider provider = { .read_callback = give_upload };
     must(nghttp2_submit_data(client->session, NGHTTP2_FLAG_END_STREAM, put, &provider) == 0);
     exchange_frames(client);
-    expect(answer_of(client, put)->status == 200 && strcmp(answer_of(client, put)->text, "uuu") == 0);
+    assert_true(answer_of(client, put)->status == 200 && strcmp(answer_of(client, put)->text, "uuu") == 0);
     end(client);
 }
 
@@ -438,9 +440,9 @@ static void hostile(void *arg)
         begin(client);
         int32_t id = nghttp2_submit_request(client->session, NULL, pairs, count, NULL, NULL);
         exchange_frames(client);
-        expect_row(refused[i].title, handled == 0);
-        expect_row(refused[i].title, answer_of(client, id)->status == refused[i].status);
-        expect_row(refused[i].title, answer_of(client, id)->closed || !memory_is_open(&client->memory));
+        check_row(refused[i].title, handled == 0);
+        check_row(refused[i].title, answer_of(client, id)->status == refused[i].status);
+        check_row(refused[i].title, answer_of(client, id)->closed || !memory_is_open(&client->memory));
         end(client);
     }
 }
@@ -466,21 +468,21 @@ static void too_much(void *arg)
     int32_t body = request(client, "PUT", "/echo", 300 * 1024,
                            (struct header_pair[]){ { "content-length", "307200" }, { 0 } });
     exchange_frames(client);
-    expect(answer_of(client, headers)->status == 431 && answer_of(client, large)->status == 431);
-    expect(answer_of(client, body)->status == 413 && !answer_of(client, body)->closed);
-    expect_code(E_OK, fiber_sleep(REST_AND_MORE_MS));
+    assert_true(answer_of(client, headers)->status == 431 && answer_of(client, large)->status == 431);
+    assert_true(answer_of(client, body)->status == 413 && !answer_of(client, body)->closed);
+    check_ok(fiber_sleep(REST_AND_MORE_MS));
     exchange_frames(client);
-    expect(answer_of(client, body)->closed);
+    assert_true(answer_of(client, body)->closed);
     int32_t more = request(client, "PUT", "/echo", 300 * 1024, NULL);
     exchange_frames(client);
-    expect(answer_of(client, more)->status == 413 && body_code == E_BODY_SIZE);
+    assert_true(answer_of(client, more)->status == 413 && body_code == E_BODY_SIZE);
     int32_t other =
         request(client, "PUT", "/echo", 10, (struct header_pair[]){ { "content-length", "11" }, { 0 } });
     exchange_frames(client);
-    expect(answer_of(client, other)->status != 200 && body_code == E_PEER_GONE);
+    assert_true(answer_of(client, other)->status != 200 && body_code == E_PEER_GONE);
     int32_t fine = request(client, "GET", "/", SIZE_MAX, NULL);
     exchange_frames(client);
-    expect(answer_of(client, fine)->status == 200);
+    assert_true(answer_of(client, fine)->status == 200);
     end(client);
 }
 
@@ -518,8 +520,8 @@ static void floods(void *arg)
         begin(client);
         exchange_frames(client);
         send_frames(client, cases[i].frame, cases[i].length, 3000);
-        expect_row(cases[i].title, !memory_is_open(&client->memory));
-        expect_row(cases[i].title, client->taken <= 1200);
+        check_row(cases[i].title, !memory_is_open(&client->memory));
+        check_row(cases[i].title, client->taken <= 1200);
         end(client);
     }
 }
@@ -540,7 +542,7 @@ static void empty_data(void *arg)
     must(nghttp2_submit_headers(client->session, 0, -1, NULL, pairs, 4, NULL) == 1);
     exchange_frames(client);
     send_frames(client, empty, sizeof empty, 3000);
-    expect(!memory_is_open(&client->memory));
+    assert_true(!memory_is_open(&client->memory));
     settle();
     end(client);
 }
@@ -566,12 +568,12 @@ static void rapid_reset(void *arg)
         size_t running = http_server_stats(client->memory.server)->requests_in_flight;
         most = running > most ? running : most;
     }
-    expect(!memory_is_open(&client->memory));
-    expect(most <= 200 && handled <= 300);
+    assert_true(!memory_is_open(&client->memory));
+    assert_true(most <= 200 && handled <= 300);
     for (size_t i = 0; i < handled; i++)
         semaphore_release(&gate);
     settle();
-    expect(http_server_stats(client->memory.server)->requests_in_flight == 0);
+    assert_true(http_server_stats(client->memory.server)->requests_in_flight == 0);
     end(client);
 }
 
@@ -590,7 +592,7 @@ static void continuations(void *arg)
     exchange_frames(client);
     conn_receive(client->memory.conn, (struct str){ (const char *)headers, sizeof headers });
     send_frames(client, more, sizeof more, 100);
-    expect(!memory_is_open(&client->memory) && handled == 0);
+    assert_true(!memory_is_open(&client->memory) && handled == 0);
     end(client);
 }
 
@@ -609,11 +611,11 @@ static void streams(void *arg)
     for (int i = 0; i < 150; i++)
         request(client, "GET", "/wait", SIZE_MAX, NULL);
     exchange_frames(client);
-    expect(handled == 100); /* the client's side holds the others back, as it was told */
+    assert_true(handled == 100); /* the client's side holds the others back, as it was told */
     for (int i = 0; i < 150; i++)
         semaphore_release(&gate);
     exchange_frames(client);
-    expect(handled == 150 && http_server_stats(client->memory.server)->requests_in_flight == 0);
+    assert_true(handled == 150 && http_server_stats(client->memory.server)->requests_in_flight == 0);
     end(client);
 }
 
@@ -635,10 +637,10 @@ static void stalled(void *arg)
     int32_t down =
         request(client, "GET", "/stream", SIZE_MAX, NULL); /* and the window is never opened again */
     exchange_frames(client);
-    expect(streamed <= 64 * 1024 + HTTP_STREAM_QUEUE + 2 * 16 * 1024);
-    expect_code(E_OK, fiber_sleep(300));
+    assert_true(streamed <= 64 * 1024 + HTTP_STREAM_QUEUE + 2 * 16 * 1024);
+    check_ok(fiber_sleep(300));
     exchange_frames(client);
-    expect(stream_code == E_PEER_GONE && answer_of(client, down)->closed);
+    assert_true(stream_code == E_PEER_GONE && answer_of(client, down)->closed);
     end(client);
 
     begin_with(client, &quick, false); /* a body that does not come */
@@ -646,20 +648,20 @@ static void stalled(void *arg)
                            nv(":authority", "a") };
     int32_t put = nghttp2_submit_headers(client->session, 0, -1, NULL, pairs, 4, NULL);
     exchange_frames(client);
-    expect_code(E_OK, fiber_sleep(150));
+    check_ok(fiber_sleep(150));
     exchange_frames(client);
-    expect(body_code == E_SLOW && answer_of(client, put)->status == 408);
-    expect_code(E_OK, fiber_sleep(REST_AND_MORE_MS + 250)); /* and then nothing: idle */
+    assert_true(body_code == E_SLOW && answer_of(client, put)->status == 408);
+    check_ok(fiber_sleep(REST_AND_MORE_MS + 250)); /* and then nothing: idle */
     exchange_frames(client);
-    expect(client->goaway && !memory_is_open(&client->memory));
+    assert_true(client->goaway && !memory_is_open(&client->memory));
     end(client);
 
     static const uint8_t headers[] = { 0, 0, 1, 1, 0, 0, 0, 0, 1, 0x82 };
     begin_with(client, &quick, false); /* a head that does not end */
     exchange_frames(client);
     conn_receive(client->memory.conn, (struct str){ (const char *)headers, sizeof headers });
-    expect_code(E_OK, fiber_sleep(150));
-    expect(!memory_is_open(&client->memory));
+    check_ok(fiber_sleep(150));
+    assert_true(!memory_is_open(&client->memory));
     end(client);
 }
 
@@ -679,14 +681,14 @@ static void leaving(void *arg)
     exchange_frames(client);
     must(nghttp2_submit_rst_stream(client->session, 0, 1, NGHTTP2_CANCEL) == 0);
     exchange_frames(client);
-    expect(http_server_stats(client->memory.server)->requests_in_flight == 5);
+    assert_true(http_server_stats(client->memory.server)->requests_in_flight == 5);
     conn_abort(client->memory.conn);
     settle();
-    expect(http_server_stats(client->memory.server)->requests_in_flight == 5);
+    assert_true(http_server_stats(client->memory.server)->requests_in_flight == 5);
     for (int i = 0; i < 5; i++)
         semaphore_release(&gate);
     settle();
-    expect(http_server_stats(client->memory.server)->requests_in_flight == 0);
+    assert_true(http_server_stats(client->memory.server)->requests_in_flight == 0);
     end(client);
 }
 
@@ -697,10 +699,11 @@ static void polite_resets(void *arg)
     begin_with(client, &options, true);
     int32_t down = request(client, "GET", "/stream", SIZE_MAX, NULL);
     exchange_frames(client);
-    expect(stream_code == E_OK && http_server_stats(client->memory.server)->requests_in_flight == 1);
+    assert_true(stream_code == E_OK && http_server_stats(client->memory.server)->requests_in_flight == 1);
     must(nghttp2_submit_rst_stream(client->session, 0, down, NGHTTP2_NO_ERROR) == 0);
     exchange_frames(client);
-    expect(stream_code == E_PEER_GONE && http_server_stats(client->memory.server)->requests_in_flight == 0);
+    assert_true(stream_code == E_PEER_GONE &&
+                http_server_stats(client->memory.server)->requests_in_flight == 0);
 
     nghttp2_nv pairs[] = { nv(":method", "PUT"), nv(":scheme", "https"), nv(":path", "/echo"),
                            nv(":authority", "a") };
@@ -708,8 +711,9 @@ static void polite_resets(void *arg)
     exchange_frames(client);
     must(nghttp2_submit_rst_stream(client->session, 0, put, NGHTTP2_NO_ERROR) == 0);
     exchange_frames(client);
-    expect(body_code == E_PEER_GONE && http_server_stats(client->memory.server)->requests_in_flight == 0);
-    expect(memory_is_open(&client->memory));
+    assert_true(body_code == E_PEER_GONE &&
+                http_server_stats(client->memory.server)->requests_in_flight == 0);
+    assert_true(memory_is_open(&client->memory));
     end(client);
 }
 
@@ -744,13 +748,13 @@ static void idle_after_reset(void *arg)
     settle();
     semaphore_release(&gate);
     settle();
-    expect(http_server_stats(client->memory.server)->requests_in_flight == 0);
+    assert_true(http_server_stats(client->memory.server)->requests_in_flight == 0);
     conn_check_due(client->memory.conn, conn_now_ms() + IDLE_MS / 2);
     exchange_frames(client);
-    expect(memory_is_open(&client->memory));
+    assert_true(memory_is_open(&client->memory));
     conn_check_due(client->memory.conn, conn_now_ms() + IDLE_MS);
     exchange_frames(client);
-    expect(client->goaway && !memory_is_open(&client->memory));
+    assert_true(client->goaway && !memory_is_open(&client->memory));
     end(client);
 }
 
@@ -769,7 +773,8 @@ static void ended(void *arg)
     exchange_frames(client);
     conn_ended(client->memory.conn);
     settle();
-    expect(stream_code == E_PEER_GONE && http_server_stats(client->memory.server)->requests_in_flight == 0);
+    assert_true(stream_code == E_PEER_GONE &&
+                http_server_stats(client->memory.server)->requests_in_flight == 0);
     end(client);
 }
 
@@ -794,11 +799,11 @@ static void draining(void *arg)
     exchange_frames(client);
     conn_drain(client->memory.conn);
     exchange_frames(client);
-    expect(client->goaway && client->goaway_error == NGHTTP2_NO_ERROR && client->goaway_last == slow);
-    expect(memory_is_open(&client->memory));
+    assert_true(client->goaway && client->goaway_error == NGHTTP2_NO_ERROR && client->goaway_last == slow);
+    assert_true(memory_is_open(&client->memory));
     semaphore_release(&gate);
     exchange_frames(client);
-    expect(answer_of(client, slow)->status == 200 && !memory_is_open(&client->memory));
+    assert_true(answer_of(client, slow)->status == 200 && !memory_is_open(&client->memory));
     end(client);
 }
 
@@ -813,7 +818,7 @@ static void preface(void *arg)
     struct memory memory;
     memory_begin(&memory, &options, true);
     memory_send(&memory, STR("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
-    expect(!memory_is_open(&memory));
+    assert_true(!memory_is_open(&memory));
     memory_end(&memory);
 }
 

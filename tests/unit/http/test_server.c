@@ -206,7 +206,7 @@ static bool client_read(struct client *client, const char *mark)
 /* Runs on libuv's pool, beside the loop. */
 static void beside(void (*work)(void *arg), void *arg)
 {
-    expect_code(E_OK, fiber_offload(work, arg));
+    check_ok(fiber_offload(work, arg));
 }
 
 /* ---- TLS ---- */
@@ -263,10 +263,10 @@ static void shake_hands(void *arg)
         handshake.wish.port = http_server_port(server, 0);
         handshake.wish.tls = true;
         beside(shake, &handshake);
-        expect_row(cases[i].title, handshake.works == cases[i].works);
-        expect_row(cases[i].title, strcmp(handshake.alpn, cases[i].alpn) == 0);
+        check_row(cases[i].title, handshake.works == cases[i].works);
+        check_row(cases[i].title, strcmp(handshake.alpn, cases[i].alpn) == 0);
     }
-    expect(http_server_stats(server)->handshakes_failed == 5);
+    assert_true(http_server_stats(server)->handshakes_failed == 5);
     http_server_free(server);
 }
 
@@ -294,12 +294,12 @@ static void certificates(void *arg)
         make_certificate(certificate, key, "localhost", cases[i].from_s, cases[i].to_s);
         options.key_file = cases[i].key;
         result r = http_server_new(&server, &options);
-        expect(r.error.code == cases[i].code && (r.error.code == E_OK || r.error.hint != NULL));
+        assert_true(r.error.code == cases[i].code && (r.error.code == E_OK || r.error.hint != NULL));
         if (!failed(r))
             http_server_free(server);
     }
     options.key_file = NULL;
-    expect_code(E_CERTIFICATE, http_server_new(&server, &options));
+    check_fails(E_CERTIFICATE, http_server_new(&server, &options));
     make_certificate(certificate, key, "localhost", -60, 3600);
 }
 
@@ -315,15 +315,15 @@ static void reload(void *arg)
     handshake.wish = tls_wish();
     make_certificate(certificate, key, "second", -60, 3600);
     beside(shake, &handshake);
-    expect(strcmp(handshake.common_name, "localhost") == 0);
-    expect_code(E_OK, http_server_reload_tls(server, certificate, key));
+    assert_true(strcmp(handshake.common_name, "localhost") == 0);
+    check_ok(http_server_reload_tls(server, certificate, key));
     beside(shake, &handshake);
-    expect(strcmp(handshake.common_name, "second") == 0);
+    assert_true(strcmp(handshake.common_name, "second") == 0);
     make_certificate(certificate, key, "third", -7200, -3600);
-    expect_code(E_CERTIFICATE, http_certificate_check(certificate, key));
-    expect_code(E_CERTIFICATE, http_server_reload_tls(server, certificate, key));
+    check_fails(E_CERTIFICATE, http_certificate_check(certificate, key));
+    check_fails(E_CERTIFICATE, http_server_reload_tls(server, certificate, key));
     beside(shake, &handshake);
-    expect(handshake.works && strcmp(handshake.common_name, "second") == 0);
+    assert_true(handshake.works && strcmp(handshake.common_name, "second") == 0);
     make_certificate(certificate, key, "localhost", -60, 3600);
     http_server_free(server);
 }
@@ -334,18 +334,18 @@ static void reload_elsewhere(void *arg)
     struct http_certificate before = { 0 }, after = { 0 };
     start(NULL);
     handshake.wish = tls_wish();
-    expect(http_server_certificate(server, &before));
+    assert_true(http_server_certificate(server, &before));
     make_certificate(other, other_key, "elsewhere", -60, 7200);
     unlink(certificate);
     unlink(key);
-    expect_code(E_OK, http_certificate_check(other, other_key));
-    expect_code(E_OK, http_server_reload_tls(server, other, other_key));
+    check_ok(http_certificate_check(other, other_key));
+    check_ok(http_server_reload_tls(server, other, other_key));
     beside(shake, &handshake);
-    expect(handshake.works && strcmp(handshake.common_name, "elsewhere") == 0);
-    expect(http_server_certificate(server, &after));
-    expect(strcmp(before.subject, "CN=localhost") == 0 && strcmp(after.subject, "CN=elsewhere") == 0);
-    expect(strcmp(after.serial, "01") == 0);
-    expect(strlen(after.not_after) == 20 && strcmp(before.not_after, after.not_after) < 0);
+    assert_true(handshake.works && strcmp(handshake.common_name, "elsewhere") == 0);
+    assert_true(http_server_certificate(server, &after));
+    assert_true(strcmp(before.subject, "CN=localhost") == 0 && strcmp(after.subject, "CN=elsewhere") == 0);
+    assert_true(strcmp(after.serial, "01") == 0);
+    assert_true(strlen(after.not_after) == 20 && strcmp(before.not_after, after.not_after) < 0);
     make_certificate(certificate, key, "localhost", -60, 3600);
     http_server_free(server);
 }
@@ -363,8 +363,8 @@ static void reload_of_cleartext(void *arg)
     options.listener_count = 1;
     options.certificate_file = options.key_file = NULL;
     must(!failed(http_server_new(&server, &options)));
-    expect_code(E_OK, http_server_reload_tls(server, "/nonexistent", "/nonexistent"));
-    expect(!http_server_certificate(server, &none));
+    check_ok(http_server_reload_tls(server, "/nonexistent", "/nonexistent"));
+    assert_true(!http_server_certificate(server, &none));
     http_server_free(server);
 }
 
@@ -410,11 +410,11 @@ static void half_a_stack(void *arg)
     stack_used = 0;
     beside(send_deep, &deepest);
     beside(send_deep, &too_deep);
-    expect(deepest.seen && too_deep.seen);
+    assert_true(deepest.seen && too_deep.seen);
     print_message("requests over TLS: %zu KiB of stack\n", stack_used / 1024);
-    expect(stack_used > 0);
+    assert_true(stack_used > 0);
 #ifndef __SANITIZE_ADDRESS__
-    expect(stack_used < FIBER_STACK_BYTES / 2);
+    assert_true(stack_used < FIBER_STACK_BYTES / 2);
 #endif
     http_server_free(server);
 }
@@ -471,8 +471,8 @@ static void early_answers(void *arg)
             struct upload one = { .head = cases[i].head, .bytes = cases[i].bytes };
             one.wish = (struct wish){ .port = http_server_port(server, !tls), .tls = tls };
             beside(upload, &one);
-            expect_row(cases[i].status, one.sent); /* without a reset on the way */
-            expect_row(cases[i].status, one.seen && strncmp(one.status, cases[i].status, 13) == 0);
+            check_row(cases[i].status, one.sent); /* without a reset on the way */
+            check_row(cases[i].status, one.seen && strncmp(one.status, cases[i].status, 13) == 0);
         }
     }
     http_server_free(server);
@@ -529,7 +529,7 @@ static void early_end(void *arg)
     start(NULL);
     struct upload one = { .wish = { .port = http_server_port(server, 1) } };
     beside(end_early, &one);
-    expect(one.seen);
+    assert_true(one.seen);
     http_server_free(server);
 }
 
@@ -543,7 +543,7 @@ static void full_queue(void *arg)
     start(NULL);
     struct upload two = { .wish = { .port = http_server_port(server, 1) } };
     beside(ask_twice, &two);
-    expect(two.seen && http_server_stats(server)->requests[0][2] == 2);
+    assert_true(two.seen && http_server_stats(server)->requests[0][2] == 2);
     http_server_free(server);
 }
 
@@ -590,8 +590,8 @@ static void silence(void *arg)
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         uint64_t begun = clock_monotonic_ns();
         beside(be_silent, &cases[i]);
-        expect(cases[i].ended);
-        expect(clock_monotonic_ns() - begun < SEC(2) * 1000000);
+        assert_true(cases[i].ended);
+        assert_true(clock_monotonic_ns() - begun < SEC(2) * 1000000);
     }
     http_server_free(server);
 }
@@ -625,14 +625,14 @@ static void back_pressure(void *arg)
     struct silent reader = { .wish = tls_wish() };
     struct scope scope = SCOPE_INIT;
     stream_code = E_OK;
-    expect_code(E_OK, fiber_spawn(&scope, "reader", read_nothing_fiber, &reader));
+    check_ok(fiber_spawn(&scope, "reader", read_nothing_fiber, &reader));
     for (int i = 0; i < 100 && stream_code == E_OK; i++)
-        expect_code(E_OK, fiber_sleep(20));
-    expect(stream_code == E_PEER_GONE);                  /* though the peer is there still */
-    expect(streamed > 0 && streamed < 16 * 1024 * 1024); /* the kernel's buffers and ours */
-    expect(http_server_stats(server)->answers_broken_off == 1);
+        check_ok(fiber_sleep(20));
+    assert_true(stream_code == E_PEER_GONE);                  /* though the peer is there still */
+    assert_true(streamed > 0 && streamed < 16 * 1024 * 1024); /* the kernel's buffers and ours */
+    assert_true(http_server_stats(server)->answers_broken_off == 1);
     __atomic_store_n(&may_leave, true, __ATOMIC_RELAXED);
-    expect_code(E_OK, scope_join(&scope));
+    check_ok(scope_join(&scope));
     http_server_free(server);
 }
 
@@ -665,16 +665,16 @@ static void full_and_asleep(void *arg)
     struct silent reader = { .wish = tls_wish() };
     struct scope scope = SCOPE_INIT;
     may_leave = false;
-    expect_code(E_OK, fiber_spawn(&scope, "reader", take_nothing_fiber, &reader));
+    check_ok(fiber_spawn(&scope, "reader", take_nothing_fiber, &reader));
     for (int i = 0; i < 200 && http_server_stats(server)->requests[0][2] == 0; i++)
-        expect_code(E_OK, fiber_sleep(20));
-    expect_code(E_OK, fiber_sleep(50));
+        check_ok(fiber_sleep(20));
+    check_ok(fiber_sleep(50));
     uint64_t turns = loop_stats().turns;
-    expect_code(E_OK, fiber_sleep(200));
-    expect(server->conns != NULL && conn_queued(server->conns) > OUT_HIGH_BYTES);
-    expect(loop_stats().turns - turns < 50);
+    check_ok(fiber_sleep(200));
+    assert_true(server->conns != NULL && conn_queued(server->conns) > OUT_HIGH_BYTES);
+    assert_true(loop_stats().turns - turns < 50);
     __atomic_store_n(&may_leave, true, __ATOMIC_RELAXED);
-    expect_code(E_OK, scope_join(&scope));
+    check_ok(scope_join(&scope));
     http_server_free(server);
 }
 
@@ -723,14 +723,15 @@ static void rudeness(void *arg)
     struct wish wish = { .port = http_server_port(server, 0) };
     struct scope scope = SCOPE_INIT;
     for (int i = 0; i < 3; i++)
-        expect_code(E_OK, fiber_spawn(&scope, "rude", abort_fiber, &wish));
-    expect_code(E_OK, scope_join(&scope));
+        check_ok(fiber_spawn(&scope, "rude", abort_fiber, &wish));
+    check_ok(scope_join(&scope));
     struct handshake handshake = { .wish = tls_wish() };
     beside(shake, &handshake);
-    expect(handshake.works);
+    assert_true(handshake.works);
     for (int i = 0; i < 100 && http_server_stats(server)->connections > 0; i++)
-        expect_code(E_OK, fiber_sleep(50));
-    expect(http_server_stats(server)->connections == 0 && http_server_stats(server)->requests_in_flight == 0);
+        check_ok(fiber_sleep(50));
+    assert_true(http_server_stats(server)->connections == 0 &&
+                http_server_stats(server)->requests_in_flight == 0);
     http_server_free(server);
 }
 
@@ -746,17 +747,17 @@ static void crowd(void *arg)
     int fds[3];
     for (int i = 0; i < 3; i++)
         fds[i] = connect_to(http_server_port(server, 0));
-    expect_code(E_OK, fiber_sleep(50));
-    expect(http_server_stats(server)->connections == 2 &&
-           http_server_stats(server)->connections_refused == 1);
+    check_ok(fiber_sleep(50));
+    assert_true(http_server_stats(server)->connections == 2 &&
+                http_server_stats(server)->connections_refused == 1);
     char byte;
-    expect(recv(fds[2], &byte, 1, MSG_DONTWAIT) == 0);
+    assert_true(recv(fds[2], &byte, 1, MSG_DONTWAIT) == 0);
     for (int i = 0; i < 3; i++)
         close(fds[i]);
-    expect_code(E_OK, fiber_sleep(50));
+    check_ok(fiber_sleep(50));
     struct handshake handshake = { .wish = tls_wish() };
     beside(shake, &handshake);
-    expect(handshake.works);
+    assert_true(handshake.works);
     http_server_free(server);
 }
 
@@ -790,7 +791,7 @@ static void waiting_fiber(void *arg)
 
 static void release_soon(void *arg)
 {
-    expect_code(E_OK, fiber_sleep(100));
+    check_ok(fiber_sleep(100));
     semaphore_release(&gate);
 }
 
@@ -801,20 +802,20 @@ static void drain(void *arg)
     struct waiting waiting = { .wish = tls_wish() };
     struct scope scope = SCOPE_INIT;
     int idle = connect_to(http_server_port(server, 1));
-    expect_code(E_OK, fiber_spawn(&scope, "client", waiting_fiber, &waiting));
+    check_ok(fiber_spawn(&scope, "client", waiting_fiber, &waiting));
     while (http_server_stats(server)->requests_in_flight == 0)
-        expect_code(E_OK, fiber_sleep(5));
-    expect_code(E_OK, fiber_spawn(&scope, "release", release_soon, NULL));
+        check_ok(fiber_sleep(5));
+    check_ok(fiber_spawn(&scope, "release", release_soon, NULL));
     uint64_t begun = clock_monotonic_ns();
     uint16_t port = http_server_port(server, 1);
-    expect_code(E_OK, http_server_drain(server, SEC(5)));
-    expect(clock_monotonic_ns() - begun < SEC(3) * 1000000);
-    expect_code(E_OK, scope_join(&scope));
-    expect(waiting.answered && waiting.closing);
+    check_ok(http_server_drain(server, SEC(5)));
+    assert_true(clock_monotonic_ns() - begun < SEC(3) * 1000000);
+    check_ok(scope_join(&scope));
+    assert_true(waiting.answered && waiting.closing);
     char byte;
-    expect(recv(idle, &byte, 1, 0) == 0);
+    assert_true(recv(idle, &byte, 1, 0) == 0);
     close(idle);
-    expect(connect_to(port) < 0);
+    assert_true(connect_to(port) < 0);
     http_server_free(server);
 }
 
@@ -828,12 +829,12 @@ static void cut(void *arg)
     start(NULL);
     struct waiting waiting = { .wish = tls_wish() };
     struct scope scope = SCOPE_INIT;
-    expect_code(E_OK, fiber_spawn(&scope, "client", waiting_fiber, &waiting));
+    check_ok(fiber_spawn(&scope, "client", waiting_fiber, &waiting));
     while (http_server_stats(server)->requests_in_flight == 0)
-        expect_code(E_OK, fiber_sleep(5));
-    expect_code(E_DEADLINE, http_server_drain(server, 100));
-    expect_code(E_OK, scope_join(&scope));
-    expect(!waiting.answered);
+        check_ok(fiber_sleep(5));
+    check_fails(E_DEADLINE, http_server_drain(server, 100));
+    check_ok(scope_join(&scope));
+    assert_true(!waiting.answered);
     http_server_free(server); /* cancels the handler, which still waits */
 }
 
@@ -846,11 +847,11 @@ static void listeners(void *arg)
 {
     struct http_server_options options = with(NULL);
     options.listeners[0] = (struct http_listener){ "0.0.0.0", 0, true };
-    expect_code(E_CONFIG, http_server_new(&server, &options));
+    check_fails(E_CONFIG, http_server_new(&server, &options));
     options.listeners[0] = (struct http_listener){ "localhost", 0, false };
-    expect_code(E_CONFIG, http_server_new(&server, &options));
+    check_fails(E_CONFIG, http_server_new(&server, &options));
     options.listeners[0] = (struct http_listener){ "192.0.2.1", 0, false };
-    expect_code(E_IO, http_server_new(&server, &options));
+    check_fails(E_IO, http_server_new(&server, &options));
 
     struct http_server *second;
     options = with(NULL);
@@ -858,10 +859,10 @@ static void listeners(void *arg)
     must(!failed(http_server_new(&server, &options)));
     options.listeners[0].port = http_server_port(server, 0);
     options.listeners[1].port = http_server_port(server, 1);
-    expect_code(E_OK, http_server_new(&second, &options));
+    check_ok(http_server_new(&second, &options));
     http_server_free(second);
     options.reuse_port = false;
-    expect_code(E_IO, http_server_new(&second, &options));
+    check_fails(E_IO, http_server_new(&second, &options));
     http_server_free(server);
 }
 

@@ -16,7 +16,7 @@ static char trace[64];
 static void note(char c)
 {
     size_t used = strlen(trace);
-    expect(used + 1 < sizeof trace);
+    assert_true(used + 1 < sizeof trace);
     trace[used] = c;
     trace[used + 1] = '\0';
 }
@@ -27,7 +27,7 @@ static void say(void *arg)
 {
     const char *c = arg;
     note(*c);
-    expect_code(E_OK, fiber_yield());
+    check_ok(fiber_yield());
     note(*c);
 }
 
@@ -35,17 +35,17 @@ static void in_order(void *arg)
 {
     struct scope scope = SCOPE_INIT;
     trace[0] = '\0';
-    expect_code(E_OK, fiber_spawn(&scope, "a", say, "a"));
-    expect_code(E_OK, fiber_spawn(&scope, "b", say, "b"));
+    check_ok(fiber_spawn(&scope, "a", say, "a"));
+    check_ok(fiber_spawn(&scope, "b", say, "b"));
     note('.');
-    expect_code(E_OK, scope_join(&scope));
+    check_ok(scope_join(&scope));
     note('!');
-    expect(strcmp(trace, ".abab!") == 0);
+    assert_true(strcmp(trace, ".abab!") == 0);
 }
 
 static void fibers_run_in_order_and_the_scope_waits(void **state)
 {
-    on_loop(in_order);
+    on_loop(in_order, NULL);
 }
 
 static struct fiber *sleeper;
@@ -62,49 +62,49 @@ static void cancelled_scope(void *arg)
     struct scope scope = SCOPE_INIT;
     result seen[3] = { OK, OK, OK };
     for (int i = 0; i < 3; i++)
-        expect_code(E_OK, fiber_spawn(&scope, "sleeper", sleep_long, &seen[i]));
-    expect_code(E_OK, fiber_yield());
+        check_ok(fiber_spawn(&scope, "sleeper", sleep_long, &seen[i]));
+    check_ok(fiber_yield());
     scope_cancel(&scope);
     result late = OK;
-    expect_code(E_OK, fiber_spawn(&scope, "late", sleep_long, &late));
-    expect_code(E_OK, scope_join(&scope));
+    check_ok(fiber_spawn(&scope, "late", sleep_long, &late));
+    check_ok(scope_join(&scope));
     for (int i = 0; i < 3; i++)
-        expect(seen[i].error.code == E_CANCELLED);
-    expect(late.error.code == E_CANCELLED);
-    expect(loop_stats().fibers_alive == 1);
+        assert_true(seen[i].error.code == E_CANCELLED);
+    assert_true(late.error.code == E_CANCELLED);
+    assert_true(loop_stats().fibers_alive == 1);
 }
 
 static void a_cancelled_scope_ends_all_its_children(void **state)
 {
-    on_loop(cancelled_scope);
+    on_loop(cancelled_scope, NULL);
 }
 
 static void join_many(void *arg)
 {
     result seen = OK;
     struct scope scope = SCOPE_INIT;
-    expect_code(E_OK, fiber_spawn(&scope, "sleeper", sleep_long, &seen));
+    check_ok(fiber_spawn(&scope, "sleeper", sleep_long, &seen));
     *(result *)arg = scope_join(&scope);
-    expect(seen.error.code == E_CANCELLED);
+    assert_true(seen.error.code == E_CANCELLED);
 }
 
 static void outlive(void *arg)
 {
     struct scope scope = SCOPE_INIT;
     result seen = OK;
-    expect_code(E_OK, fiber_spawn(&scope, "parent", join_many, &seen));
-    expect_code(E_OK, fiber_yield());
-    expect_code(E_OK, fiber_yield());
-    expect(loop_stats().fibers_alive == 3);
+    check_ok(fiber_spawn(&scope, "parent", join_many, &seen));
+    check_ok(fiber_yield());
+    check_ok(fiber_yield());
+    assert_true(loop_stats().fibers_alive == 3);
     scope_cancel(&scope);
-    expect_code(E_OK, scope_join(&scope));
-    expect(seen.error.code == E_CANCELLED);
-    expect(loop_stats().fibers_alive == 1);
+    check_ok(scope_join(&scope));
+    assert_true(seen.error.code == E_CANCELLED);
+    assert_true(loop_stats().fibers_alive == 1);
 }
 
 static void a_child_outlives_nothing(void **state)
 {
-    on_loop(outlive);
+    on_loop(outlive, NULL);
 }
 
 static void late_join(void *arg)
@@ -113,18 +113,18 @@ static void late_join(void *arg)
     result seen = OK;
     struct deadline deadline;
     loop_use_virtual_clock(0);
-    expect_code(E_OK, fiber_spawn(&scope, "sleeper", sleep_long, &seen));
+    check_ok(fiber_spawn(&scope, "sleeper", sleep_long, &seen));
     deadline_begin(&deadline, MS(50));
-    expect_code(E_DEADLINE, scope_join(&scope));
-    expect_code(E_DEADLINE, fiber_check());
+    check_fails(E_DEADLINE, scope_join(&scope));
+    check_fails(E_DEADLINE, fiber_check());
     deadline_end(&deadline);
-    expect(seen.error.code == E_CANCELLED);
-    expect_code(E_OK, fiber_check());
+    assert_true(seen.error.code == E_CANCELLED);
+    check_ok(fiber_check());
 }
 
 static void a_deadline_over_a_join_cancels_the_children(void **state)
 {
-    on_loop(late_join);
+    on_loop(late_join, NULL);
 }
 
 /* ---- deadlines and shields ---- */
@@ -135,25 +135,25 @@ static void nested(void *arg)
     loop_use_virtual_clock(1000);
     deadline_begin(&outer, MS(100));
     deadline_begin(&inner, SEC(10));
-    expect(deadline_left_ms() == 100);
-    expect_code(E_DEADLINE, fiber_sleep(SEC(1)));
+    assert_true(deadline_left_ms() == 100);
+    check_fails(E_DEADLINE, fiber_sleep(SEC(1)));
     deadline_end(&inner);
-    expect_code(E_DEADLINE, fiber_check());
+    check_fails(E_DEADLINE, fiber_check());
     deadline_end(&outer);
-    expect_code(E_OK, fiber_sleep(MS(900)));
-    expect(clock_wall_ms() == 2000);
+    check_ok(fiber_sleep(MS(900)));
+    assert_true(clock_wall_ms() == 2000);
 }
 
 static void the_nearest_deadline_counts(void **state)
 {
-    on_loop(nested);
+    on_loop(nested, NULL);
 }
 
 static struct wait *raced;
 
 static void wake_at_the_deadline(void *arg)
 {
-    expect_code(E_OK, fiber_sleep(MS(10)));
+    check_ok(fiber_sleep(MS(10)));
     wait_wake(raced);
 }
 
@@ -168,22 +168,22 @@ static void race(void *arg)
         raced = &wait;
         struct deadline deadline;
         if (waker_first) {
-            expect_code(E_OK, fiber_spawn(&scope, "waker", wake_at_the_deadline, NULL));
-            expect_code(E_OK, fiber_yield());
+            check_ok(fiber_spawn(&scope, "waker", wake_at_the_deadline, NULL));
+            check_ok(fiber_yield());
         }
         deadline_begin(&deadline, MS(10));
         if (!waker_first)
-            expect_code(E_OK, fiber_spawn(&scope, "waker", wake_at_the_deadline, NULL));
+            check_ok(fiber_spawn(&scope, "waker", wake_at_the_deadline, NULL));
         result r = wait_for(&wait);
-        expect(failed(r) ? !wait.woken && r.error.code == E_DEADLINE : wait.woken);
+        assert_true(failed(r) ? !wait.woken && r.error.code == E_DEADLINE : wait.woken);
         deadline_end(&deadline);
-        expect_code(E_OK, scope_join(&scope));
+        check_ok(scope_join(&scope));
     }
 }
 
 static void a_wake_in_the_deadlines_instant_is_not_lost(void **state)
 {
-    on_loop(race);
+    on_loop(race, NULL);
 }
 
 static void shielded(void *arg)
@@ -206,20 +206,20 @@ static void shield(void *arg)
     result seen[4] = { OK, OK, OK, OK };
     struct scope scope = SCOPE_INIT;
     loop_use_virtual_clock(0);
-    expect_code(E_OK, fiber_spawn(&scope, "shielded", shielded, seen));
-    expect_code(E_OK, fiber_yield());
-    expect_code(E_OK, fiber_yield());
+    check_ok(fiber_spawn(&scope, "shielded", shielded, seen));
+    check_ok(fiber_yield());
+    check_ok(fiber_yield());
     scope_cancel(&scope);
-    expect_code(E_OK, scope_join(&scope));
-    expect(seen[0].error.code == E_CANCELLED);
-    expect(seen[1].error.code == E_OK);
-    expect(seen[2].error.code == E_DEADLINE);
-    expect(seen[3].error.code == E_CANCELLED);
+    check_ok(scope_join(&scope));
+    assert_true(seen[0].error.code == E_CANCELLED);
+    assert_true(seen[1].error.code == E_OK);
+    assert_true(seen[2].error.code == E_DEADLINE);
+    assert_true(seen[3].error.code == E_CANCELLED);
 }
 
 static void a_shield_hides_cancel_but_not_its_own_deadline(void **state)
 {
-    on_loop(shield);
+    on_loop(shield, NULL);
 }
 
 /* ---- offload ---- */
@@ -257,25 +257,25 @@ static void offload_cancelled(void *arg)
     atomic_store(&may_end, false);
     struct scope scope = SCOPE_INIT;
     for (int i = 0; i < MANY; i++)
-        expect_code(E_OK, fiber_spawn(&scope, "offload", offload, &all[i]));
+        check_ok(fiber_spawn(&scope, "offload", offload, &all[i]));
     while (atomic_load(&blocked) == 0)
-        expect_code(E_OK, fiber_sleep(MS(1)));
+        check_ok(fiber_sleep(MS(1)));
     scope_cancel(&scope);
-    expect_code(E_OK, fiber_yield());
-    expect_code(E_OK, fiber_yield()); /* each has taken its work back, if it was not running yet */
+    check_ok(fiber_yield());
+    check_ok(fiber_yield()); /* each has taken its work back, if it was not running yet */
     atomic_store(&may_end, true);
-    expect_code(E_OK, scope_join(&scope));
+    check_ok(scope_join(&scope));
     int ran = 0;
     for (int i = 0; i < MANY; i++) {
-        expect(all[i].seen.error.code == (all[i].ran ? E_OK : E_CANCELLED));
+        assert_true(all[i].seen.error.code == (all[i].ran ? E_OK : E_CANCELLED));
         ran += all[i].ran;
     }
-    expect(ran > 0 && ran < MANY);
+    assert_true(ran > 0 && ran < MANY);
 }
 
 static void offload_says_whether_the_work_ran(void **state)
 {
-    on_loop(offload_cancelled);
+    on_loop(offload_cancelled, NULL);
 }
 
 struct late_work {
@@ -298,16 +298,16 @@ static void offload_late(void *arg)
         struct deadline deadline;
         deadline_begin(&deadline, work.ms);
         result r = fiber_offload(outlast, &work);
-        expect(r.error.code == (work.ran ? E_OK : E_DEADLINE));
-        expect_code(E_DEADLINE, fiber_check());
+        assert_true(r.error.code == (work.ran ? E_OK : E_DEADLINE));
+        check_fails(E_DEADLINE, fiber_check());
         deadline_end(&deadline);
     }
-    expect(work.ran);
+    assert_true(work.ran);
 }
 
 static void offload_waits_past_its_deadline_for_work_that_runs(void **state)
 {
-    on_loop(offload_late);
+    on_loop(offload_late, NULL);
 }
 
 /* ---- descriptors, signals, errno ---- */
@@ -320,23 +320,23 @@ static void read_one(void *arg)
     char c;
     int events;
     for (const char *expected = "xyz"; *expected != '\0'; expected++) {
-        expect_code(E_OK, watch_wait(pipe_watch, WATCH_READABLE, &events));
-        expect(events == WATCH_READABLE);
-        expect(read(pipe_ends[0], &c, 1) == 1 && c == *expected);
+        check_ok(watch_wait(pipe_watch, WATCH_READABLE, &events));
+        assert_true(events == WATCH_READABLE);
+        assert_true(read(pipe_ends[0], &c, 1) == 1 && c == *expected);
     }
 }
 
 static void pipes(void *arg)
 {
     struct scope scope = SCOPE_INIT;
-    expect(pipe(pipe_ends) == 0);
-    expect_code(E_OK, watch_new(&pipe_watch, pipe_ends[0]));
-    expect_code(E_OK, fiber_spawn(&scope, "reader", read_one, NULL));
+    assert_true(pipe(pipe_ends) == 0);
+    check_ok(watch_new(&pipe_watch, pipe_ends[0]));
+    check_ok(fiber_spawn(&scope, "reader", read_one, NULL));
     for (const char *c = "xyz"; *c != '\0'; c++) {
-        expect_code(E_OK, fiber_sleep(MS(2)));
-        expect(write(pipe_ends[1], c, 1) == 1);
+        check_ok(fiber_sleep(MS(2)));
+        assert_true(write(pipe_ends[1], c, 1) == 1);
     }
-    expect_code(E_OK, scope_join(&scope));
+    check_ok(scope_join(&scope));
     watch_free(pipe_watch);
     close(pipe_ends[0]);
     close(pipe_ends[1]);
@@ -344,14 +344,14 @@ static void pipes(void *arg)
 
 static void a_watch_wakes_when_there_is_something_to_read(void **state)
 {
-    on_loop(pipes);
+    on_loop(pipes, NULL);
 }
 
 static void raise_later(void *arg)
 {
     errno = EDOM;
-    expect_code(E_OK, fiber_sleep(MS(2)));
-    expect(errno == EDOM);
+    check_ok(fiber_sleep(MS(2)));
+    assert_true(errno == EDOM);
     kill(getpid(), SIGUSR1);
 }
 
@@ -360,23 +360,23 @@ static void signals(void *arg)
     struct scope scope = SCOPE_INIT;
     struct signal_watch *watch = NULL;
     int number = 0, wanted[] = { SIGUSR1, SIGUSR2 };
-    expect_code(E_OK, signal_watch_new(wanted, 2, &watch));
-    expect_code(E_OK, fiber_spawn(&scope, "raise", raise_later, NULL));
+    check_ok(signal_watch_new(wanted, 2, &watch));
+    check_ok(fiber_spawn(&scope, "raise", raise_later, NULL));
     errno = ERANGE;
-    expect_code(E_OK, signal_watch_wait(watch, &number));
-    expect(errno == ERANGE);
-    expect(number == SIGUSR1);
-    expect_code(E_OK, scope_join(&scope));
+    check_ok(signal_watch_wait(watch, &number));
+    assert_true(errno == ERANGE);
+    assert_true(number == SIGUSR1);
+    check_ok(scope_join(&scope));
     kill(getpid(), SIGUSR2);
-    expect_code(E_OK, fiber_sleep(MS(5))); /* nobody waits: it is kept */
-    expect_code(E_OK, signal_watch_wait(watch, &number));
-    expect(number == SIGUSR2);
+    check_ok(fiber_sleep(MS(5))); /* nobody waits: it is kept */
+    check_ok(signal_watch_wait(watch, &number));
+    assert_true(number == SIGUSR2);
     signal_watch_free(watch);
 }
 
 static void a_signal_wakes_and_errno_survives(void **state)
 {
-    on_loop(signals);
+    on_loop(signals, NULL);
 }
 
 /* ---- hooks ---- */
@@ -396,18 +396,18 @@ static void hooks(void *arg)
     turn_hook_ask(&hook);
     turn_hook_ask(&hook);
     for (int runs = 1; runs <= 4; runs++) {
-        expect_code(E_OK, fiber_yield());
-        expect(hook_runs == (runs < 3 ? runs : 3));
+        check_ok(fiber_yield());
+        assert_true(hook_runs == (runs < 3 ? runs : 3));
     }
     turn_hook_ask(&hook);
     turn_hook_forget(&hook);
-    expect_code(E_OK, fiber_yield());
-    expect(hook_runs == 3);
+    check_ok(fiber_yield());
+    assert_true(hook_runs == 3);
 }
 
 static void a_hook_runs_once_a_turn_when_asked(void **state)
 {
-    on_loop(hooks);
+    on_loop(hooks, NULL);
 }
 
 /* ---- many ---- */
@@ -416,7 +416,7 @@ static size_t resident_bytes(void)
 {
     unsigned long total = 0, resident = 0;
     FILE *file = fopen("/proc/self/statm", "re");
-    expect(file != NULL && fscanf(file, "%lu %lu", &total, &resident) == 2);
+    assert_true(file != NULL && fscanf(file, "%lu %lu", &total, &resident) == 2);
     fclose(file);
     return resident * (size_t)sysconf(_SC_PAGESIZE);
 }
@@ -435,7 +435,7 @@ static void wait_at_gate(void *arg)
     struct wait wait;
     wait_init(&wait);
     gate[at_gate++] = &wait;
-    expect_code(E_OK, wait_for(&wait));
+    check_ok(wait_for(&wait));
 }
 
 static void ten_thousand(void *arg)
@@ -444,25 +444,25 @@ static void ten_thousand(void *arg)
     size_t before = resident_bytes();
     at_gate = 0;
     for (size_t i = 0; i < MANY_FIBERS; i++)
-        expect_code(E_OK, fiber_spawn(&scope, "waiting", wait_at_gate, NULL));
-    expect_code(E_OK, fiber_yield());
-    expect_code(E_OK, fiber_yield());
-    expect(at_gate == MANY_FIBERS);
+        check_ok(fiber_spawn(&scope, "waiting", wait_at_gate, NULL));
+    check_ok(fiber_yield());
+    check_ok(fiber_yield());
+    assert_true(at_gate == MANY_FIBERS);
     size_t grown = resident_bytes() - before;
     print_message("%d waiting fibers: %zu MiB resident\n", MANY_FIBERS, grown >> 20);
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-    expect(grown < (size_t)200 << 20);
+    assert_true(grown < (size_t)200 << 20);
 #endif
     for (size_t i = 0; i < at_gate; i++)
         wait_wake(gate[i]);
-    expect_code(E_OK, scope_join(&scope));
-    expect_code(E_OK, fiber_yield());
-    expect(loop_stats().stacks_mapped < 300);
+    check_ok(scope_join(&scope));
+    check_ok(fiber_yield());
+    assert_true(loop_stats().stacks_mapped < 300);
 }
 
 static void ten_thousand_waiting_fibers_stay_under_200_mib(void **state)
 {
-    on_loop(ten_thousand);
+    on_loop(ten_thousand, NULL);
 }
 
 /* ---- guard page ---- */

@@ -10,7 +10,7 @@
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define expect_within(used, most) ((void)(used))
 #else
-#define expect_within(used, most) expect((used) < (most))
+#define expect_within(used, most) assert_true((used) < (most))
 #endif
 
 static void touch(size_t bytes)
@@ -34,29 +34,29 @@ static void step_over(size_t bytes)
 static void measure(void *arg)
 {
     size_t before = fiber_stack_used();
-    expect(before > 0 && before <= (size_t)16 * 1024);
+    assert_true(before > 0 && before <= (size_t)16 * 1024);
     touch((size_t)40 * 1024);
     size_t after = fiber_stack_used();
-    expect(after >= (size_t)40 * 1024);
+    assert_true(after >= (size_t)40 * 1024);
     expect_within(after, (size_t)60 * 1024);
 }
 
 static void what_was_touched_is_counted(void **state)
 {
-    on_loop(measure);
+    on_loop(measure, NULL);
 }
 
 static void measure_holes(void *arg)
 {
     step_over((size_t)40 * 1024);
     size_t used = fiber_stack_used();
-    expect(used >= (size_t)72 * 1024);
+    assert_true(used >= (size_t)72 * 1024);
     expect_within(used, (size_t)92 * 1024);
 }
 
 static void what_was_stepped_over_is_counted(void **state)
 {
-    on_loop(measure_holes);
+    on_loop(measure_holes, NULL);
 }
 
 static void parse_deep(void *arg)
@@ -72,9 +72,9 @@ static void parse_deep(void *arg)
         for (int depth = 0; depth < JSON_DEPTH_MAX; depth++)
             strcat(text, shapes[i].close);
         json_t *value = NULL;
-        expect_code(E_OK, json_parse(str_from(text), JSON_DEPTH_MAX, &value));
+        check_ok(json_parse(str_from(text), JSON_DEPTH_MAX, &value));
         char *again = json_dumps(value, JSON_COMPACT);
-        expect(again != NULL && strcmp(again, text) == 0);
+        assert_true(again != NULL && strcmp(again, text) == 0);
         free(again);
         json_decref(value);
     }
@@ -85,7 +85,7 @@ static void parse_deep(void *arg)
 
 static void the_deepest_json_leaves_half_of_the_stack(void **state)
 {
-    on_loop(parse_deep);
+    on_loop(parse_deep, NULL);
 }
 
 int main(void)

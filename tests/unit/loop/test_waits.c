@@ -105,7 +105,7 @@ static void keep_a_thread_busy(void *arg)
 
 static void busy_thread(void *arg)
 {
-    expect_code(E_OK, fiber_offload(keep_a_thread_busy, NULL));
+    check_ok(fiber_offload(keep_a_thread_busy, NULL));
 }
 
 struct attempt {
@@ -134,29 +134,29 @@ static void attempt_wait(void *arg)
 static void waits_set_up(void)
 {
     semaphore_init(&no_permits, 0);
-    expect_code(E_OK, channel_init(&full, 1));
-    expect_code(E_OK, channel_init(&empty, 1));
-    expect_code(E_OK, channel_send(&full, &full));
-    expect(pipe(pipe_ends) == 0);
-    expect_code(E_OK, watch_new(&pipe_watch, pipe_ends[0]));
-    expect_code(E_OK, signal_watch_new((const int[]){ SIGUSR2 }, 1, &usr2));
-    expect(pipe(release_ends) == 0);
+    check_ok(channel_init(&full, 1));
+    check_ok(channel_init(&empty, 1));
+    check_ok(channel_send(&full, &full));
+    assert_true(pipe(pipe_ends) == 0);
+    check_ok(watch_new(&pipe_watch, pipe_ends[0]));
+    check_ok(signal_watch_new((const int[]){ SIGUSR2 }, 1, &usr2));
+    assert_true(pipe(release_ends) == 0);
     for (int i = 0; i < THREADS; i++)
-        expect_code(E_OK, fiber_spawn(&busy, "busy", busy_thread, NULL));
-    expect_code(E_OK, fiber_yield());
+        check_ok(fiber_spawn(&busy, "busy", busy_thread, NULL));
+    check_ok(fiber_yield());
 }
 
 static void waits_tear_down(void)
 {
-    expect(no_permits.permits == 0 && no_permits.first == NULL);
+    assert_true(no_permits.permits == 0 && no_permits.first == NULL);
     channel_done(&full);
     channel_done(&empty);
     watch_free(pipe_watch);
     signal_watch_free(usr2);
     close(pipe_ends[0]);
     close(pipe_ends[1]);
-    expect(write(release_ends[1], "four", THREADS) == THREADS);
-    expect_code(E_OK, scope_join(&busy));
+    assert_true(write(release_ends[1], "four", THREADS) == THREADS);
+    check_ok(scope_join(&busy));
     close(release_ends[0]);
     close(release_ends[1]);
 }
@@ -164,7 +164,7 @@ static void waits_tear_down(void)
 /* A join has children to wait for; all the others fail without a turn of the loop. */
 static void expect_at_once(const struct attempt *attempt)
 {
-    expect(attempt->turns == 0 || attempt->wait == wait_join);
+    assert_true(attempt->turns == 0 || attempt->wait == wait_join);
 }
 
 static void cancel_each(void *arg)
@@ -173,28 +173,28 @@ static void cancel_each(void *arg)
     for (size_t i = 0; i < sizeof waits / sizeof waits[0]; i++) {
         if (waits[i] == wait_fd) { /* one poll handle a descriptor */
             watch_free(pipe_watch);
-            expect_code(E_OK, fiber_yield());
+            check_ok(fiber_yield());
         }
         struct attempt attempt = { .wait = waits[i] };
         struct scope scope = SCOPE_INIT;
-        expect_code(E_OK, fiber_spawn(&scope, "attempt", attempt_wait, &attempt));
+        check_ok(fiber_spawn(&scope, "attempt", attempt_wait, &attempt));
         for (int turns = 0; turns < 3; turns++)
-            expect_code(E_OK, fiber_yield());
-        expect(attempt.first.error.code == E_OK);
+            check_ok(fiber_yield());
+        assert_true(attempt.first.error.code == E_OK);
         fiber_cancel(attempt.fiber);
-        expect_code(E_OK, scope_join(&scope));
-        expect(attempt.first.error.code == E_CANCELLED);
-        expect(attempt.second.error.code == E_CANCELLED);
+        check_ok(scope_join(&scope));
+        assert_true(attempt.first.error.code == E_CANCELLED);
+        assert_true(attempt.second.error.code == E_CANCELLED);
         expect_at_once(&attempt);
         if (waits[i] == wait_fd)
-            expect_code(E_OK, watch_new(&pipe_watch, pipe_ends[0]));
+            check_ok(watch_new(&pipe_watch, pipe_ends[0]));
     }
     waits_tear_down();
 }
 
 static void every_wait_ends_at_a_cancel(void **state)
 {
-    on_loop(cancel_each);
+    on_loop(cancel_each, NULL);
 }
 
 static void late_each(void *arg)
@@ -203,24 +203,24 @@ static void late_each(void *arg)
     for (size_t i = 0; i < sizeof waits / sizeof waits[0]; i++) {
         if (waits[i] == wait_fd) {
             watch_free(pipe_watch);
-            expect_code(E_OK, fiber_yield());
+            check_ok(fiber_yield());
         }
         struct attempt attempt = { .wait = waits[i], .within_ms = 5 };
         struct scope scope = SCOPE_INIT;
-        expect_code(E_OK, fiber_spawn(&scope, "attempt", attempt_wait, &attempt));
-        expect_code(E_OK, scope_join(&scope));
-        expect(attempt.first.error.code == E_DEADLINE);
-        expect(attempt.second.error.code == E_DEADLINE);
+        check_ok(fiber_spawn(&scope, "attempt", attempt_wait, &attempt));
+        check_ok(scope_join(&scope));
+        assert_true(attempt.first.error.code == E_DEADLINE);
+        assert_true(attempt.second.error.code == E_DEADLINE);
         expect_at_once(&attempt);
         if (waits[i] == wait_fd)
-            expect_code(E_OK, watch_new(&pipe_watch, pipe_ends[0]));
+            check_ok(watch_new(&pipe_watch, pipe_ends[0]));
     }
     waits_tear_down();
 }
 
 static void every_wait_ends_at_its_deadline(void **state)
 {
-    on_loop(late_each);
+    on_loop(late_each, NULL);
 }
 
 static void yield_once(void *arg)
@@ -232,16 +232,16 @@ static void cancel_a_yield(void *arg)
 {
     struct scope scope = SCOPE_INIT;
     result seen = OK;
-    expect_code(E_OK, fiber_spawn(&scope, "yield", yield_once, &seen));
-    expect_code(E_OK, fiber_yield());
+    check_ok(fiber_spawn(&scope, "yield", yield_once, &seen));
+    check_ok(fiber_yield());
     scope_cancel(&scope);
-    expect_code(E_OK, scope_join(&scope));
-    expect(seen.error.code == E_CANCELLED);
+    check_ok(scope_join(&scope));
+    assert_true(seen.error.code == E_CANCELLED);
 }
 
 static void a_yield_that_is_cancelled_meanwhile_says_so(void **state)
 {
-    on_loop(cancel_a_yield);
+    on_loop(cancel_a_yield, NULL);
 }
 
 int main(void)

@@ -1,5 +1,5 @@
 /* What drives a run: the lease that it acts under, what is done already, going on, cancel and stop. */
-#include "check.h"
+#include "on_loop.h"
 
 #include "directory/sqlite.h"
 #include "loop/fiber.h"
@@ -22,14 +22,6 @@ static struct driver *driver;
 static struct directory *directory;
 static const struct runbook_planned *already;
 static bool walk_back;
-static char damage[256]; /* cmocka must not jump off a fiber's stack */
-
-#define expect(condition)                                                                                    \
-    do {                                                                                                     \
-        if (!(condition) && damage[0] == '\0')                                                               \
-            snprintf(damage, sizeof damage, "line %d: %s", __LINE__, #condition);                            \
-    } while (0)
-
 static result ask(void *context, struct runbook_call *call, enum answer *ret)
 {
     runbook_answer(call, ret, on[call->number - 1], "lamp %u", call->number);
@@ -39,7 +31,7 @@ static result ask(void *context, struct runbook_call *call, enum answer *ret)
 static result act(void *context, struct runbook_call *call)
 {
     acts++;
-    expect(call->fence > 0);
+    assert_true(call->fence > 0);
     fence = call->fence;
     if (while_acting != NULL)
         while_acting();
@@ -68,7 +60,7 @@ static void on_run_notice(struct run_observer *observer, const struct run_notice
 static void on_notice(struct driver_observer *observer, enum driver_notice notice, const char *run)
 {
     noticed[notice]++;
-    expect((run != NULL) == (notice == DRIVER_RESUMES));
+    assert_true((run != NULL) == (notice == DRIVER_RESUMES));
 }
 
 static result drive(void)
@@ -95,7 +87,7 @@ static size_t runs_in(enum run_state state)
     struct run_list list = { 0 };
     size_t count = 0;
     result r = run_list(state_path, &arena, &list);
-    expect(!failed(r));
+    check_ok(r);
     for (size_t i = 0; i < list.count; i++)
         count += list.items[i].state == state;
     return count;
@@ -111,32 +103,32 @@ static result hold_lease(uint64_t ttl_ms, struct directory_lease *ret)
 static void what_is_done_leaves_no_run(void)
 {
     struct directory_lease lease;
-    expect(!failed(drive()));
-    expect(acts == 2 && on[1] && already == NULL && noticed[DRIVER_ASKS] == 1 && runs_in(RUN_DONE) == 1);
-    expect(!failed(drive()));
-    expect(acts == 2 && already != NULL && already[1].answer == ANSWER_YES && runs_in(RUN_DONE) == 1);
-    expect(!failed(hold_lease(1000, &lease))); /* it has let go */
-    expect(lease.fence > fence);
+    check_ok(drive());
+    assert_true(acts == 2 && on[1] && already == NULL && noticed[DRIVER_ASKS] == 1 && runs_in(RUN_DONE) == 1);
+    check_ok(drive());
+    assert_true(acts == 2 && already != NULL && already[1].answer == ANSWER_YES && runs_in(RUN_DONE) == 1);
+    check_ok(hold_lease(1000, &lease)); /* it has let go */
+    assert_true(lease.fence > fence);
 }
 
 static void one_at_a_time(void)
 {
     struct directory_lease lease;
     uint64_t began_ns = clock_monotonic_ns();
-    expect(!failed(hold_lease(60000, &lease)));
+    check_ok(hold_lease(60000, &lease));
     result r = drive();
-    expect(r.error.code == E_BUSY && strstr(r.error.what, "\"hall\"") != NULL);
-    expect(noticed[DRIVER_WAITS] == 1 && acts == 0);
-    expect((clock_monotonic_ns() - began_ns) / 1000000 < 20000);
-    expect(!failed(directory_lease_release(directory, &lease)));
-    expect(!failed(hold_lease(5000, &lease))); /* of a process that was killed: it runs out */
-    expect(!failed(drive()));
-    expect(noticed[DRIVER_WAITS] == 1 && acts == 2);
+    assert_true(r.error.code == E_BUSY && strstr(r.error.what, "\"hall\"") != NULL);
+    assert_true(noticed[DRIVER_WAITS] == 1 && acts == 0);
+    assert_true((clock_monotonic_ns() - began_ns) / 1000000 < 20000);
+    check_ok(directory_lease_release(directory, &lease));
+    check_ok(hold_lease(5000, &lease)); /* of a process that was killed: it runs out */
+    check_ok(drive());
+    assert_true(noticed[DRIVER_WAITS] == 1 && acts == 2);
 }
 
 static void lose_directory(void)
 {
-    expect(rename(store, store_away) == 0);
+    assert_true(rename(store, store_away) == 0);
 }
 
 static void without_the_lease_nobody_acts(void)
@@ -145,20 +137,20 @@ static void without_the_lease_nobody_acts(void)
     while_acting = lose_directory;
     act_ms = 30000;
     result r = drive();
-    expect(r.error.code == E_STALE && strstr(r.error.what, "lease of \"hall\" was lost") != NULL);
-    expect((clock_monotonic_ns() - began_ns) / 1000000 < 8000);
-    expect(!on[0] && runs_in(RUN_OPEN) == 1);
-    expect(rename(store_away, store) == 0);
+    assert_true(r.error.code == E_STALE && strstr(r.error.what, "lease of \"hall\" was lost") != NULL);
+    assert_true((clock_monotonic_ns() - began_ns) / 1000000 < 8000);
+    assert_true(!on[0] && runs_in(RUN_OPEN) == 1);
+    assert_true(rename(store_away, store) == 0);
     while_acting = NULL;
-    expect(!failed(drive()));
-    expect(noticed[DRIVER_RESUMES] == 1 && noticed[DRIVER_ASKS] == 0 && runs_in(RUN_DONE) == 1);
+    check_ok(drive());
+    assert_true(noticed[DRIVER_RESUMES] == 1 && noticed[DRIVER_ASKS] == 0 && runs_in(RUN_DONE) == 1);
 }
 
 static void a_long_act_keeps_the_lease(void)
 {
     act_ms = 50000;
-    expect(!failed(drive()));
-    expect(acts == 2 && runs_in(RUN_DONE) == 1);
+    check_ok(drive());
+    assert_true(acts == 2 && runs_in(RUN_DONE) == 1);
 }
 
 static void cancel(void)
@@ -175,21 +167,21 @@ static void a_cancel_walks_back_and_a_stop_does_not(void)
 {
     while_acting = cancel;
     act_ms = 1000;
-    expect(drive().error.code == E_CANCELLED);
-    expect(acts == 1 && runs_in(RUN_UNDONE) == 1);
+    assert_true(drive().error.code == E_CANCELLED);
+    assert_true(acts == 1 && runs_in(RUN_UNDONE) == 1);
     while_acting = stop;
-    expect(drive().error.code == E_CANCELLED);
-    expect(runs_in(RUN_OPEN) == 1);
+    assert_true(drive().error.code == E_CANCELLED);
+    assert_true(runs_in(RUN_OPEN) == 1);
     while_acting = NULL;
     walk_back = true;
-    expect(drive().error.code == E_CANCELLED);
-    expect(runs_in(RUN_OPEN) == 0 && runs_in(RUN_UNDONE) == 2);
-    expect(drive().error.code == E_NOT_FOUND);
+    assert_true(drive().error.code == E_CANCELLED);
+    assert_true(runs_in(RUN_OPEN) == 0 && runs_in(RUN_UNDONE) == 2);
+    assert_true(drive().error.code == E_NOT_FOUND);
 }
 
 static void cancel_soon(void *arg)
 {
-    expect(!failed(fiber_sleep(2000)));
+    check_ok(fiber_sleep(2000));
     driver_cancel(driver);
 }
 
@@ -197,34 +189,32 @@ static void a_cancel_before_a_run_does_nothing(void)
 {
     struct directory_lease lease;
     struct scope scope = SCOPE_INIT;
-    expect(!failed(hold_lease(60000, &lease)));
-    expect(!failed(fiber_spawn(&scope, "cancel", cancel_soon, NULL)));
+    check_ok(hold_lease(60000, &lease));
+    check_ok(fiber_spawn(&scope, "cancel", cancel_soon, NULL));
     result r = drive();
-    expect(r.error.code == E_CANCELLED && strstr(r.error.what, "before a run of \"lamps\" began") != NULL);
+    assert_true(r.error.code == E_CANCELLED &&
+                strstr(r.error.what, "before a run of \"lamps\" began") != NULL);
     scope_end(&scope);
     struct run_list list;
-    expect(!failed(run_list(state_path, &arena, &list)) && list.count == 0 && acts == 0);
+    assert_true(!failed(run_list(state_path, &arena, &list)) && list.count == 0 && acts == 0);
 }
 
 /* ---- ---- */
 
-static void on_fiber(void *arg)
+static void (*body)(void);
+
+static void with_directory(void)
 {
-    void (*const *body)(void) = arg;
-    loop_use_virtual_clock(1769860800000);
-    result r = directory_open_sqlite(store, &directory);
-    expect(!failed(r));
-    if (!failed(r))
-        (*body)();
+    check_ok(directory_open_sqlite(store, &directory));
+    body();
     directory_free(directory);
     directory = NULL;
 }
 
-static void on_loop(void **state, void (*body)(void))
+static void run_case(void (*what)(void))
 {
-    check_ok(loop_run(on_fiber, &body));
-    if (damage[0] != '\0')
-        fail_msg("%s", damage);
+    body = what;
+    on_virtual_loop(with_directory);
 }
 
 static int set_up(void **state)
@@ -236,7 +226,6 @@ static int set_up(void **state)
     act_ms = 10;
     fence = 0;
     while_acting = NULL;
-    damage[0] = '\0';
     if (mkdtemp(folder) == NULL)
         return -1;
     snprintf(state_path, sizeof state_path, "%s/state", folder);
@@ -257,7 +246,7 @@ static int tear_down(void **state)
 #define CASE(name)                                                                                           \
     static void test_##name(void **state)                                                                    \
     {                                                                                                        \
-        on_loop(state, name);                                                                                \
+        run_case(name);                                                                                      \
     }
 CASE(what_is_done_leaves_no_run)
 CASE(one_at_a_time)

@@ -1,5 +1,4 @@
 /* The journal: what is read back, what a torn end is, what damage is; and the file with its lock and its rights. */
-#include "base/text.h"
 #include "runbook/world.h"
 
 #include <fcntl.h>
@@ -217,144 +216,112 @@ static void texts_are_cut_and_cleaned(void **state)
 }
 
 /* ---- the file ---- */
-static result outcome;
-static void (*file_body)(void);
-static char found[1024];
-#define expect(condition)                                                                                    \
-    do {                                                                                                     \
-        if (!(condition) && found[0] == '\0')                                                                \
-            text_fit(found, sizeof found, "%s:%d: %s (%.300s)", __FILE__, __LINE__, #condition,              \
-                     outcome.error.what);                                                                    \
-    } while (0)
-#define expect_code(expected, expression)                                                                    \
-    (outcome = (expression), outcome.error.code == (expected) ? (void)0 : note(#expression, __LINE__))
-
-static void note(const char *expression, int line)
-{
-    if (found[0] == '\0')
-        text_fit(found, sizeof found, "line %d: %.80s: %s: %.100s", line, expression,
-                 error_name(outcome.error.code), outcome.error.what);
-}
-
-static void on_fiber(void *arg)
-{
-    file_body();
-}
-
-static void on_loop(void (*body)(void))
-{
-    file_body = body;
-    found[0] = '\0';
-    check_ok(loop_run(on_fiber, NULL));
-    if (found[0] != '\0')
-        fail_msg("%s", found);
-}
-
 static mode_t mode_of(const char *path)
 {
     struct stat status;
     return stat(path, &status) == 0 ? status.st_mode & 07777 : 0;
 }
 
-static void write_and_read(void)
+static void write_and_read(void *arg)
 {
     struct journal *journal = NULL, *other = NULL;
     struct str seen;
     bool driven = false;
-    expect_code(E_OK, journal_create(state_path, "run-1", &journal));
-    expect(mode_of(state_path) == 0700);
-    expect(mode_of(arena_printf(&arena, "%s/runs", state_path)) == 0700);
-    expect(mode_of(arena_printf(&arena, "%s/runs/run-1.journal", state_path)) == 0600);
-    expect_code(E_OK, journal->append(journal, STR("one\n")));
-    expect_code(E_OK, journal->append(journal, STR("two\n")));
+    check_ok(journal_create(state_path, "run-1", &journal));
+    assert_true(mode_of(state_path) == 0700);
+    assert_true(mode_of(arena_printf(&arena, "%s/runs", state_path)) == 0700);
+    assert_true(mode_of(arena_printf(&arena, "%s/runs/run-1.journal", state_path)) == 0600);
+    check_ok(journal->append(journal, STR("one\n")));
+    check_ok(journal->append(journal, STR("two\n")));
     /* one driver at a time; whoever looks takes no lock */
-    expect_code(E_BUSY, journal_open(state_path, "run-1", &other));
-    expect_code(E_JOURNAL, journal_create(state_path, "run-1", &other));
-    expect_code(E_OK, journal_peek(state_path, "run-1", &arena, &seen, &driven));
-    expect(driven && str_is(seen, "one\ntwo\n"));
+    check_fails(E_BUSY, journal_open(state_path, "run-1", &other));
+    check_fails(E_JOURNAL, journal_create(state_path, "run-1", &other));
+    check_ok(journal_peek(state_path, "run-1", &arena, &seen, &driven));
+    assert_true(driven && str_is(seen, "one\ntwo\n"));
     journal->close(journal);
-    expect_code(E_OK, journal_peek(state_path, "run-1", &arena, &seen, &driven));
-    expect(!driven);
-    expect_code(E_OK, journal_open(state_path, "run-1", &journal));
-    expect_code(E_OK, journal->load(journal, &arena, &seen));
-    expect(str_is(seen, "one\ntwo\n"));
-    expect_code(E_OK, journal->cut(journal, 4));
-    expect_code(E_OK, journal->append(journal, STR("three\n")));
+    check_ok(journal_peek(state_path, "run-1", &arena, &seen, &driven));
+    assert_true(!driven);
+    check_ok(journal_open(state_path, "run-1", &journal));
+    check_ok(journal->load(journal, &arena, &seen));
+    assert_true(str_is(seen, "one\ntwo\n"));
+    check_ok(journal->cut(journal, 4));
+    check_ok(journal->append(journal, STR("three\n")));
     journal->close(journal);
-    expect_code(E_OK, journal_peek(state_path, "run-1", &arena, &seen, &driven));
-    expect(str_is(seen, "one\nthree\n"));
-    expect_code(E_NOT_FOUND, journal_open(state_path, "run-2", &journal));
-    expect_code(E_NOT_FOUND, journal_peek(state_path, "run-2", &arena, &seen, &driven));
-    expect_code(E_ID, journal_open(state_path, "../run-1", &journal));
-    expect_code(E_ID, journal_peek(state_path, "a/b", &arena, &seen, &driven));
+    check_ok(journal_peek(state_path, "run-1", &arena, &seen, &driven));
+    assert_true(str_is(seen, "one\nthree\n"));
+    check_fails(E_NOT_FOUND, journal_open(state_path, "run-2", &journal));
+    check_fails(E_NOT_FOUND, journal_peek(state_path, "run-2", &arena, &seen, &driven));
+    check_fails(E_ID, journal_open(state_path, "../run-1", &journal));
+    check_fails(E_ID, journal_peek(state_path, "a/b", &arena, &seen, &driven));
 }
 
 static void a_file_is_locked_and_closed_to_others(void **state)
 {
-    on_loop(write_and_read);
+    on_loop(write_and_read, NULL);
 }
 
-static void list_names(void)
+static void list_names(void *arg)
 {
     struct journal_names names;
     struct journal *journal = NULL;
-    expect_code(E_OK, journal_names(state_path, &arena, &names));
-    expect(names.count == 0);
+    check_ok(journal_names(state_path, &arena, &names));
+    assert_true(names.count == 0);
     for (int i = 0; i < 200; i++) {
-        expect_code(E_OK, journal_create(state_path, arena_printf(&arena, "run-%03d", 199 - i), &journal));
+        check_ok(journal_create(state_path, arena_printf(&arena, "run-%03d", 199 - i), &journal));
         journal->close(journal);
     }
     int fd = open(arena_printf(&arena, "%s/runs/notes.txt", state_path), O_CREAT | O_WRONLY, 0600);
-    expect(fd >= 0 && close(fd) == 0);
-    expect_code(E_OK, journal_names(state_path, &arena, &names));
-    expect(names.count == 200 && strcmp(names.items[0], "run-000") == 0 &&
-           strcmp(names.items[199], "run-199") == 0);
+    assert_true(fd >= 0 && close(fd) == 0);
+    check_ok(journal_names(state_path, &arena, &names));
+    assert_true(names.count == 200 && strcmp(names.items[0], "run-000") == 0 &&
+                strcmp(names.items[199], "run-199") == 0);
 }
 
 static void names_are_listed(void **state)
 {
-    on_loop(list_names);
+    on_loop(list_names, NULL);
 }
 
-static void open_to_others(void)
+static void open_to_others(void *arg)
 {
     struct journal *journal = NULL;
-    expect(mkdir(state_path, 0700) == 0 && chmod(state_path, 0755) == 0); /* whatever the umask */
-    expect_code(E_JOURNAL, journal_create(state_path, "run-1", &journal));
-    expect(strstr(outcome.error.hint, "0700") != NULL);
-    expect(chmod(state_path, 0700) == 0);
-    expect_code(E_OK, journal_create(state_path, "run-1", &journal));
+    assert_true(mkdir(state_path, 0700) == 0 && chmod(state_path, 0755) == 0); /* whatever the umask */
+    result r = journal_create(state_path, "run-1", &journal);
+    check_fails(E_JOURNAL, r);
+    assert_true(strstr(r.error.hint, "0700") != NULL);
+    assert_true(chmod(state_path, 0700) == 0);
+    check_ok(journal_create(state_path, "run-1", &journal));
     journal->close(journal);
-    expect_code(E_JOURNAL, journal_create("/nonexistent/state", "run-1", &journal));
+    check_fails(E_JOURNAL, journal_create("/nonexistent/state", "run-1", &journal));
 }
 
 static void a_folder_that_is_open_to_others_is_refused(void **state)
 {
-    on_loop(open_to_others);
+    on_loop(open_to_others, NULL);
 }
 
 /* A limit on the size of files stands for a full disk. */
-static void fill_up(void)
+static void fill_up(void *arg)
 {
     struct journal *journal = NULL;
     const struct rlimit little = { 100, RLIM_INFINITY }, all = { RLIM_INFINITY, RLIM_INFINITY };
     char line[81];
     memset(line, 'z', sizeof line - 1);
     line[sizeof line - 1] = '\n';
-    expect_code(E_OK, journal_create(state_path, "run-1", &journal));
+    check_ok(journal_create(state_path, "run-1", &journal));
     signal(SIGXFSZ, SIG_IGN);
-    expect(setrlimit(RLIMIT_FSIZE, &little) == 0);
-    expect_code(E_OK, journal->append(journal, (struct str){ line, sizeof line }));
-    expect_code(E_JOURNAL, journal->append(journal, (struct str){ line, sizeof line }));
-    expect(setrlimit(RLIMIT_FSIZE, &all) == 0);
+    assert_true(setrlimit(RLIMIT_FSIZE, &little) == 0);
+    check_ok(journal->append(journal, (struct str){ line, sizeof line }));
+    check_fails(E_JOURNAL, journal->append(journal, (struct str){ line, sizeof line }));
+    assert_true(setrlimit(RLIMIT_FSIZE, &all) == 0);
     /* there is half a line now: nothing may be written behind it */
-    expect_code(E_JOURNAL, journal->append(journal, STR("a\n")));
+    check_fails(E_JOURNAL, journal->append(journal, STR("a\n")));
     journal->close(journal);
 }
 
 static void nothing_is_written_behind_a_failed_write(void **state)
 {
-    on_loop(fill_up);
+    on_loop(fill_up, NULL);
 }
 
 int main(void)

@@ -198,21 +198,9 @@ static enum run_state expected(const struct runbook *runbook, size_t step, enum 
 }
 
 /* ---- on a loop ---- */
-static void (*body)(void);
-
-static void on_fiber(void *arg)
-{
-    (void)arg;
-    loop_use_virtual_clock(1769860800000);
-    body();
-}
-
 static void run_case(void (*what)(void))
 {
-    body = what;
-    result r = loop_run(on_fiber, NULL);
-    if (failed(r))
-        fails_case("no loop: %s", r.error.what);
+    on_virtual_loop(what);
     if (world.violation[0] != '\0')
         fail_msg("%s: %s\n%.*s", case_name, world.violation, (int)world.disk.len, world.disk.bytes);
     tally.cases++;

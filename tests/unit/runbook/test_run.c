@@ -1,5 +1,4 @@
 /* Runs in files: who may go on with one, what is listed, what a person may do, and what is seen while one goes on. */
-#include "base/text.h"
 #include "runbook/world.h"
 
 #include <fcntl.h>
@@ -29,41 +28,6 @@ static int tear_down(void **state)
     if (pid == 0)
         execl("/bin/rm", "rm", "-rf", folder, (char *)NULL);
     return pid > 0 && waitpid(pid, NULL, 0) == pid ? 0 : -1;
-}
-
-static char found[1024];
-static result outcome;
-static void (*body)(void);
-#define expect(condition)                                                                                    \
-    do {                                                                                                     \
-        if (!(condition) && found[0] == '\0')                                                                \
-            text_fit(found, sizeof found, "%s:%d: %s (%.300s)", __FILE__, __LINE__, #condition,              \
-                     outcome.error.what);                                                                    \
-    } while (0)
-#define expect_code(expected, expression) judge_code(expected, expression, #expression, __LINE__)
-
-static void judge_code(enum error_code expected, result r, const char *expression, int line)
-{
-    outcome = r;
-    if (r.error.code != expected && found[0] == '\0')
-        text_fit(found, sizeof found, "line %d: %.100s gave %s: %.300s", line, expression,
-                 error_name(r.error.code), r.error.what);
-}
-
-static void on_fiber(void *arg)
-{
-    (void)arg;
-    loop_use_virtual_clock(1769860800000);
-    body();
-}
-
-static void on_loop(void (*what)(void))
-{
-    body = what;
-    found[0] = '\0';
-    check_ok(loop_run(on_fiber, NULL));
-    if (found[0] != '\0')
-        fail_msg("%s", found);
 }
 
 static struct run_options options(uint64_t fence)
@@ -105,7 +69,7 @@ static void begin(enum outcome what, size_t target, uint64_t fence)
 {
     const struct run_options given = options(fence);
     world_init(&world, &plain, target, what);
-    expect_code(E_OK, run_begin(&plain, &world, &given, &world.run));
+    check_ok(run_begin(&plain, &world, &given, &world.run));
 }
 
 static result resume(const struct runbook *runbook, const char *id, uint64_t fence)
@@ -118,38 +82,39 @@ static result resume(const struct runbook *runbook, const char *id, uint64_t fen
 static void go_on(void)
 {
     char id[RUNBOOK_RUN_ID_MAX + 1];
-    expect_code(E_OK, run_find_open(state_path, "plain", "lamps", id));
-    expect(id[0] == '\0');
+    check_ok(run_find_open(state_path, "plain", "lamps", id));
+    assert_true(id[0] == '\0');
     begin(UNKNOWN, 1, 3);
-    expect(str_starts(str_from(run_id(world.run)), STR("plain-20260131-120000-")));
-    expect_code(E_OK, run_find_open(state_path, "plain", "lamps", id));
-    expect(strcmp(id, run_id(world.run)) == 0);
-    expect_code(E_BUSY, resume(&plain, id, 4)); /* we drive it ourselves */
-    expect_code(E_BUSY, run_abandon(state_path, id, "no"));
-    expect_code(E_NEEDS_PERSON, run_drive(world.run));
-    expect(strstr(outcome.error.what, "lamp 1 is unknown") != NULL &&
-           run_state(world.run) == RUN_NEEDS_PERSON);
+    assert_true(str_starts(str_from(run_id(world.run)), STR("plain-20260131-120000-")));
+    check_ok(run_find_open(state_path, "plain", "lamps", id));
+    assert_true(strcmp(id, run_id(world.run)) == 0);
+    check_fails(E_BUSY, resume(&plain, id, 4)); /* we drive it ourselves */
+    check_fails(E_BUSY, run_abandon(state_path, id, "no"));
+    result r = run_drive(world.run);
+    check_fails(E_NEEDS_PERSON, r);
+    assert_true(strstr(r.error.what, "lamp 1 is unknown") != NULL &&
+                run_state(world.run) == RUN_NEEDS_PERSON);
     run_free(world.run);
 
-    expect_code(E_STALE, resume(&plain, id, 3));
-    expect_code(E_CONFLICT, resume(&plain_changed, id, 4));
-    expect_code(E_CONFLICT, resume(&renamed, id, 4));
-    expect_code(E_NOT_FOUND, resume(&plain, "plain-20260131-120000-000000", 4));
+    check_fails(E_STALE, resume(&plain, id, 3));
+    check_fails(E_CONFLICT, resume(&plain_changed, id, 4));
+    check_fails(E_CONFLICT, resume(&renamed, id, 4));
+    check_fails(E_NOT_FOUND, resume(&plain, "plain-20260131-120000-000000", 4));
     world.outcome = ONCE;
-    expect_code(E_OK, resume(&plain, id, 4));
-    expect(run_fence(world.run) == 4);
-    expect_code(E_OK, run_drive(world.run));
+    check_ok(resume(&plain, id, 4));
+    assert_true(run_fence(world.run) == 4);
+    check_ok(run_drive(world.run));
     run_free(world.run);
-    expect(world.lamps[0].acts == 1 && world.lamps[1].acts == 1);
-    expect_code(E_CONFLICT, resume(&plain, id, 5));
-    expect_code(E_CONFLICT, run_abandon(state_path, id, "no"));
-    expect_code(E_OK, run_find_open(state_path, "plain", "lamps", id));
-    expect(id[0] == '\0');
+    assert_true(world.lamps[0].acts == 1 && world.lamps[1].acts == 1);
+    check_fails(E_CONFLICT, resume(&plain, id, 5));
+    check_fails(E_CONFLICT, run_abandon(state_path, id, "no"));
+    check_ok(run_find_open(state_path, "plain", "lamps", id));
+    assert_true(id[0] == '\0');
 }
 
 static void a_run_is_gone_on_with_by_one_at_a_time(void **state)
 {
-    on_loop(go_on);
+    on_virtual_loop(go_on);
 }
 
 static void many(void)
@@ -157,69 +122,67 @@ static void many(void)
     char id[RUNBOOK_RUN_ID_MAX + 1];
     struct run_list list;
     begin(ONCE, 0, 1);
-    expect_code(E_OK, run_drive(world.run));
+    check_ok(run_drive(world.run));
     run_free(world.run);
-    expect_code(E_OK, fiber_sleep(1000));
+    check_ok(fiber_sleep(1000));
     begin(UNKNOWN, 0, 2);
-    expect_code(E_NEEDS_PERSON, run_drive(world.run));
+    check_fails(E_NEEDS_PERSON, run_drive(world.run));
     run_free(world.run);
-    expect_code(E_OK, fiber_sleep(1000));
+    check_ok(fiber_sleep(1000));
     begin(ONCE, 0, 3);
-    expect_code(E_OK, run_list(state_path, &arena, &list));
-    expect(list.count == 3);
-    if (list.count != 3)
-        return;
-    expect(list.items[0].state == RUN_DONE && list.items[1].state == RUN_NEEDS_PERSON &&
-           list.items[2].state == RUN_OPEN);
-    expect(list.items[2].driven && !list.items[1].driven && strcmp(list.items[1].step, "close") == 0);
-    expect(strstr(list.items[1].why, "it is not known whether") != NULL);
-    expect(strcmp(list.items[0].began, "2026-01-31T12:00:00.000Z") == 0);
+    check_ok(run_list(state_path, &arena, &list));
+    assert_true(list.count == 3);
+    assert_true(list.items[0].state == RUN_DONE && list.items[1].state == RUN_NEEDS_PERSON &&
+                list.items[2].state == RUN_OPEN);
+    assert_true(list.items[2].driven && !list.items[1].driven && strcmp(list.items[1].step, "close") == 0);
+    assert_true(strstr(list.items[1].why, "it is not known whether") != NULL);
+    assert_true(strcmp(list.items[0].began, "2026-01-31T12:00:00.000Z") == 0);
     run_free(world.run);
-    expect_code(E_OK, run_abandon(state_path, list.items[2].id, "it was a test"));
-    expect_code(E_OK, run_find_open(state_path, "plain", "lamps", id));
-    expect(strcmp(id, list.items[1].id) == 0);
-    expect_code(E_OK, run_find_open(state_path, "plain", "others", id));
-    expect(id[0] == '\0');
+    check_ok(run_abandon(state_path, list.items[2].id, "it was a test"));
+    check_ok(run_find_open(state_path, "plain", "lamps", id));
+    assert_true(strcmp(id, list.items[1].id) == 0);
+    check_ok(run_find_open(state_path, "plain", "others", id));
+    assert_true(id[0] == '\0');
     /* a journal that says nothing certain: whether a run is open is not known either */
     int fd = open(arena_printf(&arena, "%s/runs/%s.journal", state_path, list.items[1].id), O_WRONLY);
-    expect(fd >= 0 && pwrite(fd, "X", 1, 20) == 1 && close(fd) == 0);
-    expect_code(E_OK, run_list(state_path, &arena, &list));
-    expect(list.items[0].damage != NULL && strstr(list.items[0].damage, "line 1") != NULL);
-    expect_code(E_JOURNAL, run_find_open(state_path, "plain", "lamps", id));
-    expect_code(E_JOURNAL, resume(&plain, list.items[0].id, 9));
-    expect_code(E_OK, run_find_open(state_path, "other", "lamps", id));
+    assert_true(fd >= 0 && pwrite(fd, "X", 1, 20) == 1 && close(fd) == 0);
+    check_ok(run_list(state_path, &arena, &list));
+    assert_true(list.items[0].damage != NULL && strstr(list.items[0].damage, "line 1") != NULL);
+    check_fails(E_JOURNAL, run_find_open(state_path, "plain", "lamps", id));
+    check_fails(E_JOURNAL, resume(&plain, list.items[0].id, 9));
+    check_ok(run_find_open(state_path, "other", "lamps", id));
     /* one that cannot be read at all hides no other */
-    expect(mkdir(arena_printf(&arena, "%s/runs/third-1.journal", state_path), 0700) == 0);
-    expect_code(E_OK, run_list(state_path, &arena, &list));
-    expect(list.count == 4 && list.items[1].damage != NULL && list.items[3].damage == NULL);
-    expect_code(E_JOURNAL, run_find_open(state_path, "third", "lamps", id));
+    assert_true(mkdir(arena_printf(&arena, "%s/runs/third-1.journal", state_path), 0700) == 0);
+    check_ok(run_list(state_path, &arena, &list));
+    assert_true(list.count == 4 && list.items[1].damage != NULL && list.items[3].damage == NULL);
+    check_fails(E_JOURNAL, run_find_open(state_path, "third", "lamps", id));
 }
 
 static void runs_are_listed(void **state)
 {
-    on_loop(many);
+    on_virtual_loop(many);
 }
 
 /* ---- a run that is resumed only to be cancelled ---- */
 static void cancel_later(void)
 {
     begin(UNKNOWN, 1, 1);
-    expect_code(E_NEEDS_PERSON, run_drive(world.run));
+    check_fails(E_NEEDS_PERSON, run_drive(world.run));
     const char *id = arena_cstr(&arena, str_from(run_id(world.run)));
     run_free(world.run);
     world.outcome = ONCE;
     int asks = world.lamps[0].asks;
-    expect_code(E_OK, resume(&plain, id, 2));
+    check_ok(resume(&plain, id, 2));
     run_cancel(world.run);
-    expect_code(E_CANCELLED, run_drive(world.run));
-    expect(run_state(world.run) == RUN_UNDONE && !world.lamps[0].on && world.lamps[0].undos == 1);
-    expect(world.lamps[0].asks == asks + 1); /* after the undo */
+    check_fails(E_CANCELLED, run_drive(world.run));
+    assert_true(run_state(world.run) == RUN_UNDONE && !world.lamps[0].on && world.lamps[0].undos == 1);
+    assert_true(world.lamps[0].asks == asks + 1); /* after the undo */
     run_free(world.run);
 }
 
 static void a_run_can_be_resumed_to_walk_back(void **state)
 {
-    on_loop(cancel_later);
+    on_virtual_loop(cancel_later);
 }
 
 /* ---- time ---- */
@@ -257,7 +220,7 @@ static void tell(struct run_observer *observer, const struct run_notice *notice)
              notice->attempt, notice->tries, (unsigned long long)notice->elapsed_ms / 100 * 100,
              notice->text);
     json_t *json = run_notice_json(notice);
-    expect(json != NULL && json_is_string(json_object_get(json, "event")));
+    assert_true(json != NULL && json_is_string(json_object_get(json, "event")));
     json_decref(json);
 }
 
@@ -269,9 +232,9 @@ static void keep_limits(void)
     world_init(&world, &slow, 0, ONCE);
     story[0] = '\0';
     acted_count = 0;
-    expect_code(E_OK, run_begin(&slow, &world, &given, &world.run));
-    expect_code(E_STEP, run_drive(world.run));
-    expect(acted_count == 3 && acted_ms[0] == SEC(7) && acted_ms[2] == SEC(7));
+    check_ok(run_begin(&slow, &world, &given, &world.run));
+    check_fails(E_STEP, run_drive(world.run));
+    assert_true(acted_count == 3 && acted_ms[0] == SEC(7) && acted_ms[2] == SEC(7));
     run_free(world.run);
     static const char wanted[] =
         "step 1/3 0 ms \n"
@@ -287,13 +250,12 @@ static void keep_limits(void)
         "back 0/0 25000 ms step \"slow\" failed: it did not end within 7 s; lamp 0 is no\n"
         "kept 0/3 25000 ms \n"
         "end 0/0 25000 ms step \"slow\" failed: it did not end within 7 s; lamp 0 is no\n";
-    if (strcmp(story, wanted) != 0 && found[0] == '\0')
-        text_fit(found, sizeof found, "the story is:\n%.900s", story);
+    assert_string_equal(story, wanted);
 }
 
 static void limits_tries_and_pauses_are_kept(void **state)
 {
-    on_loop(keep_limits);
+    on_virtual_loop(keep_limits);
 }
 
 static void refuse(void)
@@ -302,20 +264,20 @@ static void refuse(void)
     struct runbook unsound = plain;
     unsound.step_count = 0;
     world_init(&world, &plain, 0, ONCE);
-    expect_code(E_RUNBOOK, run_begin(&unsound, &world, &given, &world.run));
+    check_fails(E_RUNBOOK, run_begin(&unsound, &world, &given, &world.run));
     given.subject = "";
-    expect_code(E_ARGUMENT, run_begin(&plain, &world, &given, &world.run));
+    check_fails(E_ARGUMENT, run_begin(&plain, &world, &given, &world.run));
     given.subject = "a\nb";
-    expect_code(E_ARGUMENT, run_begin(&plain, &world, &given, &world.run));
+    check_fails(E_ARGUMENT, run_begin(&plain, &world, &given, &world.run));
     given.subject = "lamps";
     given.state_path = "/nonexistent/state";
-    expect_code(E_JOURNAL, run_begin(&plain, &world, &given, &world.run));
+    check_fails(E_JOURNAL, run_begin(&plain, &world, &given, &world.run));
     run_free(NULL);
 }
 
 static void what_cannot_run_does_not_begin(void **state)
 {
-    on_loop(refuse);
+    on_virtual_loop(refuse);
 }
 
 /* ---- a process that is killed, really ---- */
@@ -337,8 +299,8 @@ static void be_killed(void)
 {
     const struct run_options given = options(1);
     world_init(&world, &deadly, 0, ONCE);
-    if (!failed(run_begin(&deadly, &world, &given, &world.run)))
-        outcome = run_drive(world.run);
+    check_ok(run_begin(&deadly, &world, &given, &world.run));
+    check_ok(run_drive(world.run));
 }
 
 static void take_over(void)
@@ -346,16 +308,16 @@ static void take_over(void)
     char id[RUNBOOK_RUN_ID_MAX + 1];
     world_init(&world, &plain, 0, ONCE);
     world.lamps[0].on = true; /* as the one that was killed left it */
-    expect_code(E_OK, run_find_open(state_path, "plain", "lamps", id));
-    expect(id[0] != '\0');
-    expect_code(E_OK, resume(&plain, id, 2));
+    check_ok(run_find_open(state_path, "plain", "lamps", id));
+    assert_true(id[0] != '\0');
+    check_ok(resume(&plain, id, 2));
     run_cancel(world.run); /* the act of no return had begun: nothing is undone */
-    expect_code(E_NEEDS_PERSON, run_drive(world.run));
-    expect(world.lamps[0].undos == 0);
+    check_fails(E_NEEDS_PERSON, run_drive(world.run));
+    assert_true(world.lamps[0].undos == 0);
     run_free(world.run);
-    expect_code(E_OK, resume(&plain, id, 3));
-    expect_code(E_OK, run_drive(world.run));
-    expect(world.lamps[0].acts == 0 && world.lamps[1].acts == 1);
+    check_ok(resume(&plain, id, 3));
+    check_ok(run_drive(world.run));
+    assert_true(world.lamps[0].acts == 0 && world.lamps[1].acts == 1);
     run_free(world.run);
 }
 
@@ -363,13 +325,13 @@ static void a_killed_process_leaves_what_another_goes_on_with(void **state)
 {
     pid_t pid = fork();
     if (pid == 0) {
-        on_loop(be_killed);
-        _exit(0);
+        void (*body)(void) = be_killed;
+        on_loop_in_child(on_virtual_loop_call, &body);
     }
     int status = 0;
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
-    on_loop(take_over);
+    on_virtual_loop(take_over);
 }
 
 int main(void)

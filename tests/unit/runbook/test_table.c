@@ -129,7 +129,7 @@ static void own_steps_come_after_what_they_name(void **state)
     assert_string_equal(dns->question, "does \"/usr/local/bin/move-dns\" on eu2 end with 0?");
     assert_string_equal(runbook.steps[5]->title, "Move the mail");
     assert_ptr_equal(dns->own, &rows[0]);
-    assert_ptr_equal(dns->undo, undo_lamp);
+    assert_true(dns->undo == undo_lamp);
     assert_null(runbook.steps[5]->undo);
     assert_int_equal(dns->within_ms, 5000);
     check_ok(runbook_check(&runbook));
@@ -245,7 +245,7 @@ static void a_plan_asks_and_changes_nothing(void **state)
 {
     world_init(&world, &whole_runbook, 2, ASK_FAILS);
     world.lamps[1].on = true;
-    check_ok(loop_run(plan, NULL));
+    on_loop(plan, NULL);
     check_ok(plan_result);
     static const enum answer wanted[] = { ANSWER_YES, ANSWER_YES, ANSWER_UNKNOWN,
                                           ANSWER_NO,  ANSWER_NO,  ANSWER_NO };
@@ -260,7 +260,7 @@ static void a_plan_asks_and_changes_nothing(void **state)
     assert_string_equal(json_string_value(would), "act");
     json_decref(json);
     world_init(&world, &whole_runbook, 1, ASK_HANGS);
-    check_ok(loop_run(plan, NULL));
+    on_loop(plan, NULL);
     check_ok(plan_result);
     assert_int_equal(planned[1].answer, ANSWER_UNKNOWN);
     assert_int_equal(planned[1].took_ms, SEC(5));

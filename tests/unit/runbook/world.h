@@ -4,8 +4,8 @@
  *   - each act and each undo is in the journal before it happens, under a serial that grows;
  *   - nothing is undone once a step of no return has begun or was found true, and only what acted is undone, backwards;
  *   - nothing at all happens once the journal is dead.
- * A broken rule is noted in `violation`; cmocka must not jump off a fiber's stack. */
-#include "check.h"
+ * The first rule that is broken is noted in `violation`: the engine goes on, and the journal shows how it came to it. */
+#include "on_loop.h"
 
 #include "base/clock.h"
 #include "base/text.h"
