@@ -1,6 +1,6 @@
 #pragma once
 /* The throw-away servers of tests/ssh/run, for the tests beside it. */
-#include "on_loop.h"
+#include "loop/on_loop.h"
 
 #include "base/clock.h"
 #include "ssh/ssh.h"

@@ -1,4 +1,4 @@
-#include "on_loop.h"
+#include "loop/on_loop.h"
 
 #include "auth/client.h"
 #include "base/clock.h"

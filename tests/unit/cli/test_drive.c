@@ -2,7 +2,7 @@
 #include "cli/cli_test.h"
 #include "cli/drive.h"
 #include "directory/sqlite.h"
-#include "on_loop.h"
+#include "loop/on_loop.h"
 
 #include <signal.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 #pragma once
 /* A directory file in a folder of its own. */
-#include "on_loop.h"
+#include "loop/on_loop.h"
 
 #include "directory/sqlite.h"
 #include "loop/fiber.h"

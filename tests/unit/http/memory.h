@@ -1,6 +1,6 @@
 #pragma once
 /* A server without sockets: a test puts a peer's bytes into a connection and reads what comes out. */
-#include "on_loop.h"
+#include "loop/on_loop.h"
 
 #include "base/clock.h"
 #include "base/log.h"

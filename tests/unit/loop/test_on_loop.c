@@ -1,6 +1,6 @@
 /* The tests' own harness: a check that fails on a loop fails its test, and nothing else. This program runs itself with
  * the word "failing" to see how tests fail. */
-#include "on_loop.h"
+#include "loop/on_loop.h"
 
 #include <sys/wait.h>
 #include <unistd.h>

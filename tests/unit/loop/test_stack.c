@@ -1,5 +1,5 @@
 /* How much of its stack a fiber uses: what FIBER_STACK_BYTES is for (docs/decisions/001-fibers.md has the figures). */
-#include "on_loop.h"
+#include "loop/on_loop.h"
 
 #include "base/json.h"
 

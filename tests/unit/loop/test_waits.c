@@ -1,5 +1,5 @@
 /* Every way to wait: each ends at a cancel and at its deadline. */
-#include "on_loop.h"
+#include "loop/on_loop.h"
 
 #include "base/clock.h"
 

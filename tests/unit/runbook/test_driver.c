@@ -1,5 +1,5 @@
 /* What drives a run: the lease that it acts under, what is done already, going on, cancel and stop. */
-#include "on_loop.h"
+#include "loop/on_loop.h"
 
 #include "directory/sqlite.h"
 #include "loop/fiber.h"

@@ -5,7 +5,7 @@
  *   - nothing is undone once a step of no return has begun or was found true, and only what acted is undone, backwards;
  *   - nothing at all happens once the journal is dead.
  * The first rule that is broken is noted in `violation`: the engine goes on, and the journal shows how it came to it. */
-#include "on_loop.h"
+#include "loop/on_loop.h"
 
 #include "base/clock.h"
 #include "base/text.h"

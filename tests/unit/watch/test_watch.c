@@ -1,6 +1,6 @@
 /* The watch without a server: its table, its store of findings, and the log's pieces. */
 #include "config/shipped.h"
-#include "on_loop.h"
+#include "loop/on_loop.h"
 
 #include "base/clock.h"
 #include "hosts/conf.h"
