@@ -71,6 +71,7 @@ class Host:
                        f"AuthorizedKeysFile {self.pair.dir}/user.pub\nPidFile none\nUsePAM no\nStrictModes no\n"
                        "AuthenticationMethods publickey\nMaxStartups 100\nSubsystem sftp internal-sftp\n"
                        f"SetEnv PATH={self.home}/bin:/usr/bin:/bin\n")
+        give(config)
         self.sshd = subprocess.Popen([*as_user(self.home), "/usr/sbin/sshd", "-D", "-f", config, "-E",
                                       f"{self.home}/sshd.log"], stdin=subprocess.DEVNULL)
         until(lambda: "Server listening" in text(f"{self.home}/sshd.log"), what="sshd")
@@ -93,6 +94,7 @@ class Host:
         with open(path, "w", encoding="utf-8") as file:
             file.write(f"#!/bin/sh\n{body}\n")
         os.chmod(path, 0o755)
+        give(os.path.dirname(path))
         return path
 
     def run(self, *argv, check=True, **how):
