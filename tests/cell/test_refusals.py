@@ -40,12 +40,17 @@ def test_another_version(bare):
 
 
 def test_a_port_that_a_stranger_has(bare):
-    with socket.create_server((bare.eu2.address, bare.eu2.port)):
-        refused(bare, f"eu2: port {bare.eu2.port} is taken by something else")
-    with socket.create_server(("0.0.0.0", bare.eu2.port)):
-        refused(bare, f"eu2: port {bare.eu2.port} is taken by something else")
-    with socket.create_server((bare.eu1.address, bare.eu2.port)):
-        assert bare.planned()["ports"][0] == "yes"
+    own = bare.eu2.port
+    for address, taken in ((bare.eu2.address, True), ("0.0.0.0", True), (bare.eu1.address, False)):
+        with socket.create_server((address, 0)) as stranger:  # its port is the node's: nobody else can have it
+            bare.eu2.port = stranger.getsockname()[1]
+            bare.declare()
+            if taken:
+                refused(bare, f"eu2: port {bare.eu2.port} is taken by something else")
+            else:
+                assert bare.planned()["ports"][0] == "yes"
+    bare.eu2.port = own
+    bare.declare()
 
 
 def test_a_disk_that_is_too_small(bare):
