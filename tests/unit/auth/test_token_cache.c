@@ -97,6 +97,20 @@ static void p8_what_does_not_verify_is_not_kept(void **state)
     world_done(&world);
 }
 
+static void p8_a_token_is_kept_up_to_the_length_that_one_may_have(void **state)
+{
+    struct world world = world_of(64);
+    struct principal who;
+    struct str longest = forge_of_length(&world.arena, TOKEN_MAX);
+    check_ok(token_cache_verify(world.cache, world.keys, longest, now_ms, &who));
+    assert_true(is_cached(&world, longest, now_ms));
+    struct str longer = forge_of_length(&world.arena, TOKEN_MAX + 1);
+    check_fails(E_UNAUTHENTICATED, token_cache_verify(world.cache, world.keys, longer, now_ms, &who));
+    check_fails(E_UNAUTHENTICATED, token_cache_verify(world.cache, world.keys, STR(""), now_ms, &who));
+    assert_int_equal(token_cache_stats(world.cache).misses, 1); /* what cannot be a token is not looked for */
+    world_done(&world);
+}
+
 static void a_known_token_expires(void **state)
 {
     struct world world = world_of(64);
@@ -147,6 +161,7 @@ int main(void)
         cmocka_unit_test(a_verified_token_is_known_again),
         cmocka_unit_test(p8_an_altered_token_is_not_known),
         cmocka_unit_test(p8_what_does_not_verify_is_not_kept),
+        cmocka_unit_test(p8_a_token_is_kept_up_to_the_length_that_one_may_have),
         cmocka_unit_test(a_known_token_expires),
         cmocka_unit_test(new_keys_make_it_forget),
         cmocka_unit_test(p8_the_cache_is_bounded),

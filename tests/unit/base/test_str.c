@@ -20,6 +20,22 @@ static void equality_is_of_bytes(void **state)
     assert_false(str_starts(STR("pr"), STR("pre")));
 }
 
+static bool is_letter(int c)
+{
+    return strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ", c) != NULL && c != '\0';
+}
+
+static void case_is_of_the_26_letters_alone(void **state)
+{
+    for (int i = 0; i < 256; i++)
+        for (int j = 0; j < 256; j++) {
+            char a = (char)i, b = (char)j;
+            bool same = i == j || (is_letter(i) && (i ^ j) == 0x20);
+            if (str_eq_nocase((struct str){ &a, 1 }, (struct str){ &b, 1 }) != same)
+                fail_msg("%02x and %02x", i, j);
+        }
+}
+
 static void order_is_that_of_bytes_and_a_prefix_comes_first(void **state)
 {
     const char *const sorted[] = { "", "A", "B", "a", "a\x01", "aa", "b", "\x7f", "\x80", "\xff" };
@@ -232,6 +248,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(equality_is_of_bytes),
+        cmocka_unit_test(case_is_of_the_26_letters_alone),
         cmocka_unit_test(order_is_that_of_bytes_and_a_prefix_comes_first),
         cmocka_unit_test(trimming_takes_spaces_and_tabs_alone),
         cmocka_unit_test(cutting_gives_every_part_also_the_empty_ones),

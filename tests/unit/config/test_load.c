@@ -110,6 +110,36 @@ static void the_data_register_has_four_classes(void **state)
     config_free(config);
 }
 
+static const struct policy_rule *rule_of(const struct config *config, const char *name)
+{
+    for (size_t i = 0; i < config->rule_count; i++)
+        if (str_is(config->rules[i].name, name))
+            return &config->rules[i];
+    fail_msg("there is no rule \"%s\"", name);
+    return NULL;
+}
+
+static void every_word_of_a_rule_counts(void **state)
+{
+    struct config *config = NULL;
+    check_ok(config_load(SOURCE_DIR, &config, &errors));
+    const struct policy_rule *bloc = rule_of(config, "personal-data-stays-in-bloc"),
+                             *staff = rule_of(config, "staff-touches-no-records"),
+                             *eea = rule_of(config, "health-stays-in-eea");
+    assert_int_equal(bloc->class_mask, 1 << config_find_class(config, STR("identity"))->index |
+                                           1 << config_find_class(config, STR("telemetry"))->index);
+    assert_int_equal(bloc->role_mask, UINT32_MAX);
+    assert_false(bloc->any_class);
+    assert_int_equal(staff->role_mask,
+                     1 << ROLE_ONBOARDING | 1 << ROLE_SYSADMIN | 1 << ROLE_SECURITY | 1 << ROLE_COMPLIANCE);
+    assert_int_equal(staff->action_mask, 1 << ACTION_STORE | 1 << ACTION_READ | 1 << ACTION_LIST |
+                                             1 << ACTION_DELETE | 1 << ACTION_EXPORT);
+    assert_true(staff->class_mask == UINT64_MAX && staff->any_class);
+    assert_int_equal(eea->home_mask, 1 << config_find_region(config, STR("eu-fr"))->index);
+    assert_int_equal(eea->action_mask, UINT32_MAX);
+    config_free(config);
+}
+
 static void a_top_file_sets_the_directory(void **state)
 {
     struct shipped shipped;
@@ -292,6 +322,7 @@ int main(void)
         TEST(a_node_has_ssh_or_it_has_not),
         TEST(what_is_left_out_has_its_preset),
         TEST(the_data_register_has_four_classes),
+        TEST(every_word_of_a_rule_counts),
         TEST(a_top_file_sets_the_directory),
         TEST(the_digest_names_the_files_contents),
         TEST(a_directory_that_is_not_there_is_said_so),

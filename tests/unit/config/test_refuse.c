@@ -160,6 +160,8 @@ static const struct mistake mistakes[] = {
       "\"undo\" of the step \"dns\" begins with \"a\", which is not an absolute path", 0 },
     { US, "nodes = (", "steps = ( " STEP_US " run = [ \"sh\" ]; check = [ \"/bin/a\" ]; } ); nodes = (",
       "\"run\" of the step \"dns\" begins with \"sh\"", 0 },
+    { US, "nodes = (", "steps = ( " STEP_US " run = [ \"a/sh\" ]; check = [ \"/bin/a\" ]; } ); nodes = (",
+      "\"run\" of the step \"dns\" begins with \"a/sh\"", 0 },
     { US, "nodes = (", "steps = ( " STEP_US " run = [ \"/sh\" ]; check = [ \"a\" ]; } ); nodes = (",
       "\"check\" of the step \"dns\" begins with \"a\"", 0 },
     { US, "nodes = (", "steps = ( " STEP_US STEP_RUN " }, " STEP_US STEP_RUN " } ); nodes = (",
@@ -294,6 +296,7 @@ static void changes_that_are_no_mistakes_pass(void **state)
         { .file = US,
           .from = "nodes = (",
           .to = "nodes = ( { name = \"us3\"; site = \"cbf1\"; address = \"127.20.3.1\"; port = 15432; }," },
+        { .file = US, .from = "nodes = (", .to = "steps = ( " STEP_US STEP_RUN " } ); nodes = (" },
         { .file = US,
           .from = "root_key = { file = \"keys/us/root.key\"; }",
           .to = "root_key = { command = [ \"/usr/bin/token\", \"--slot\", \"1\" ]; }" },
@@ -309,6 +312,70 @@ static void changes_that_are_no_mistakes_pass(void **state)
         config_free(config);
         shipped_done(&shipped);
     }
+}
+
+/* What is complained about, of which `part` is a part; NULL: nothing of that. Good until the next call. */
+static const struct config_error *complaint(const struct shipped *shipped, const char *part)
+{
+    static struct config_errors errors;
+    config_errors_done(&errors);
+    config_errors_init(&errors);
+    struct config *config = NULL;
+    check_fails(E_CONFIG, shipped_load(shipped, &config, &errors));
+    for (size_t i = 0; i < errors.count; i++)
+        if (strstr(errors.items[i].what, part) != NULL)
+            return &errors.items[i];
+    return NULL;
+}
+
+static void p8_twelve_brackets_are_read_and_not_more(void **state)
+{
+    static const struct {
+        const char *text;
+        bool deep;
+    } texts[] = { { "x = ((((((((((((1))))))))))));", false },
+                  { "x = ((((((((((((([1]))))))))))));", true },
+                  { "x = { y = [ [ [ [ [ [ [ [ [ [ [ (", true },
+                  { "x = { y = [ [ [ [ [ [ [ [ [ [ [", false },
+                  { "a = ((1)); b = [1]; c = {}; d = ((1)); e = [1]; f = {}; g = ((1)); h = ((1));",
+                    false } };
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        struct shipped shipped = { .count = 1, .texts = { { "regions/us.cfg", str_from(texts[i].text) } } };
+        if ((complaint(&shipped, "nested") != NULL) != texts[i].deep)
+            fail_msg("%s", texts[i].text);
+    }
+}
+
+static void the_hint_fits_what_shares_an_address(void **state)
+{
+    static const struct {
+        const char *from, *to, *hint;
+    } shared[] = { { "127.20.1.1\"; port = 15432", "127.10.1.1\"; port = 15432", "One PostgreSQL cluster" },
+                   { "127.20.2.1\"; port = 15432", "127.20.1.1\"; port = 15432", "Give each server" },
+                   { "127.20.1.1\"; port = 15432", "127.10.0.1\"; port = 8443", "Give each server" },
+                   { "127.20.0.1\"; port = 8443", "127.10.1.1\"; port = 15432", "Give each server" } };
+    for (size_t i = 0; i < sizeof shared / sizeof shared[0]; i++) {
+        struct shipped shipped;
+        shipped_init(&shipped);
+        shipped_change(&shipped, US, shared[i].from, shared[i].to);
+        const struct config_error *error = complaint(&shipped, "is also the");
+        assert_non_null(error);
+        if (strncmp(error->hint, shared[i].hint, strlen(shared[i].hint)) != 0)
+            fail_msg("%s: %s", shared[i].to, error->hint);
+        shipped_done(&shipped);
+    }
+}
+
+static void what_is_missing_altogether_is_in_no_file(void **state)
+{
+    struct shipped shipped;
+    shipped_init(&shipped);
+    shipped_file(&shipped, SERVICES)->text = STR("");
+    const struct config_error *error = complaint(&shipped, "\"services_version\" is not set");
+    assert_non_null(error);
+    assert_string_equal(error->file, "");
+    assert_int_equal(error->line, 0);
+    shipped_done(&shipped);
 }
 
 static void all_errors_are_collected_and_no_more_than_there_is_room_for(void **state)
@@ -336,6 +403,9 @@ int main(void)
         cmocka_unit_test(mistakes_are_refused_with_file_and_line),
         cmocka_unit_test(every_complaint_says_what_to_do),
         cmocka_unit_test(changes_that_are_no_mistakes_pass),
+        cmocka_unit_test(p8_twelve_brackets_are_read_and_not_more),
+        cmocka_unit_test(the_hint_fits_what_shares_an_address),
+        cmocka_unit_test(what_is_missing_altogether_is_in_no_file),
         cmocka_unit_test(all_errors_are_collected_and_no_more_than_there_is_room_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -118,6 +118,11 @@ static void an_older_word_does_not_undo_a_newer(void **state)
     assert_true(same(&got, &new));
     check_ok(directory_index_put(index, &got)); /* its strings are the index's own */
     assert_true(directory_index_find(index, STR("clinic"), &got) && same(&got, &new));
+    struct directory_entry again = entry_at(STR("clinic"), 9); /* the same version is no older word */
+    again.region = STR("us");
+    again.epoch++;
+    check_ok(directory_index_put(index, &again));
+    assert_true(directory_index_find(index, STR("clinic"), &got) && same(&got, &again));
     directory_index_remove(index, STR("clinic"), 9);
     assert_false(directory_index_find(index, STR("clinic"), &got));
     directory_index_free(index);

@@ -182,6 +182,65 @@ static void impossible_stories_are_damage(void **state)
     }
 }
 
+/* A line of any text, with the checksum that goes on behind `before`. */
+static struct str line_of(const struct journal_chain *before, const char *open)
+{
+    char sum[JOURNAL_SUM_HEX + 1];
+    journal_sum(before->sum, str_from(open), sum);
+    return str_from(arena_printf(&arena, "%s,\"sum\":\"%s\"}\n", open, sum));
+}
+
+#define AT "{\"seq\":1,\"at\":\"2026-01-31T12:00:00.000Z\","
+#define BEGIN AT "\"event\":\"begin\","
+#define RUN "\"run\":\"last-1\",\"runbook\":\"last\",\"subject\":\"lamps\",\"shape\":\"0123456789abcdef\""
+#define STEPS ",\"steps\":[\"close\",\"promote\"]"
+
+/* What no engine writes, with checksums that hold. */
+static void p8_members_that_do_not_fit_are_damage(void **state)
+{
+    static const char *const bad[] = {
+        BEGIN RUN STEPS ",\"fence\":0",
+        BEGIN RUN STEPS ",\"fence\":-1",
+        BEGIN RUN STEPS ",\"fence\":1.5",
+        BEGIN RUN STEPS ",\"fence\":\"7\"",
+        BEGIN RUN STEPS ",\"fence\":9223372036854775808",
+        BEGIN RUN STEPS ",\"attempt\":4294967296",
+        BEGIN RUN STEPS ",\"no_return\":false",
+        BEGIN RUN STEPS ",\"cancelled\":1",
+        BEGIN RUN STEPS ",\"why\":\"\"",
+        BEGIN RUN STEPS ",\"why\":7",
+        BEGIN RUN STEPS ",\"why\":\"a\\nb\"",
+        BEGIN RUN STEPS ",\"state\":\"done\"",
+        BEGIN RUN STEPS ",\"other\":\"x\"",
+        BEGIN RUN ",\"steps\":[]",
+        BEGIN RUN ",\"steps\":\"close\"",
+        BEGIN RUN ",\"steps\":[\"close\",7]",
+        BEGIN RUN ",\"steps\":[\"close\",\"promote\",\"close\"]",
+        BEGIN RUN ",\"steps\":[\"close\",\"Promote\"]",
+        BEGIN RUN,
+        BEGIN "\"run\":\"last-1\",\"runbook\":\"last\",\"subject\":\"lamps\"" STEPS,
+        AT "\"event\":\"began\"," RUN STEPS,
+        AT RUN STEPS,
+        "{\"seq\":1,\"event\":\"begin\"," RUN STEPS,
+        "{\"seq\":2,\"at\":\"2026-01-31T12:00:00.000Z\",\"event\":\"begin\"," RUN STEPS,
+        "{\"at\":\"2026-01-31T12:00:00.000Z\",\"event\":\"begin\"," RUN STEPS,
+    };
+    struct journal_history history;
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        result r = journal_read(line_of(&chain, bad[i]), &arena, &history);
+        if (r.error.code != E_JOURNAL || strstr(r.error.what, "line 1") == NULL)
+            fail_msg("%s: \"%s\"", bad[i], r.error.what);
+    }
+    static const char *const good[] = {
+        BEGIN RUN STEPS,
+        BEGIN RUN STEPS ",\"fence\":1",
+        BEGIN RUN STEPS ",\"fence\":9223372036854775807,\"attempt\":4294967295",
+        BEGIN RUN STEPS ",\"no_return\":true,\"cancelled\":true,\"why\":\"x\"",
+    };
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
+        check_ok(journal_read(line_of(&chain, good[i]), &arena, &history));
+}
+
 static void an_empty_journal_never_began(void **state)
 {
     struct journal_history history;
@@ -333,6 +392,7 @@ int main(void)
         TEST(zeroes_in_the_last_line_are_torn),
         TEST(damage_names_its_line),
         TEST(impossible_stories_are_damage),
+        TEST(p8_members_that_do_not_fit_are_damage),
         TEST(an_empty_journal_never_began),
         TEST(texts_are_cut_and_cleaned),
         TEST(a_file_is_locked_and_closed_to_others),

@@ -179,6 +179,10 @@ static void a_name_that_is_too_long_is_refused_and_its_key_wiped(void **state)
     key = key_of(9, 1);
     check_ok(keyring_put(ring, (struct str){ name, 63 }, (struct str){ name, 63 }, &key, true));
     assert_non_null(keyring_find(ring, (struct str){ name, 63 }, (struct str){ name, 63 }, 1));
+    char longer[1000];
+    memset(longer, 'a', sizeof longer);
+    assert_null(keyring_find(ring, (struct str){ longer, sizeof longer }, (struct str){ name, 63 }, 1));
+    assert_null(keyring_find(ring, (struct str){ name, 63 }, (struct str){ longer, sizeof longer }, 1));
     put(ring, "ab", "health", 1, true); /* a ring of one: the other makes room */
     assert_int_equal(keyring_count(ring), 1);
     keyring_free(ring);
