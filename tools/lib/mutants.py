@@ -151,7 +151,7 @@ class Reader:
 
     def _is_size(self, i):
         """`char text[64];`: the size of a declared array."""
-        return (self._prior(i).text == "[" and self.tokens[i + 1].text == "]" and self.tokens[i + 2].text in (";", ",", "=", "[")
+        return (self._prior(i).text == "[" and self.tokens[i + 1].text == "]" and self.tokens[i + 2].text in (";", ",", "=", "[", ")")
                 and i > 2 and (self.tokens[i - 3].kind == "name" and self.tokens[i - 3].text not in ("return", "case")
                                or self.tokens[i - 3].text == "*"))
 
@@ -214,6 +214,12 @@ class Reader:
         for i in range(len(self.tokens) - 3):
             if i not in self.skipped and (options := list(self._options(i))):
                 yield options
+
+
+def lines_of_claims(text):
+    """The numbers of the lines of a must() and the like."""
+    reader = Reader(text)
+    return {text.count("\n", 0, reader.tokens[i].at) + 1 for i in reader.skipped}
 
 
 def changes_of(root, path):
