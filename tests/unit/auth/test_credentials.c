@@ -60,6 +60,8 @@ static void p8_malformed_basic_credentials_are_refused(void **state)
         check_fails(E_CLIENT, basic_parse(str_from(headers[i]), &credentials));
     char big[2000] = "c-one:";
     memset(big + 6, 'x', sizeof big - 6);
+    char pluses[6 + 129] = "c-one:"; /* each is a space, and the last one has no room */
+    memset(pluses + 6, '+', sizeof pluses - 6);
     const struct str pairs[] = { STR(""),
                                  STR(":"),
                                  STR("c-one"),
@@ -73,6 +75,7 @@ static void p8_malformed_basic_credentials_are_refused(void **state)
                                  STR("c-one:%4g"),
                                  { big, 6 + 129 },
                                  { big + 6, 64 },
+                                 { pluses, 6 + 129 },
                                  { big, sizeof big } };
     for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++)
         check_fails(E_CLIENT, parse_pair("Basic", pairs[i], &credentials));
@@ -94,6 +97,19 @@ static void a_bearer_token_is_cut_out(void **state)
         check_fails(E_UNAUTHENTICATED, bearer_parse(str_from(bad[i]), &token));
     check_fails(E_UNAUTHENTICATED, bearer_parse((struct str){ NULL, 0 }, &token));
     assert_true(str_is(token, "x"));
+}
+
+static void a_bearer_token_is_of_letters_digits_and_three_marks(void **state)
+{
+    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._";
+    for (int i = 0; i < 256; i++) {
+        char header[] = "Bearer x?y";
+        struct str token;
+        header[8] = (char)i;
+        bool good = i != 0 && strchr(letters, i) != NULL;
+        if (failed(bearer_parse((struct str){ header, 10 }, &token)) == good)
+            fail_msg("%02x", i);
+    }
 }
 
 static void a_token_form_is_read(void **state)
@@ -152,6 +168,7 @@ int main(void)
         cmocka_unit_test(basic_credentials_are_decoded_twice),
         cmocka_unit_test(p8_malformed_basic_credentials_are_refused),
         cmocka_unit_test(a_bearer_token_is_cut_out),
+        cmocka_unit_test(a_bearer_token_is_of_letters_digits_and_three_marks),
         cmocka_unit_test(a_token_form_is_read),
         cmocka_unit_test(p8_malformed_forms_are_refused),
     };

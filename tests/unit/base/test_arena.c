@@ -2,6 +2,10 @@
 
 #include "base/arena.h"
 
+#ifdef WITH_ASAN
+#include <sanitizer/asan_interface.h>
+#endif
+
 static void allocations_are_aligned_and_do_not_touch(void **state)
 {
     struct arena arena;
@@ -61,14 +65,33 @@ static void a_block_is_filled_to_its_last_byte(void **state)
     arena_init(&arena);
     char *first = arena_alloc(&arena, 16);
     size_t left = (size_t)(arena.end - arena.next);
-    char *rest = arena_alloc(&arena, left);
-    assert_ptr_equal(rest, first + 16);
-    memset(rest, 'x', left);
+    char *rest = arena_alloc(&arena, left - ARENA_GAP_BYTES);
+    assert_ptr_equal(rest, first + 16 + ARENA_GAP_BYTES);
+    memset(rest, 'x', left - ARENA_GAP_BYTES);
     struct arena_block *block = arena.block;
     arena_alloc(&arena, 1);
     assert_ptr_not_equal(arena.block, block);
     arena_done(&arena);
 }
+
+#ifdef WITH_ASAN
+/* Else neither the sanitizers nor the fuzzers would see what reads beyond its piece of an arena. */
+static void what_was_not_asked_for_is_closed(void **state)
+{
+    struct arena arena;
+    arena_init(&arena);
+    for (int round = 0; round < 2; round++) {
+        for (size_t bytes = 1; bytes < 40; bytes++) {
+            char *memory = arena_alloc(&arena, bytes);
+            assert_false(__asan_address_is_poisoned(memory));
+            assert_false(__asan_address_is_poisoned(memory + bytes - 1));
+            assert_true(__asan_address_is_poisoned(memory + bytes));
+        }
+        arena_reset(&arena);
+    }
+    arena_done(&arena);
+}
+#endif
 
 static void copies_have_a_nul_behind(void **state)
 {
@@ -95,6 +118,9 @@ int main(void)
         cmocka_unit_test(zeroed_memory_is_zero_also_when_used_again),
         cmocka_unit_test(a_reset_keeps_the_first_block_and_frees_the_rest),
         cmocka_unit_test(a_block_is_filled_to_its_last_byte),
+#ifdef WITH_ASAN
+        cmocka_unit_test(what_was_not_asked_for_is_closed),
+#endif
         cmocka_unit_test(copies_have_a_nul_behind),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

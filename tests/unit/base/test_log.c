@@ -84,6 +84,8 @@ static void nothing_in_a_line_ends_it_or_steers_a_terminal(void **state)
     assert_int_equal(caught_count, 1);
     log_event(LOG_INFO, "%s", "\xC2\x9B\x32J caf\xC3\xA9 \xC2\xA0");
     assert_non_null(strstr(caught, "\"??2J caf\xC3\xA9 \xC2\xA0\""));
+    log_event(LOG_INFO, "%s", "\xC2\x80 \xC2\x9F \xC3\x80"); /* the first and the last of C1 */
+    assert_non_null(strstr(caught, "\"?? ?? \xC3\x80\""));
 }
 
 static void levels_below_the_one_in_use_are_dropped(void **state)

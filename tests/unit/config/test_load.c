@@ -197,6 +197,25 @@ static void remove_file(const char *dir, const char *name)
     assert_int_equal(remove(path), 0);
 }
 
+static void a_file_is_named_by_its_whole_path_or_from_the_directory(void **state)
+{
+    char dir[] = "/tmp/domicile-config-XXXXXX", path[64];
+    struct arena arena;
+    struct str text;
+    arena_init(&arena);
+    assert_non_null(mkdtemp(dir));
+    write_file(dir, "x.cfg", STR("one = 1;"));
+    snprintf(path, sizeof path, "%s/x.cfg", dir);
+    check_ok(config_file_text("/nowhere", path, &arena, &text));
+    assert_true(str_is(text, "one = 1;"));
+    check_ok(config_file_text(dir, "x.cfg", &arena, &text));
+    assert_true(str_is(text, "one = 1;"));
+    check_fails(E_CONFIG, config_file_text("/nowhere", "x.cfg", &arena, &text));
+    remove_file(dir, "x.cfg");
+    remove_file(dir, "");
+    arena_done(&arena);
+}
+
 static void a_directory_that_is_not_there_is_said_so(void **state)
 {
     struct config *config = NULL;
@@ -325,6 +344,7 @@ int main(void)
         TEST(every_word_of_a_rule_counts),
         TEST(a_top_file_sets_the_directory),
         TEST(the_digest_names_the_files_contents),
+        TEST(a_file_is_named_by_its_whole_path_or_from_the_directory),
         TEST(a_directory_that_is_not_there_is_said_so),
         TEST(an_empty_directory_has_no_region),
         TEST(errors_may_be_left_out),

@@ -119,6 +119,11 @@ static const struct mistake mistakes[] = {
       "its region \"us\" is in \"US\"", 0 },
     { RULES, "\"AT\", \"BE\"", "\"AT\", \"AT\"", "twice", 0 },
     { RULES, "\"AT\"", "\"Austria\"", "is not a country", 0 },
+    { RULES, "\"AT\"", "\"at\"", "is not a country", 0 },
+    { RULES, "\"AT\"", "\"A\"", "is not a country", 0 },
+    { RULES, "\"AT\"", "\"AUT\"", "is not a country", 0 },
+    { RULES, "\"AT\"", "\"A[\"", "is not a country", 0 },
+    { RULES, "\"AT\"", "\"@T\"", "is not a country", 0 },
     { RULES, "{ name = \"US\"; countries = [ \"US\" ]; }", "{ name = \"EEA\"; countries = [ \"US\" ]; }",
       "the bloc \"EEA\" is declared twice", 0 },
     /* listening */

@@ -2,12 +2,8 @@
 #include "check.h"
 
 #include "base/clock.h"
-#include "base/siphash.h"
 #include "directory/index.h"
 
-#include <openssl/core_names.h>
-#include <openssl/evp.h>
-#include <openssl/params.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -83,28 +79,6 @@ static void agrees_with_a_plain_array(void **state)
             check_against(index, model, IDS);
     }
     directory_index_free(index);
-}
-
-/* Against the library's own: same key, same bytes, every length of the last word. */
-static void siphash_is_siphash(void **state)
-{
-    unsigned char bytes[64], key_bytes[16], wanted[16];
-    for (size_t i = 0; i < sizeof bytes; i++)
-        bytes[i] = (unsigned char)i;
-    memcpy(key_bytes, bytes, sizeof key_bytes);
-    struct siphash_key key;
-    memcpy(&key, key_bytes, sizeof key);
-    for (size_t len = 0; len < sizeof bytes; len++) {
-        size_t size = sizeof wanted, wanted_len;
-        unsigned int c_rounds = 1, d_rounds = 3;
-        const OSSL_PARAM params[] = { OSSL_PARAM_size_t(OSSL_MAC_PARAM_SIZE, &size),
-                                      OSSL_PARAM_uint(OSSL_MAC_PARAM_C_ROUNDS, &c_rounds),
-                                      OSSL_PARAM_uint(OSSL_MAC_PARAM_D_ROUNDS, &d_rounds), OSSL_PARAM_END };
-        assert_non_null(EVP_Q_mac(NULL, "SIPHASH", NULL, NULL, params, key_bytes, sizeof key_bytes, bytes,
-                                  len, wanted, sizeof wanted, &wanted_len));
-        struct siphash got = siphash(&key, (struct str){ (const char *)bytes, len });
-        assert_memory_equal(&got, wanted, sizeof wanted);
-    }
 }
 
 static void an_older_word_does_not_undo_a_newer(void **state)
@@ -188,7 +162,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(agrees_with_a_plain_array),
-        cmocka_unit_test(siphash_is_siphash),
         cmocka_unit_test(an_older_word_does_not_undo_a_newer),
         cmocka_unit_test(p1_near_ids_are_other_customers),
         cmocka_unit_test(refuses_what_is_no_entry),

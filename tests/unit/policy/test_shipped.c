@@ -185,6 +185,23 @@ static void an_explanation_tells_decision_rule_reason_and_trail(void **state)
         assert_non_null(strstr(text, config->rules[i].name.ptr));
 }
 
+static void an_explanation_names_the_place(void **state)
+{
+    static const struct {
+        const char *place, *said;
+    } places[] = { { "us", " in us (US in US)\n" },
+                   { "DE", " in DE\n" },
+                   { "home", " in eu-fr (FR in EEA)\n" },
+                   { "mars", " in \"mars\"\n" } };
+    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
+        const struct policy_words words = { STR("customer-app"), STR("eu-fr"), STR("operational"),
+                                            STR("store"), str_from(places[i].place) };
+        const char *text = policy_explain(config, &words, &arena).ptr;
+        if (strstr(text, places[i].said) == NULL)
+            fail_msg("%s: %s", places[i].place, text);
+    }
+}
+
 static void an_explanation_of_the_unknown_says_what_is_unknown(void **state)
 {
     const struct policy_words words = { STR("customer-app"), STR("eu-fr"), STR("gossip"), STR("store"),
@@ -283,6 +300,12 @@ static void more_failures_than_there_is_room_for_are_counted(void **state)
         text[i] = i % 2 == 0 ? 'x' : '\n';
     policy_test_run(config, "x.test", str_from(text), &arena, &report);
     assert_int_equal(report.failed, 2 * POLICY_FAILURES_MAX);
+    const char *wrong = ""; /* and such that are expectations, and do not hold */
+    for (int i = 0; i < POLICY_FAILURES_MAX + 1; i++)
+        wrong = arena_printf(&arena, "%scustomer-app eu-fr health store us => allow nothing\n", wrong);
+    policy_test_run(config, "x.test", str_from(wrong), &arena, &report);
+    assert_int_equal(report.failed, POLICY_FAILURES_MAX + 1);
+    assert_int_equal(report.failures[POLICY_FAILURES_MAX - 1].line, POLICY_FAILURES_MAX);
 }
 
 static uint64_t cpu_ns(void)
@@ -321,6 +344,7 @@ int main(void)
         cmocka_unit_test(a_decision_names_rule_file_and_line),
         cmocka_unit_test(a_refusal_is_an_error_with_the_rule_s_name),
         cmocka_unit_test(an_explanation_tells_decision_rule_reason_and_trail),
+        cmocka_unit_test(an_explanation_names_the_place),
         cmocka_unit_test(an_explanation_of_the_unknown_says_what_is_unknown),
         cmocka_unit_test(the_default_is_explained_too),
         cmocka_unit_test(all_rules_are_shown),

@@ -131,6 +131,28 @@ static void p7_the_key_version_is_part_of_the_place(void **state)
     classkey_free(&renamed);
 }
 
+static void p8_a_header_names_a_key_that_can_be(void **state)
+{
+    struct class_key key = key_of(5, CLASSKEY_VERSION_MAX);
+    struct record_place place = some_place();
+    uint8_t sealed[128];
+    struct str whole = { (char *)sealed, record_sealed_size(8) };
+    uint32_t version = 0;
+    check_ok(record_seal(&key, &place, STR("a record"), sealed));
+    check_ok(record_key_version(whole, &version));
+    assert_int_equal(version, CLASSKEY_VERSION_MAX);
+    memset(sealed + 1, 0xff, 4); /* beyond the greatest */
+    check_fails(E_SEAL, record_key_version(whole, &version));
+    memset(sealed + 1, 0, 4);
+    check_fails(E_SEAL, record_key_version(whole, &version));
+    sealed[4] = 1;
+    check_ok(record_key_version(whole, &version));
+    assert_int_equal(version, 1);
+    check_fails(E_SEAL, record_key_version((struct str){ whole.ptr, RECORD_OVERHEAD_BYTES - 1 }, &version));
+    check_ok(record_key_version((struct str){ whole.ptr, RECORD_OVERHEAD_BYTES }, &version));
+    classkey_free(&key);
+}
+
 static void p2_a_record_does_not_open_with_another_regions_key(void **state)
 {
     struct class_key eu = key_of(5, 3), us = key_of(6, 3);
@@ -171,6 +193,7 @@ int main(void)
         cmocka_unit_test(p7_a_record_that_was_moved_does_not_open),
         cmocka_unit_test(p7_a_record_that_was_altered_or_cut_does_not_open),
         cmocka_unit_test(p7_the_key_version_is_part_of_the_place),
+        cmocka_unit_test(p8_a_header_names_a_key_that_can_be),
         cmocka_unit_test(p2_a_record_does_not_open_with_another_regions_key),
         cmocka_unit_test(sizes_have_limits),
     };

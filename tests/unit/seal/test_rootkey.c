@@ -159,7 +159,9 @@ static void a_command_that_fails_gives_none(void **state)
                                            "exit 0", "yes", "echo no key" };
     struct root_key key = { 0 };
     for (size_t i = 0; i < sizeof scripts / sizeof scripts[0]; i++) {
-        check_fails(E_KEY_PROVIDER, run(scripts[i], SEC(20), &key));
+        result r = run(scripts[i], SEC(20), &key);
+        assert_int_equal(r.error.code, E_KEY_PROVIDER);
+        assert_non_null(strstr(r.error.what, "\"/bin/sh\""));
         assert_null(key.secret.ptr);
     }
     char *nowhere[] = { "/nowhere/command", NULL }, *relative[] = { "sh", NULL }, *none[] = { NULL };
