@@ -3,6 +3,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#ifdef WITH_ASAN
+#include <sanitizer/asan_interface.h>
+#else
+#define ASAN_POISON_MEMORY_REGION(memory, bytes) (void)0
+#define ASAN_UNPOISON_MEMORY_REGION(memory, bytes) (void)0
+#endif
+
 enum { BLOCK_BYTES = 8 * 1024, ALIGN = 16 };
 
 struct arena_block {
@@ -30,6 +37,7 @@ static void block_use(struct arena *arena, struct arena_block *block)
 {
     arena->next = block->memory;
     arena->end = block->memory + block->bytes;
+    ASAN_POISON_MEMORY_REGION(block->memory, block->bytes); /* what is not handed out is out of bounds */
 }
 
 void arena_reset(struct arena *arena)
@@ -58,11 +66,12 @@ static void block_add(struct arena *arena, size_t at_least)
 void *arena_alloc(struct arena *arena, size_t bytes)
 {
     must(bytes <= SIZE_MAX / 2);
-    size_t rounded = bytes == 0 ? ALIGN : (bytes + ALIGN - 1) & ~(size_t)(ALIGN - 1);
+    size_t rounded = (bytes == 0 ? ALIGN : (bytes + ALIGN - 1) & ~(size_t)(ALIGN - 1)) + ARENA_GAP_BYTES;
     if (arena->next == NULL || (size_t)(arena->end - arena->next) < rounded)
         block_add(arena, rounded);
     void *memory = arena->next;
     arena->next += rounded;
+    ASAN_UNPOISON_MEMORY_REGION(memory, bytes);
     return memory;
 }
 

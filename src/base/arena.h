@@ -1,7 +1,16 @@
 #pragma once
 /* An arena: memory of one request or one run, freed whole. Allocation aborts when the system has no memory
  * left; the caller limits what a peer may make it allocate, before it allocates. Not for secrets. */
+#include "base/sanitizers.h"
 #include "base/str.h"
+
+enum {
+#ifdef WITH_ASAN
+    ARENA_GAP_BYTES = 16 /* behind each allocation: to touch it is an error */
+#else
+    ARENA_GAP_BYTES = 0
+#endif
+};
 
 struct arena_block;
 

@@ -1,3 +1,4 @@
+#include "base/sanitizers.h"
 #include "config/internal.h"
 
 #include <openssl/evp.h>
@@ -6,12 +7,7 @@
 
 #define TOP_FILE "domicile.cfg"
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define __SANITIZE_ADDRESS__ 1
-#endif
-#endif
-#ifdef __SANITIZE_ADDRESS__
+#ifdef WITH_ASAN
 /* libconfig 1.5 forgets the string that stands before a syntax error: some bytes for each refused file. */
 const char *__lsan_default_suppressions(void);
 const char *__lsan_default_suppressions(void)

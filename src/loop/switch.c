@@ -1,5 +1,7 @@
 #include "loop/switch.h"
 
+#include "base/sanitizers.h"
+
 #include <errno.h>
 #include <stdint.h>
 #include <string.h>
@@ -7,20 +9,6 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define WITH_ASAN 1
-#endif
-#if __has_feature(thread_sanitizer)
-#define WITH_TSAN 1
-#endif
-#endif
-#ifdef __SANITIZE_ADDRESS__
-#define WITH_ASAN 1
-#endif
-#ifdef __SANITIZE_THREAD__
-#define WITH_TSAN 1
-#endif
 #ifdef WITH_ASAN
 #include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
