@@ -190,7 +190,7 @@ static void an_explanation_names_the_place(void **state)
     static const struct {
         const char *place, *said;
     } places[] = { { "us", " in us (US in US)\n" },
-                   { "DE", " in DE\n" },
+                   { "country:DE", " in DE\n" },
                    { "home", " in eu-fr (FR in EEA)\n" },
                    { "mars", " in \"mars\"\n" } };
     for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
