@@ -355,7 +355,7 @@ static void the_hint_fits_what_shares_an_address(void **state)
 {
     static const struct {
         const char *from, *to, *hint;
-    } shared[] = { { "127.20.1.1\"; port = 15432", "127.10.1.1\"; port = 15432", "One PostgreSQL cluster" },
+    } shared[] = { { "127.20.1.1\"; port = 15432", "127.10.1.1\"; port = 15432", "Use another cluster" },
                    { "127.20.2.1\"; port = 15432", "127.20.1.1\"; port = 15432", "Give each server" },
                    { "127.20.1.1\"; port = 15432", "127.10.0.1\"; port = 8443", "Give each server" },
                    { "127.20.0.1\"; port = 8443", "127.10.1.1\"; port = 15432", "Give each server" } };
