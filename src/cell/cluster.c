@@ -21,40 +21,39 @@ static result run_all(const struct provisioning *p, const struct runbook_call *c
 #define RUN_ALL(p, call, node, commands)                                                                     \
     run_all(p, call, node, commands, sizeof(commands) / sizeof((commands)[0]))
 
-/* The place must be free: not there, or an empty directory. */
+/* The place must be free: not there, or an empty directory. What an act left beside it that was killed is ours by its
+ * name; a server that runs on that is somebody's. */
 static result refuse_what_is_there(const struct provisioning *p, const struct runbook_call *call,
-                                   const struct node *node)
+                                   const struct node *node, const char *path)
 {
     static const char hint[] =
         "Look at it. Move it away if it is of no use, or adopt the cell if it is the one.";
-    struct ssh_output output;
-    bool there;
-    TRY(host_has(p->hosts, node, call, node->paths.data, &there));
-    if (!there)
-        return OK;
-    TRY(host_look(p->hosts, node, call, HOST_ARGV("ls", "-A", "--", node->paths.data), STR(""), &output));
-    if (output.exit_status != 0)
+    struct host_fact facts[] = {
+        { .argv = HOST_ARGV("test", "-e", node->paths.data) },
+        { .argv = HOST_ARGV("ls", "-A", "--", node->paths.data) },
+        running_fact(call->arena, node, path),
+    };
+    bool running;
+    TRY(host_ask(p->hosts, node, call, facts, 3));
+    if (facts[0].exit_status != 1 && facts[1].exit_status != 0)
         return FAIL(E_CONFLICT, hint, "\"%s\": \"%s\" cannot be looked into", node->name.ptr,
                     node->paths.data);
-    if (last_line(output.out).len > 0)
+    if (facts[0].exit_status != 1 && last_line(facts[1].out).len > 0)
         return FAIL(E_CONFLICT, hint, "\"%s\": \"%s\" is not empty, and not what should be there",
                     node->name.ptr, node->paths.data);
-    return OK;
+    TRY(running_read(node, &facts[2], &running));
+    return running ? FAIL(E_CONFLICT, "Look at that server, and stop it.",
+                          "\"%s\": a PostgreSQL server runs on \"%s\"", node->name.ptr, path)
+                   : OK;
 }
 
-/* What an act left that was killed is ours by its name; a server that runs on it is somebody's. */
 static result clear_beside(const struct provisioning *p, const struct runbook_call *call,
                            const struct node *node)
 {
     const char *path = beside(call, node);
     char *parent = arena_cstr(call->arena, str_from(node->paths.data));
-    bool running;
     *strrchr(parent, '/') = '\0';
-    TRY(refuse_what_is_there(p, call, node));
-    TRY(host_is_running(p, call, node, path, &running));
-    if (running)
-        return FAIL(E_CONFLICT, "Look at that server, and stop it.",
-                    "\"%s\": a PostgreSQL server runs on \"%s\"", node->name.ptr, path);
+    TRY(refuse_what_is_there(p, call, node, path));
     const struct host_command commands[] = {
         { .argv = HOST_ARGV("mkdir", "-p", "--", parent[0] == '\0' ? "/" : parent),
           .within_ms = MOVE_WITHIN_MS },
@@ -83,7 +82,7 @@ static result primary_is_made(void *context, struct runbook_call *call, enum ans
     const struct provisioning *p = context;
     const struct node *primary = p->cell->primary;
     struct control control;
-    TRY(host_control(p, call, primary, primary->paths.data, &control));
+    TRY(host_control(p, call, primary, &control));
     bool made = control.system[0] != '\0' && control.checksums;
     if (control.system[0] == '\0')
         runbook_answer(call, ret, false, "%s: there is no cluster in \"%s\"", primary->name.ptr,
@@ -107,7 +106,7 @@ static result make_primary(void *context, struct runbook_call *call)
         .within_ms = INITDB_WITHIN_MS,
     };
     TRY(host_run(p->hosts, primary, call, &init, NULL));
-    TRY(configuration_put(p, call, primary, path, false));
+    TRY(configuration_put(p, call, primary, path, WAITS_FOR_NOBODY));
     return move_into_place(p, call, primary);
 }
 
@@ -129,8 +128,8 @@ static result is_copied(const struct provisioning *p, struct runbook_call *call,
 {
     const struct node *primary = p->cell->primary;
     struct control control, wanted;
-    TRY(host_control(p, call, primary, primary->paths.data, &wanted));
-    TRY(host_control(p, call, node, node->paths.data, &control));
+    TRY(host_control(p, call, primary, &wanted));
+    TRY(host_control(p, call, node, &control));
     if (control.system[0] == '\0')
         runbook_answer(call, ret, false, "%s: there is no copy in \"%s\"", node->name.ptr, node->paths.data);
     else if (strcmp(control.system, wanted.system) != 0)
@@ -158,7 +157,7 @@ static result copy(const struct provisioning *p, struct runbook_call *call, cons
         .within_ms = COPY_WITHIN_MS,
     };
     TRY(host_run(p->hosts, node, call, &backup, NULL));
-    TRY(configuration_put(p, call, node, path, false));
+    TRY(configuration_put(p, call, node, path, WAITS_FOR_NOBODY));
     return move_into_place(p, call, node);
 }
 

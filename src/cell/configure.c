@@ -11,59 +11,73 @@ enum {
     FILE_MODE = 0600
 };
 
-/* ---- what should be there ---- */
-
-static struct str admission_of(const struct provisioning *p, const struct runbook_call *call,
-                               const struct node *node)
-{
-    struct str hba = conf_hba(call->arena, p->cell, p->leaving), ident = conf_ident(call->arena, node);
-    return str_from(arena_printf(call->arena, "%.*s%.*s", STR_ARG(hba), STR_ARG(ident)));
-}
-
-/* Whom the primary waits for: all standbys of the cell but one that leaves. */
-static size_t awaited(const struct provisioning *p, const struct node *standbys[CELL_NODES_MAX])
-{
-    size_t count = 0;
-    for (size_t i = 0; i < p->cell->node_count; i++)
-        if (&p->cell->nodes[i] != p->cell->primary && &p->cell->nodes[i] != p->leaving)
-            standbys[count++] = &p->cell->nodes[i];
-    return p->cell->synchronous ? count : 0;
-}
-
-result configuration_text(const struct provisioning *p, const struct runbook_call *call,
-                          const struct node *node, bool waits, struct str *ret)
-{
-    const struct node *standbys[CELL_NODES_MAX];
-    bool primary = node_is_primary(p, node);
-    size_t count = awaited(p, standbys);
-    struct conf_node at = { .node = node,
-                            .upstream = primary ? NULL : p->cell->primary,
-                            .socket = host_socket(call->arena, node),
-                            .standbys = standbys,
-                            .standby_count = primary && waits ? count : 0,
-                            .admission = admission_of(p, call, node) };
-    TRY(host_read(p->hosts, node, call, arena_printf(call->arena, "%s/server.crt", node->paths.tls),
-                  &at.certificate));
-    *ret = conf_text(call->arena, p->cell, &at);
-    return OK;
-}
-
-/* ---- files ---- */
+/* ---- what is there ---- */
 
 struct files {
-    struct str postgresql, conf, hba, ident;
+    struct str postgresql, conf, hba, ident, certificate; /* ptr NULL: there is none */
     bool standby;
 };
+enum { FILES = 6 };
+
+static const char *certificate_path(struct arena *arena, const struct node *node)
+{
+    return arena_printf(arena, "%s/server.crt", node->paths.tls);
+}
 
 static result read_files(const struct provisioning *p, const struct runbook_call *call,
                          const struct node *node, const char *folder, struct files *ret)
 {
     struct arena *arena = call->arena;
-    TRY(host_read(p->hosts, node, call, arena_printf(arena, "%s/postgresql.conf", folder), &ret->postgresql));
-    TRY(host_read(p->hosts, node, call, arena_printf(arena, "%s/" CONF_FILE, folder), &ret->conf));
-    TRY(host_read(p->hosts, node, call, arena_printf(arena, "%s/pg_hba.conf", folder), &ret->hba));
-    TRY(host_read(p->hosts, node, call, arena_printf(arena, "%s/pg_ident.conf", folder), &ret->ident));
-    return host_has(p->hosts, node, call, arena_printf(arena, "%s/standby.signal", folder), &ret->standby);
+    struct host_fact facts[FILES] = {
+        { .path = arena_printf(arena, "%s/postgresql.conf", folder) },
+        { .path = arena_printf(arena, "%s/" CONF_FILE, folder) },
+        { .path = arena_printf(arena, "%s/pg_hba.conf", folder) },
+        { .path = arena_printf(arena, "%s/pg_ident.conf", folder) },
+        { .path = arena_printf(arena, "%s/standby.signal", folder) },
+        { .path = certificate_path(arena, node) },
+    };
+    TRY(host_ask(p->hosts, node, call, facts, FILES));
+    *ret = (struct files){ .postgresql = facts[0].out,
+                           .conf = facts[1].out,
+                           .hba = facts[2].out,
+                           .ident = facts[3].out,
+                           .standby = facts[4].out.ptr != NULL,
+                           .certificate = facts[5].out };
+    return OK;
+}
+
+/* ---- what should be there ---- */
+
+static struct str conf_wanted(const struct provisioning *p, const struct runbook_call *call,
+                              const struct node *node, struct str certificate, enum waits waits)
+{
+    struct arena *arena = call->arena;
+    struct str hba = conf_hba(arena, p->cell, p->leaving), ident = conf_ident(arena, node);
+    const struct node *standbys[CELL_NODES_MAX];
+    bool primary = node_is_primary(p, node);
+    size_t count = standbys_awaited(p, standbys);
+    const struct conf_node at = {
+        .node = node,
+        .upstream = primary ? NULL : p->cell->primary,
+        .socket = host_socket(arena, node),
+        .standbys = standbys,
+        .standby_count = primary && waits == WAITS_FOR_STANDBYS ? count : 0,
+        .certificate = certificate,
+        .admission = str_from(arena_printf(arena, "%.*s%.*s", STR_ARG(hba), STR_ARG(ident))),
+    };
+    return conf_text(arena, p->cell, &at);
+}
+
+void waiting_facts(struct arena *arena, const struct node *primary, struct host_fact facts[WAITING_FACTS])
+{
+    facts[0] = (struct host_fact){ .path = arena_printf(arena, "%s/" CONF_FILE, primary->paths.data) };
+    facts[1] = (struct host_fact){ .path = certificate_path(arena, primary) };
+}
+
+bool waiting_is_written(const struct provisioning *p, const struct runbook_call *call,
+                        const struct host_fact facts[WAITING_FACTS])
+{
+    return str_eq(facts[0].out, conf_wanted(p, call, p->cell->primary, facts[1].out, WAITS_FOR_STANDBYS));
 }
 
 /* The first setting that is different: "max_wal_senders". */
@@ -81,28 +95,34 @@ static const char *difference(struct arena *arena, struct str there, struct str 
     return CONF_FILE " has more in it";
 }
 
-/* Whether it waits for standbys is a later step's. */
+/* NULL: all is as it should be. Whether it waits for standbys is a later step's. */
+static const char *misfit_of(const struct provisioning *p, const struct runbook_call *call,
+                             const struct node *node, const struct files *files)
+{
+    struct arena *arena = call->arena;
+    struct str wanted = conf_wanted(p, call, node, files->certificate, WAITS_FOR_NOBODY),
+               waiting = conf_wanted(p, call, node, files->certificate, WAITS_FOR_STANDBYS);
+    if (files->postgresql.ptr == NULL)
+        return "there is no postgresql.conf";
+    if (conf_with_include(arena, files->postgresql).ptr != NULL)
+        return "postgresql.conf does not end with: " CONF_INCLUDE;
+    if (!str_eq(files->hba, conf_hba(arena, p->cell, p->leaving)))
+        return "pg_hba.conf is another";
+    if (!str_eq(files->ident, conf_ident(arena, node)))
+        return "pg_ident.conf is another";
+    if (!str_eq(files->conf, wanted) && !str_eq(files->conf, waiting))
+        return difference(arena, files->conf, wanted);
+    if (files->standby == node_is_primary(p, node))
+        return files->standby ? "standby.signal is there" : "standby.signal is not there";
+    return NULL;
+}
+
 static result is_configured(const struct provisioning *p, struct runbook_call *call, const struct node *node,
                             enum answer *ret)
 {
     struct files files;
-    struct str wanted, waiting, hba = conf_hba(call->arena, p->cell, p->leaving);
-    const char *why = NULL;
     TRY(read_files(p, call, node, node->paths.data, &files));
-    TRY(configuration_text(p, call, node, false, &wanted));
-    TRY(configuration_text(p, call, node, true, &waiting));
-    if (files.postgresql.ptr == NULL)
-        why = "there is no postgresql.conf";
-    else if (conf_with_include(call->arena, files.postgresql).ptr != NULL)
-        why = "postgresql.conf does not end with: " CONF_INCLUDE;
-    else if (!str_eq(files.hba, hba))
-        why = "pg_hba.conf is another";
-    else if (!str_eq(files.ident, conf_ident(call->arena, node)))
-        why = "pg_ident.conf is another";
-    else if (!str_eq(files.conf, wanted) && !str_eq(files.conf, waiting))
-        why = difference(call->arena, files.conf, wanted);
-    else if (files.standby == node_is_primary(p, node))
-        why = files.standby ? "standby.signal is there" : "standby.signal is not there";
+    const char *why = misfit_of(p, call, node, &files);
     if (why != NULL)
         runbook_answer(call, ret, false, "%s: %s", node->name.ptr, why);
     else
@@ -112,37 +132,45 @@ static result is_configured(const struct provisioning *p, struct runbook_call *c
     return OK;
 }
 
-result configuration_put(const struct provisioning *p, const struct runbook_call *call,
-                         const struct node *node, const char *folder, bool waits)
+/* ---- putting it there ---- */
+
+static result put(const struct provisioning *p, const struct runbook_call *call, const struct node *node,
+                  const char *path, struct str there, struct str wanted)
 {
+    if (there.ptr != NULL && str_eq(there, wanted))
+        return OK;
+    return host_put(p->hosts, node, call, path, wanted, FILE_MODE);
+}
+
+result configuration_put(const struct provisioning *p, const struct runbook_call *call,
+                         const struct node *node, const char *folder, enum waits waits)
+{
+    static const char names[] = "\nsynchronous_standby_names";
     struct arena *arena = call->arena;
     struct files files;
-    struct str conf;
     TRY(read_files(p, call, node, folder, &files));
+    if (waits == WAITS_AS_IT_DOES)
+        waits =
+            files.conf.ptr != NULL && memmem(files.conf.ptr, files.conf.len, names, sizeof names - 1) != NULL
+                ? WAITS_FOR_STANDBYS
+                : WAITS_FOR_NOBODY;
     struct str with = conf_with_include(arena, files.postgresql);
-    TRY(configuration_text(p, call, node, waits, &conf));
-    TRY(host_put(p->hosts, node, call, arena_printf(arena, "%s/pg_hba.conf", folder),
-                 conf_hba(arena, p->cell, p->leaving), FILE_MODE));
-    TRY(host_put(p->hosts, node, call, arena_printf(arena, "%s/pg_ident.conf", folder),
-                 conf_ident(arena, node), FILE_MODE));
-    TRY(host_put(p->hosts, node, call, arena_printf(arena, "%s/" CONF_FILE, folder), conf, FILE_MODE));
+    TRY(put(p, call, node, arena_printf(arena, "%s/pg_hba.conf", folder), files.hba,
+            conf_hba(arena, p->cell, p->leaving)));
+    TRY(put(p, call, node, arena_printf(arena, "%s/pg_ident.conf", folder), files.ident,
+            conf_ident(arena, node)));
+    TRY(put(p, call, node, arena_printf(arena, "%s/" CONF_FILE, folder), files.conf,
+            conf_wanted(p, call, node, files.certificate, waits)));
     if (with.ptr != NULL)
-        TRY(host_put(p->hosts, node, call, arena_printf(arena, "%s/postgresql.conf", folder), with,
-                     FILE_MODE));
+        TRY(put(p, call, node, arena_printf(arena, "%s/postgresql.conf", folder), files.postgresql, with));
     if (!node_is_primary(p, node) && !files.standby)
-        TRY(host_put(p->hosts, node, call, arena_printf(arena, "%s/standby.signal", folder), STR(""),
-                     FILE_MODE));
+        TRY(put(p, call, node, arena_printf(arena, "%s/standby.signal", folder), (struct str){ 0 }, STR("")));
     return OK;
 }
 
-/* A primary that waits for its standbys goes on to. */
 static result configure(const struct provisioning *p, struct runbook_call *call, const struct node *node)
 {
-    struct str conf;
-    TRY(host_read(p->hosts, node, call, arena_printf(call->arena, "%s/" CONF_FILE, node->paths.data), &conf));
-    bool waits =
-        memmem(conf.ptr != NULL ? conf.ptr : "", conf.len, "\nsynchronous_standby_names", 26) != NULL;
-    return configuration_put(p, call, node, node->paths.data, waits);
+    return configuration_put(p, call, node, node->paths.data, WAITS_AS_IT_DOES);
 }
 
 static result primary_is_configured(void *context, struct runbook_call *call, enum answer *ret)
@@ -197,58 +225,56 @@ static const char running_sql[] =
     "      AND EXISTS (SELECT FROM pg_file_settings o WHERE o.name = f.name AND o.sourcefile LIKE "
     "'%/" CONF_FILE "'));\n";
 
+/* One pass over a node: does it run, what is in its file, what does it run with. */
 struct running {
+    bool up;
     struct str recovery, conf, restart, overridden;
+    bool loaded;
 };
 
 static result ask_running(const struct provisioning *p, const struct runbook_call *call,
                           const struct node *node, struct running *ret)
 {
-    struct str row;
     const struct host_sql sql = { .text = running_sql };
-    TRY(host_sql_look(p, call, node, &sql, &row));
+    struct host_fact facts[] = {
+        running_fact(call->arena, node, node->paths.data),
+        { .path = arena_printf(call->arena, "%s/" CONF_FILE, node->paths.data) },
+        { 0 },
+    };
+    struct str row;
     *ret = (struct running){ 0 };
+    TRY(host_sql_fact(p, call, node, &sql, &facts[2]));
+    TRY(host_ask(p->hosts, node, call, facts, 3));
+    TRY(running_read(node, &facts[0], &ret->up));
+    if (!ret->up)
+        return OK;
+    TRY(host_sql_row(node, &facts[2], &row));
     str_cut(&row, '|', &ret->recovery);
     str_cut(&row, '|', &ret->conf);
     str_cut(&row, '|', &ret->restart);
     ret->overridden = row;
-    return OK;
-}
-
-static result has_loaded(const struct provisioning *p, const struct runbook_call *call,
-                         const struct node *node, bool *ret)
-{
-    struct running running;
-    struct str conf;
-    TRY(host_read(p->hosts, node, call, arena_printf(call->arena, "%s/" CONF_FILE, node->paths.data), &conf));
-    TRY(ask_running(p, call, node, &running));
-    *ret = str_is(running.conf, conf_running(call->arena, conf));
+    ret->loaded = str_is(ret->conf, conf_running(call->arena, facts[1].out));
     return OK;
 }
 
 static result runs(const struct provisioning *p, struct runbook_call *call, const struct node *node,
                    enum answer *ret)
 {
-    struct running running;
-    bool up, loaded;
-    TRY(host_is_running(p, call, node, node->paths.data, &up));
-    if (!up) {
+    struct running is;
+    TRY(ask_running(p, call, node, &is));
+    if (!is.up)
         runbook_answer(call, ret, false, "%s: PostgreSQL does not run", node->name.ptr);
-        return OK;
-    }
-    TRY(ask_running(p, call, node, &running));
-    TRY(has_loaded(p, call, node, &loaded));
-    if (str_is(running.recovery, "t") == node_is_primary(p, node))
+    else if (str_is(is.recovery, "t") == node_is_primary(p, node))
         runbook_answer(call, ret, false, "%s: it runs as a %s", node->name.ptr,
                        node_is_primary(p, node) ? "standby" : "primary");
-    else if (running.overridden.len > 0)
+    else if (is.overridden.len > 0)
         runbook_answer(call, ret, false, "%s: postgresql.auto.conf has the last word on %.*s", node->name.ptr,
-                       STR_ARG(running.overridden));
-    else if (!loaded)
+                       STR_ARG(is.overridden));
+    else if (!is.loaded)
         runbook_answer(call, ret, false, "%s: it runs with another configuration", node->name.ptr);
-    else if (running.restart.len > 0)
+    else if (is.restart.len > 0)
         runbook_answer(call, ret, false, "%s: a restart is needed for %.*s", node->name.ptr,
-                       STR_ARG(running.restart));
+                       STR_ARG(is.restart));
     else
         runbook_answer(call, ret, true, "%s: it runs with its configuration", node->name.ptr);
     return OK;
@@ -286,23 +312,31 @@ static result stop(const struct provisioning *p, const struct runbook_call *call
                                "fast", "-D", node->paths.data, (char *)NULL));
 }
 
-/* A reload is a signal: it has been read when the server says so. */
-result configuration_load(const struct provisioning *p, const struct runbook_call *call,
-                          const struct node *node)
+/* A reload is a signal: it has been read when the server says so. *ret is what it runs with in the end, if it does not
+ * say so in time: then the question tells. E_HOST: it lets nobody in. */
+static result load(const struct provisioning *p, const struct runbook_call *call, const struct node *node,
+                   struct running *ret)
 {
-    bool loaded = false;
     TRY(own_or(p, call, node, &node->commands.reload,
                host_program(call->arena, node, &nothing, "pg_ctl", "reload", "-s", "-D", node->paths.data,
                             (char *)NULL)));
-    for (unsigned waited_ms = 0; waited_ms < LOADED_WITHIN_MS; waited_ms += ASK_AGAIN_MS) {
-        result r = has_loaded(p, call, node, &loaded);
-        if (failed(r) && r.error.code != E_HOST)
+    for (unsigned waited_ms = 0;; waited_ms += ASK_AGAIN_MS) {
+        result r = ask_running(p, call, node, ret);
+        bool last = waited_ms >= LOADED_WITHIN_MS;
+        if (failed(r) && (r.error.code != E_HOST || last))
             return r;
-        if (!failed(r) && loaded)
+        if (!failed(r) && (ret->loaded || last))
             return OK;
         TRY(fiber_sleep(ASK_AGAIN_MS));
     }
-    return OK; /* the question says what it runs with */
+}
+
+result configuration_load(const struct provisioning *p, const struct runbook_call *call,
+                          const struct node *node)
+{
+    struct running running;
+    result r = load(p, call, node, &running);
+    return failed(r) && r.error.code != E_HOST ? r : OK; /* the question says what it runs with */
 }
 
 static const char reset_sql[] =
@@ -317,12 +351,10 @@ static result adjust(const struct provisioning *p, const struct runbook_call *ca
 {
     const struct host_sql reset = { .text = reset_sql };
     struct running running;
-    TRY(configuration_load(p, call, node));
-    TRY(ask_running(p, call, node, &running));
+    TRY(load(p, call, node, &running));
     if (running.overridden.len > 0) {
         TRY(host_sql_run(p, call, node, &reset));
-        TRY(configuration_load(p, call, node));
-        TRY(ask_running(p, call, node, &running));
+        TRY(load(p, call, node, &running));
     }
     if (running.restart.len == 0)
         return OK;
@@ -333,7 +365,7 @@ static result adjust(const struct provisioning *p, const struct runbook_call *ca
 static result run_it(const struct provisioning *p, struct runbook_call *call, const struct node *node)
 {
     bool up;
-    TRY(host_is_running(p, call, node, node->paths.data, &up));
+    TRY(host_is_running(p, call, node, &up));
     return up ? adjust(p, call, node) : start(p, call, node);
 }
 
@@ -385,7 +417,7 @@ static result standby_is_stopped(void *context, struct runbook_call *call, enum 
 {
     const struct provisioning *p = context;
     bool up;
-    TRY(host_is_running(p, call, p->leaving, p->leaving->paths.data, &up));
+    TRY(host_is_running(p, call, p->leaving, &up));
     runbook_answer(call, ret, !up, up ? "%s: PostgreSQL runs" : "%s: PostgreSQL does not run",
                    p->leaving->name.ptr);
     return OK;

@@ -42,77 +42,88 @@ const struct runbook_step step_reach = {
 
 /* ---- programs ---- */
 
-static result has_version(const struct provisioning *p, struct runbook_call *call, const struct node *node,
+static void judge_version(struct runbook_call *call, const struct node *node, const struct host_fact *said,
                           enum answer *ret)
 {
-    struct ssh_output output;
     struct str rest, word, version = { 0 };
-    const char *const *argv =
-        host_program(call->arena, node, &node->commands.postgres, "postgres", "--version", (char *)NULL);
-    TRY(host_look(p->hosts, node, call, argv, STR(""), &output));
-    for (rest = last_line(output.out); str_cut(&rest, ' ', &word);)
+    for (rest = last_line(said->out); str_cut(&rest, ' ', &word);)
         if (word.len > 0 && word.ptr[0] >= '1' && word.ptr[0] <= '9' && version.ptr == NULL)
             version = word;
-    bool fits = output.exit_status == 0 && str_starts(version, STR("15.")) && version.len < 16;
-    if (output.exit_status != 0)
+    bool fits = said->exit_status == 0 && str_starts(version, STR("15.")) && version.len < 16;
+    if (said->exit_status != 0)
         runbook_answer(call, ret, false, "%s: there is no PostgreSQL: \"%s\" ended with %d", node->name.ptr,
-                       host_program_of(argv), output.exit_status);
+                       host_program_of(said->argv), said->exit_status);
     else
         runbook_answer(call, ret, fits, "%s: PostgreSQL %.*s%s", node->name.ptr,
                        (int)(version.len > 15 ? 15 : version.len), version.ptr ? version.ptr : "?",
                        fits ? "" : ", and 15 is needed");
-    return OK;
 }
 
-static result has_tool(const struct provisioning *p, struct runbook_call *call, const struct node *node,
-                       const char *const *argv, const char *what, enum answer *ret)
+static bool has_locale(struct str locales)
 {
-    struct ssh_output output;
-    TRY(host_look(p->hosts, node, call, argv, STR(""), &output));
-    if (output.exit_status != 0)
-        runbook_answer(call, ret, false, "%s: there is no %s", node->name.ptr, what);
-    return OK;
-}
-
-static result has_locale(const struct provisioning *p, struct runbook_call *call, const struct node *node,
-                         enum answer *ret)
-{
-    struct ssh_output output;
-    struct str rest, line;
-    TRY(host_look(p->hosts, node, call,
-                  host_tool(call->arena, &node->commands.locale, "locale", "-a", (char *)NULL), STR(""),
-                  &output));
-    for (rest = output.out; str_cut(&rest, '\n', &line);)
+    struct str line;
+    while (str_cut(&locales, '\n', &line))
         if (str_eq_nocase(line, STR("C.utf8")) || str_eq_nocase(line, STR("C.UTF-8")))
-            return OK;
-    runbook_answer(call, ret, false, "%s: there is no locale C.UTF-8", node->name.ptr);
-    return OK;
+            return true;
+    return false;
+}
+
+enum { PROGRAMS_MAX = 8 };
+struct programs {
+    struct host_fact facts[PROGRAMS_MAX];
+    const char *names[PROGRAMS_MAX]; /* for people */
+    size_t count;
+};
+
+static void add_program(struct programs *programs, const char *name, const char *const *argv)
+{
+    must(programs->count < PROGRAMS_MAX);
+    programs->names[programs->count] = name;
+    programs->facts[programs->count++] = (struct host_fact){ .argv = argv };
 }
 
 /* A command of the region file's own is not known to have --version. */
-static result has_program(const struct provisioning *p, struct runbook_call *call, const struct node *node,
-                          const struct config_words *instead, const char *program, enum answer *ret)
+static void add_postgres_program(struct programs *programs, struct arena *arena, const struct node *node,
+                                 const struct config_words *instead, const char *name)
 {
-    if (*ret != ANSWER_YES || instead->count > 0)
-        return OK;
-    return has_tool(p, call, node,
-                    host_program(call->arena, node, instead, program, "--version", (char *)NULL), program,
-                    ret);
+    if (instead->count == 0)
+        add_program(programs, name, host_program(arena, node, instead, name, "--version", (char *)NULL));
+}
+
+/* The first tells the version, the last the locales. */
+static struct programs programs_of(struct arena *arena, const struct node *node)
+{
+    static const char *const openssl[] = { "openssl", "version", NULL }, *const flock[] = { "flock",
+                                                                                            "--version",
+                                                                                            NULL };
+    struct programs programs = { .count = 0 };
+    add_program(&programs, "PostgreSQL",
+                host_program(arena, node, &node->commands.postgres, "postgres", "--version", (char *)NULL));
+    add_postgres_program(&programs, arena, node, &node->commands.initdb, "initdb");
+    add_postgres_program(&programs, arena, node, &node->commands.base_backup, "pg_basebackup");
+    add_postgres_program(&programs, arena, node, &node->commands.control, "pg_controldata");
+    add_postgres_program(&programs, arena, node, &node->commands.psql, "psql");
+    if (node->commands.openssl.count == 0)
+        add_program(&programs, "openssl", openssl);
+    add_program(&programs, "flock", flock);
+    add_program(&programs, "locale C.UTF-8",
+                host_tool(arena, &node->commands.locale, "locale", "-a", (char *)NULL));
+    return programs;
 }
 
 static result has_programs(const struct provisioning *p, struct runbook_call *call, const struct node *node,
                            enum answer *ret)
 {
-    TRY(has_version(p, call, node, ret));
-    TRY(has_program(p, call, node, &node->commands.initdb, "initdb", ret));
-    TRY(has_program(p, call, node, &node->commands.base_backup, "pg_basebackup", ret));
-    TRY(has_program(p, call, node, &node->commands.control, "pg_controldata", ret));
-    TRY(has_program(p, call, node, &node->commands.psql, "psql", ret));
-    if (*ret == ANSWER_YES && node->commands.openssl.count == 0)
-        TRY(has_tool(p, call, node, HOST_ARGV("openssl", "version"), "openssl", ret));
-    if (*ret == ANSWER_YES)
-        TRY(has_tool(p, call, node, HOST_ARGV("flock", "--version"), "flock", ret));
-    return *ret == ANSWER_YES ? has_locale(p, call, node, ret) : OK;
+    struct programs programs = programs_of(call->arena, node);
+    TRY(host_ask(p->hosts, node, call, programs.facts, programs.count));
+    judge_version(call, node, &programs.facts[0], ret);
+    for (size_t i = 1; i < programs.count && *ret == ANSWER_YES; i++) {
+        const struct host_fact *fact = &programs.facts[i];
+        bool there = i + 1 < programs.count ? fact->exit_status == 0 : has_locale(fact->out);
+        if (!there)
+            runbook_answer(call, ret, false, "%s: there is no %s", node->name.ptr, programs.names[i]);
+    }
+    return OK;
 }
 
 static result hosts_have_programs(void *context, struct runbook_call *call, enum answer *ret)
@@ -131,41 +142,68 @@ const struct runbook_step step_programs = {
 
 /* ---- space ---- where the data directory will be: the nearest directory above it that is there */
 
-static bool free_kib(struct str text, uint64_t *ret)
+/* df says a line of each directory that is there: those that are not are the deepest. */
+static bool free_kib(struct str out, const char *const *folders, size_t count, const char **ret_folder,
+                     uint64_t *ret)
 {
-    struct str rest = last_line(text), word;
-    for (int number = 0; str_cut(&rest, ' ', &word);)
+    struct str line, row = { 0 }, word;
+    size_t rows = 0;
+    str_cut(&out, '\n', &line); /* the head */
+    while (str_cut(&out, '\n', &line))
+        if (line.len > 0 && rows++ == 0)
+            row = line;
+    if (rows == 0 || rows > count)
+        return false;
+    *ret_folder = folders[count - rows];
+    for (int number = 0; str_cut(&row, ' ', &word);)
         if (word.len > 0 && ++number == 4)
             return str_to_u64(word, UINT64_MAX / 1024, ret);
     return false;
 }
 
+/* The directory and all above it; NULL behind them. */
+static const char *const *folders_above(struct arena *arena, const char *path, size_t *ret_count)
+{
+    size_t count = 0, depth = 2;
+    for (const char *at = path; *at != '\0'; at++)
+        depth += *at == '/';
+    const char **folders = arena_array(arena, const char *, depth + 1);
+    char *folder = arena_cstr(arena, str_from(path));
+    for (folders[count++] = arena_cstr(arena, str_from(folder)); folder[1] != '\0';) {
+        char *slash = strrchr(folder, '/');
+        slash[slash == folder] = '\0';
+        folders[count++] = arena_cstr(arena, str_from(folder));
+    }
+    *ret_count = count;
+    return folders;
+}
+
 static result has_space(const struct provisioning *p, struct runbook_call *call, const struct node *node,
                         enum answer *ret)
 {
+    struct host_fact facts[CONTROL_FACTS + 1];
     struct control control;
-    struct ssh_output output;
+    const char *folder = "";
     uint64_t kib = 0;
-    char *path = arena_cstr(call->arena, str_from(node->paths.data));
-    TRY(host_control(p, call, node, path, &control));
-    for (;;) {
-        TRY(host_look(p->hosts, node, call,
-                      host_tool(call->arena, &node->commands.df, "df", "-P", "-k", "--", path, (char *)NULL),
-                      STR(""), &output));
-        char *slash = strrchr(path, '/');
-        if (output.exit_status == 0 || path[1] == '\0')
-            break;
-        slash[slash == path] = '\0';
-    }
-    if (output.exit_status != 0 || !free_kib(output.out, &kib))
+    size_t count;
+    const char *const *folders = folders_above(call->arena, node->paths.data, &count);
+    control_facts(call->arena, node, node->paths.data, facts);
+    facts[CONTROL_FACTS] =
+        (struct host_fact){ .argv = host_argv_more(call->arena,
+                                                   host_tool(call->arena, &node->commands.df, "df", "-P",
+                                                             "-k", "--", (char *)NULL),
+                                                   folders) };
+    TRY(host_ask(p->hosts, node, call, facts, CONTROL_FACTS + 1));
+    TRY(control_read(node, facts, &control));
+    if (!free_kib(facts[CONTROL_FACTS].out, folders, count, &folder, &kib))
         return FAIL(E_HOST, "Look at df on that host.", "\"%s\": df does not tell what is free: %.*s",
-                    node->name.ptr, STR_ARG(last_line(output.err)));
+                    node->name.ptr, STR_ARG(last_line(facts[CONTROL_FACTS].err)));
     bool made = control.system[0] != '\0', fits = kib / 1024 >= p->cell->fit.free_mib;
     runbook_answer(call, ret, made || fits, "%s: %llu MiB are free under %s%s", node->name.ptr,
-                   (unsigned long long)(kib / 1024), path, made ? ", where its data are already" : "");
+                   (unsigned long long)(kib / 1024), folder, made ? ", where its data are already" : "");
     if (!made && !fits)
         runbook_answer(call, ret, false, "%s: %llu MiB are free under %s, and %u are needed", node->name.ptr,
-                       (unsigned long long)(kib / 1024), path, p->cell->fit.free_mib);
+                       (unsigned long long)(kib / 1024), folder, p->cell->fit.free_mib);
     return OK;
 }
 
@@ -267,25 +305,24 @@ static bool somebody_listens(struct str text, const struct node *node)
 static result port_is_ours(const struct provisioning *p, struct runbook_call *call, const struct node *node,
                            enum answer *ret)
 {
-    struct ssh_output output;
-    bool ours = false;
     const char *const *own = host_words(call->arena, &node->commands.sockets);
-    TRY(host_look(p->hosts, node, call,
-                  own != NULL ? own : HOST_ARGV("grep", "-h", " 0A ", "/proc/net/tcp", "/proc/net/tcp6"),
-                  STR(""), &output));
-    bool none_listens = own == NULL && (output.exit_status == 1 || output.exit_status == 2); /* or no tcp6 */
-    if (output.signal != NULL || (output.exit_status != 0 && !none_listens))
+    struct host_fact facts[] = {
+        { .argv = own != NULL ? own : HOST_ARGV("grep", "-h", " 0A ", "/proc/net/tcp", "/proc/net/tcp6") },
+        running_fact(call->arena, node, node->paths.data),
+    };
+    bool ours = false;
+    TRY(host_ask(p->hosts, node, call, facts, 2));
+    bool none_listens =
+        own == NULL && (facts[0].exit_status == 1 || facts[0].exit_status == 2); /* or no tcp6 */
+    if (facts[0].exit_status != 0 && !none_listens)
         return FAIL(E_HOST, "See that the command works there, and ends with 0.",
                     "\"%s\": \"%s\", which tells who listens, failed: %.*s", node->name.ptr,
-                    own != NULL ? own[0] : "grep", STR_ARG(last_line(output.err)));
-    if (output.out_cut)
-        return FAIL(E_HOST, "See what that host serves; it should serve PostgreSQL alone.",
-                    "\"%s\": there are too many listening sockets to look at", node->name.ptr);
-    if (!somebody_listens(output.out, node)) {
+                    own != NULL ? own[0] : "grep", STR_ARG(last_line(facts[0].err)));
+    if (!somebody_listens(facts[0].out, node)) {
         runbook_answer(call, ret, true, "%s: port %u is free", node->name.ptr, node->port);
         return OK;
     }
-    TRY(host_is_running(p, call, node, node->paths.data, &ours));
+    TRY(running_read(node, &facts[1], &ours));
     runbook_answer(call, ret, ours,
                    ours ? "%s: port %u is its own PostgreSQL's" : "%s: port %u is taken by something else",
                    node->name.ptr, node->port);
@@ -311,13 +348,16 @@ const struct runbook_step step_ports = {
 static result is_as_declared(const struct provisioning *p, struct runbook_call *call, const struct node *node,
                              enum answer *ret)
 {
+    struct host_fact facts[CONTROL_FACTS + 1];
     struct control control;
-    bool standby;
-    TRY(host_control(p, call, node, node->paths.data, &control));
-    TRY(host_has(p->hosts, node, call, arena_printf(call->arena, "%s/standby.signal", node->paths.data),
-                 &standby));
+    control_facts(call->arena, node, node->paths.data, facts);
+    facts[CONTROL_FACTS] =
+        (struct host_fact){ .path = arena_printf(call->arena, "%s/standby.signal", node->paths.data) };
+    TRY(host_ask(p->hosts, node, call, facts, CONTROL_FACTS + 1));
+    TRY(control_read(node, facts, &control));
+    bool standby = facts[CONTROL_FACTS].out.ptr != NULL;
     if (control.system[0] == '\0')
-        runbook_answer(call, ret, true, "%s: nothing is there yet", node->name.ptr);
+        runbook_answer(call, ret, true, "%s: it is empty", node->name.ptr);
     else if (node_is_primary(p, node) == standby)
         runbook_answer(
             call, ret, false,
@@ -348,16 +388,22 @@ const struct runbook_step step_declared = {
 static result runs(const struct provisioning *p, struct runbook_call *call, const struct node *node,
                    enum answer *ret)
 {
+    struct host_fact facts[CONTROL_FACTS + 1];
     struct control control, primary;
     bool running;
-    TRY(host_control(p, call, p->cell->primary, p->cell->primary->paths.data, &primary));
-    TRY(host_control(p, call, node, node->paths.data, &control));
+    control_facts(call->arena, node, node->paths.data, facts);
+    facts[CONTROL_FACTS] = running_fact(call->arena, node, node->paths.data);
+    TRY(host_ask(p->hosts, node, call, facts, CONTROL_FACTS + 1));
+    TRY(control_read(node, facts, &control));
+    primary = control;
+    if (!node_is_primary(p, node))
+        TRY(host_control(p, call, p->cell->primary, &primary));
     if (control.system[0] == '\0' || strcmp(control.system, primary.system) != 0 || !control.checksums) {
         runbook_answer(call, ret, false, "%s: \"%s\" is no cluster of this cell with checksums",
                        node->name.ptr, node->paths.data);
         return OK;
     }
-    TRY(host_is_running(p, call, node, node->paths.data, &running));
+    TRY(running_read(node, &facts[CONTROL_FACTS], &running));
     runbook_answer(call, ret, running, "%s: system %s%s", node->name.ptr, control.system,
                    running ? ", running" : " does not run");
     return OK;

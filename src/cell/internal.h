@@ -15,40 +15,64 @@ result ask_nodes(void *context, struct runbook_call *call, enum nodes_meant mean
 result act_on_nodes(void *context, struct runbook_call *call, enum nodes_meant meant, node_ask *ask,
                     node_act *act) MUST_USE;
 
+/* All standbys of the cell but one that leaves; and those of them for which the primary waits: of an asynchronous cell
+ * none. */
+size_t standbys_that_stay(const struct provisioning *p, const struct node *standbys[CELL_NODES_MAX]);
+size_t standbys_awaited(const struct provisioning *p, const struct node *standbys[CELL_NODES_MAX]);
+
 /* ---- psql on the host's own socket, as postgres ---- the statements are constants of ours; what varies is in psql's
  * variables (NAME=VALUE, NULL ends them), which quote it: :'name' and :"name". */
+enum { SQL_VARIABLES_MAX = 8 };
 struct host_sql {
     const char *database; /* NULL: postgres */
     const char *text;
-    const char *variables[8];
+    const char *variables[SQL_VARIABLES_MAX + 1];
 };
+const char *const *host_sql_argv(struct arena *arena, const struct node *node, const struct host_sql *sql,
+                                 const char *socket);
 /* Rows, columns apart by "|". E_HOST: psql failed; its last words. */
 result host_sql_look(const struct provisioning *p, const struct runbook_call *call, const struct node *node,
                      const struct host_sql *sql, struct str *ret) MUST_USE;
+/* The same as one of the facts of a host_ask. */
+result host_sql_fact(const struct provisioning *p, const struct runbook_call *call, const struct node *node,
+                     const struct host_sql *sql, struct host_fact *ret) MUST_USE;
+result host_sql_row(const struct node *node, const struct host_fact *fact, struct str *ret) MUST_USE;
 result host_sql_run(const struct provisioning *p, const struct runbook_call *call, const struct node *node,
                     const struct host_sql *sql) MUST_USE;
 const char *host_socket(struct arena *arena, const struct node *node); /* its directory */
 
-/* pg_controldata. ret[0] is NUL if there is no cluster. */
+/* ---- a data directory ---- as a question of its own, and as facts of a host_ask */
+/* pg_controldata. ret->system is "" if there is no cluster. */
 struct control {
     char system[24]; /* identifier */
     bool checksums;
 };
+enum { CONTROL_FACTS = 2 };
+void control_facts(struct arena *arena, const struct node *node, const char *path,
+                   struct host_fact facts[CONTROL_FACTS]);
+result control_read(const struct node *node, const struct host_fact facts[CONTROL_FACTS], struct control *ret)
+    MUST_USE;
 result host_control(const struct provisioning *p, const struct runbook_call *call, const struct node *node,
-                    const char *path, struct control *ret) MUST_USE;
+                    struct control *ret) MUST_USE;
 /* Whether a postmaster has it: by its pid file. */
+struct host_fact running_fact(struct arena *arena, const struct node *node, const char *path);
+result running_read(const struct node *node, const struct host_fact *fact, bool *ret) MUST_USE;
 result host_is_running(const struct provisioning *p, const struct runbook_call *call, const struct node *node,
-                       const char *path, bool *ret) MUST_USE;
+                       bool *ret) MUST_USE;
 
-/* ---- configuration, for those that bring a data directory with it ---- */
-result configuration_text(const struct provisioning *p, const struct runbook_call *call,
-                          const struct node *node, bool waits, struct str *ret) MUST_USE;
-/* Writes all files of it into `folder`. */
+/* ---- configuration ---- whom a primary waits for in it */
+enum waits { WAITS_FOR_NOBODY, WAITS_FOR_STANDBYS, WAITS_AS_IT_DOES };
+/* Writes into `folder` what is not right there. */
 result configuration_put(const struct provisioning *p, const struct runbook_call *call,
-                         const struct node *node, const char *folder, bool waits) MUST_USE;
+                         const struct node *node, const char *folder, enum waits waits) MUST_USE;
 /* Lets a running server read it, and waits until it has. */
 result configuration_load(const struct provisioning *p, const struct runbook_call *call,
                           const struct node *node) MUST_USE;
+/* domicile.conf as one of the facts of a host_ask about the primary, and whether it says whom the primary waits for. */
+enum { WAITING_FACTS = 2 };
+void waiting_facts(struct arena *arena, const struct node *primary, struct host_fact facts[WAITING_FACTS]);
+bool waiting_is_written(const struct provisioning *p, const struct runbook_call *call,
+                        const struct host_fact facts[WAITING_FACTS]);
 
 static inline bool node_is_primary(const struct provisioning *p, const struct node *node)
 {

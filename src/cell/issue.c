@@ -95,57 +95,56 @@ static const char *tls_path(const struct runbook_call *call, const struct node *
     return arena_printf(call->arena, "%s/%s.%s", node->paths.tls, name, kind);
 }
 
-/* *ret NULL: there is no such key there. */
-static result read_public_key(const struct provisioning *p, const struct runbook_call *call,
-                              const struct node *node, const struct host_files *files, EVP_PKEY **ret)
+/* What is there of one purpose. */
+struct host_certificate {
+    struct str ca, pem;
+    EVP_PKEY *key; /* its public half; NULL: there is none. The caller frees it */
+    bool closed;   /* to others */
+};
+
+static result read_certificate(const struct provisioning *p, const struct runbook_call *call,
+                               const struct node *node, const struct host_files *files,
+                               struct host_certificate *ret)
 {
-    struct ssh_output output;
-    bool there;
+    struct arena *arena = call->arena;
     const char *key = tls_path(call, node, files->name, "key");
-    *ret = NULL;
-    TRY(host_has(p->hosts, node, call, key, &there));
-    if (!there)
+    struct host_fact facts[] = {
+        { .path = tls_path(call, node, "ca", "crt") },
+        { .path = tls_path(call, node, files->name, "crt") },
+        { .argv = host_tool(arena, &node->commands.stat, "stat", "-c", "%a", "--", key, (char *)NULL) },
+        { .argv = HOST_ARGV("test", "-e", key) },
+        { .argv = host_tool(arena, &node->commands.openssl, "openssl", "pkey", "-in", key, "-pubout",
+                            (char *)NULL) },
+    };
+    TRY(host_ask(p->hosts, node, call, facts, sizeof facts / sizeof facts[0]));
+    *ret = (struct host_certificate){ .ca = facts[0].out,
+                                      .pem = facts[1].out,
+                                      .closed = facts[2].exit_status == 0 &&
+                                                str_is(last_line(facts[2].out), "600") };
+    if (facts[3].exit_status == 1)
         return OK;
-    TRY(host_look(p->hosts, node, call,
-                  host_tool(call->arena, &node->commands.openssl, "openssl", "pkey", "-in", key, "-pubout",
-                            (char *)NULL),
-                  STR(""), &output));
-    if (output.exit_status != 0)
+    if (facts[4].exit_status != 0)
         return FAIL(E_HOST, "Look at the file; move it away if it is no key.",
                     "\"%s\": \"%s\" is no private key", node->name.ptr, key);
-    return pem_public_key(output.out, key, ret);
-}
-
-static result closed_to_others(const struct provisioning *p, const struct runbook_call *call,
-                               const struct node *node, const char *path, bool *ret)
-{
-    struct ssh_output output;
-    TRY(host_look(p->hosts, node, call,
-                  host_tool(call->arena, &node->commands.stat, "stat", "-c", "%a", "--", path, (char *)NULL),
-                  STR(""), &output));
-    *ret = output.exit_status == 0 && str_is(last_line(output.out), "600");
-    return OK;
+    return pem_public_key(facts[4].out, key, &ret->key);
 }
 
 static result judge_host(const struct provisioning *p, struct runbook_call *call, const struct node *node,
                          const struct host_files *files, const struct authority *authority, enum answer *ret)
 {
-    struct str pem, verifier, wanted;
-    EVP_PKEY *key = NULL;
-    bool closed, fits;
+    struct host_certificate there;
+    struct str ca;
+    bool fits;
     const char *ends = "";
-    TRY(bundle_fits(p, call, &fits, &wanted));
-    TRY(host_read(p->hosts, node, call, tls_path(call, node, "ca", "crt"), &verifier));
-    TRY(host_read(p->hosts, node, call, tls_path(call, node, files->name, "crt"), &pem));
-    TRY(closed_to_others(p, call, node, tls_path(call, node, files->name, "key"), &closed));
-    TRY(read_public_key(p, call, node, files, &key));
-    const char *why = pem.ptr == NULL || key == NULL ? "it is not there"
-                      : !closed                      ? "its key is open to others"
-                      : !str_eq(verifier, wanted)
+    TRY(bundle_fits(p, call, &fits, &ca));
+    TRY(read_certificate(p, call, node, files, &there));
+    const char *why = there.pem.ptr == NULL || there.key == NULL ? "it is not there"
+                      : !there.closed                            ? "its key is open to others"
+                      : !str_eq(there.ca, ca)
                           ? "the CA is not there"
-                          : certificate_misfit(authority, pem, &files->purpose, key,
+                          : certificate_misfit(authority, there.pem, &files->purpose, there.key,
                                                p->cell->issuing_ca.renew_days, call->arena, &ends);
-    EVP_PKEY_free(key);
+    EVP_PKEY_free(there.key);
     if (why == NULL)
         runbook_answer(call, ret, true, "%s: %s.crt until %s", node->name.ptr, files->name, ends);
     else
@@ -220,22 +219,23 @@ static result request_and_sign(const struct provisioning *p, const struct runboo
 static result certify_host(const struct provisioning *p, const struct runbook_call *call,
                            const struct node *node, const struct host_files *files)
 {
-    struct str pem, verifier;
-    EVP_PKEY *key = NULL;
-    bool closed, fits;
-    TRY(make_directory(p, call, node));
-    TRY(read_public_key(p, call, node, files, &key));
-    if (key == NULL)
-        TRY(make_key(p, call, node, files));
-    EVP_PKEY_free(key);
-    TRY(closed_to_others(p, call, node, tls_path(call, node, files->name, "key"), &closed));
+    struct host_certificate there;
+    struct str pem, ca;
+    bool fits;
+    TRY(read_certificate(p, call, node, files, &there));
+    bool has_key = there.key != NULL;
+    EVP_PKEY_free(there.key);
     const struct host_command close = { .argv = HOST_ARGV("chmod", "0600", "--",
                                                           tls_path(call, node, files->name, "key")),
                                         .within_ms = ISSUE_WITHIN_MS };
-    if (!closed)
+    TRY(make_directory(p, call, node));
+    if (!has_key)
+        TRY(make_key(p, call, node, files));
+    else if (!there.closed)
         TRY(host_run(p->hosts, node, call, &close, NULL));
-    TRY(bundle_fits(p, call, &fits, &verifier));
-    TRY(host_put(p->hosts, node, call, tls_path(call, node, "ca", "crt"), verifier, CERTIFICATE_MODE));
+    TRY(bundle_fits(p, call, &fits, &ca));
+    if (there.ca.ptr == NULL || !str_eq(there.ca, ca))
+        TRY(host_put(p->hosts, node, call, tls_path(call, node, "ca", "crt"), ca, CERTIFICATE_MODE));
     TRY(request_and_sign(p, call, node, files, &pem));
     return host_put(p->hosts, node, call, tls_path(call, node, files->name, "crt"), pem, CERTIFICATE_MODE);
 }

@@ -19,70 +19,67 @@ static const char waits_sql[] =
     "  count(*) FILTER (WHERE state = 'streaming' AND sync_state IN ('sync', 'quorum'))\n"
     " FROM pg_stat_replication WHERE application_name = ANY (string_to_array(:'standbys', ','));\n";
 
-static size_t awaited(const struct provisioning *p, const struct node *standbys[CELL_NODES_MAX])
-{
-    size_t count = 0;
-    for (size_t i = 0; i < p->cell->node_count; i++)
-        if (&p->cell->nodes[i] != p->cell->primary && &p->cell->nodes[i] != p->leaving)
-            standbys[count++] = &p->cell->nodes[i];
-    return count;
-}
+struct waiting {
+    bool written;     /* its file says for whom it waits, as it should */
+    struct str names; /* for whom it waits */
+    struct str who;   /* streams */
+    bool confirmed;   /* by one of them */
+};
 
-static result ask_waits(const struct provisioning *p, const struct runbook_call *call, struct str *ret_names,
-                        struct str *ret_who, bool *ret_confirmed)
+static result ask_waiting(const struct provisioning *p, const struct runbook_call *call, struct waiting *ret)
 {
-    const struct node *standbys[CELL_NODES_MAX];
-    size_t count = awaited(p, standbys);
+    const struct node *primary = p->cell->primary, *standbys[CELL_NODES_MAX];
+    size_t count = standbys_that_stay(p, standbys);
     const char *names = "";
+    struct host_fact facts[WAITING_FACTS + 1];
     struct str row;
     for (size_t i = 0; i < count; i++)
         names = arena_printf(call->arena, "%s%s%s", names, i > 0 ? "," : "", standbys[i]->name.ptr);
     const struct host_sql sql = { .text = waits_sql,
                                   .variables = { arena_printf(call->arena, "standbys=%s", names) } };
-    TRY(host_sql_look(p, call, p->cell->primary, &sql, &row));
-    *ret_names = *ret_who = (struct str){ 0 };
-    str_cut(&row, '|', ret_names);
-    str_cut(&row, '|', ret_who);
-    *ret_confirmed = !str_is(row, "0");
+    waiting_facts(call->arena, primary, facts);
+    TRY(host_sql_fact(p, call, primary, &sql, &facts[WAITING_FACTS]));
+    TRY(host_ask(p->hosts, primary, call, facts, WAITING_FACTS + 1));
+    TRY(host_sql_row(primary, &facts[WAITING_FACTS], &row));
+    *ret = (struct waiting){ .written = waiting_is_written(p, call, facts) };
+    str_cut(&row, '|', &ret->names);
+    str_cut(&row, '|', &ret->who);
+    ret->confirmed = !str_is(row, "0");
     return OK;
 }
 
-/* What the primary's file says that it waits for. */
-static result file_waits(const struct provisioning *p, const struct runbook_call *call, bool *ret)
+static const char *names_awaited(const struct provisioning *p, const struct runbook_call *call)
 {
-    struct str there, wanted;
-    TRY(host_read(p->hosts, p->cell->primary, call,
-                  arena_printf(call->arena, "%s/" CONF_FILE, p->cell->primary->paths.data), &there));
-    TRY(configuration_text(p, call, p->cell->primary, true, &wanted));
-    *ret = str_eq(there, wanted);
-    return OK;
+    const struct node *standbys[CELL_NODES_MAX];
+    return conf_names(call->arena, standbys, standbys_awaited(p, standbys));
+}
+
+static const char *names_or_nobody(const struct waiting *waiting, const struct runbook_call *call)
+{
+    return waiting->names.len > 0 ? arena_cstr(call->arena, waiting->names) : "nobody";
 }
 
 static result primary_waits(void *context, struct runbook_call *call, enum answer *ret)
 {
     const struct provisioning *p = context;
-    const struct node *standbys[CELL_NODES_MAX];
-    size_t count = awaited(p, standbys);
-    struct str names, who;
-    bool confirmed, written;
-    const char *wanted = p->cell->synchronous ? conf_names(call->arena, standbys, count) : "";
-    TRY(file_waits(p, call, &written));
-    TRY(ask_waits(p, call, &names, &who, &confirmed));
-    bool holds = written && str_is(names, wanted) && (wanted[0] == '\0' || confirmed);
-    if (!holds && written && names.len == 0 && wanted[0] != '\0')
+    const char *wanted = names_awaited(p, call);
+    bool none = wanted[0] == '\0';
+    struct waiting is;
+    TRY(ask_waiting(p, call, &is));
+    if (is.written && is.names.len == 0 && !none)
         runbook_answer(call, ret, false, "it is degraded: ALTER SYSTEM lets it wait for nobody; %.*s",
-                       STR_ARG(who));
+                       STR_ARG(is.who));
     else
-        runbook_answer(call, ret, holds, "%s waits for %.*s; %.*s", p->cell->primary->name.ptr,
-                       (int)(names.len > 0 ? names.len : 6), names.len > 0 ? names.ptr : "nobody",
-                       STR_ARG(who));
+        runbook_answer(call, ret, is.written && str_is(is.names, wanted) && (none || is.confirmed),
+                       "%s waits for %s; %.*s", p->cell->primary->name.ptr, names_or_nobody(&is, call),
+                       STR_ARG(is.who));
     return OK;
 }
 
 static result let_primary_wait(void *context, struct runbook_call *call)
 {
     const struct provisioning *p = context;
-    TRY(configuration_put(p, call, p->cell->primary, p->cell->primary->paths.data, true));
+    TRY(configuration_put(p, call, p->cell->primary, p->cell->primary->paths.data, WAITS_FOR_STANDBYS));
     return configuration_load(p, call, p->cell->primary);
 }
 
@@ -101,15 +98,10 @@ const struct runbook_step step_synchronous = {
 static result standby_is_out(void *context, struct runbook_call *call, enum answer *ret)
 {
     const struct provisioning *p = context;
-    const struct node *standbys[CELL_NODES_MAX];
-    struct str names, who;
-    bool confirmed, written;
-    const char *wanted = p->cell->synchronous ? conf_names(call->arena, standbys, awaited(p, standbys)) : "";
-    TRY(file_waits(p, call, &written));
-    TRY(ask_waits(p, call, &names, &who, &confirmed));
-    runbook_answer(call, ret, written && (names.len == 0 || str_is(names, wanted)), "%s waits for %.*s",
-                   p->cell->primary->name.ptr, (int)(names.len > 0 ? names.len : 6),
-                   names.len > 0 ? names.ptr : "nobody");
+    struct waiting is;
+    TRY(ask_waiting(p, call, &is));
+    runbook_answer(call, ret, is.written && (is.names.len == 0 || str_is(is.names, names_awaited(p, call))),
+                   "%s waits for %s", p->cell->primary->name.ptr, names_or_nobody(&is, call));
     return OK;
 }
 

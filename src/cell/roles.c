@@ -16,8 +16,9 @@
     "          ('pg_signal_backend', 'domicile_monitor'), ('pg_signal_backend', 'domicile_owner')) AS "      \
     "m(role, member)"
 
+/* One row: what does not fit of the whole; if nothing, in the cell's own database. */
 static const char look_sql[] =
-    "SELECT coalesce(string_agg(what, ', ' ORDER BY what), '') FROM (\n"
+    "SELECT coalesce(string_agg(what, ', ' ORDER BY what), '') AS misfits FROM (\n"
     " SELECT format('no role %s', w.name) AS what FROM\n" WANTED_ROLES
     "\n  WHERE NOT EXISTS (SELECT FROM pg_roles r WHERE r.rolname = w.name)\n"
     " UNION ALL SELECT format('role %s may more or less', w.name) FROM\n" WANTED_ROLES
@@ -42,10 +43,9 @@ static const char look_sql[] =
     "  WHERE r.rolname IN ('domicile_gateway', 'domicile_admin', 'domicile_monitor') AND d.datname = "
     ":'database'\n"
     "    AND NOT has_database_privilege(r.oid, d.oid, 'CONNECT')\n"
-    ") AS misfits;\n";
-
-/* In the cell's own database. */
-static const char look_inside_sql[] =
+    ") AS all_misfits \\gset\n"
+    "SELECT :'misfits' = '' AS fits \\gset\n"
+    "\\if :fits\n\\connect :\"database\"\n"
     "SELECT coalesce(string_agg(what, ', ' ORDER BY what), '') FROM (\n"
     " SELECT 'everybody may use the schema public' AS what FROM pg_namespace n,\n"
     "   aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) a WHERE n.nspname = 'public' AND "
@@ -58,7 +58,8 @@ static const char look_inside_sql[] =
     "   'pg_file_settings']) AS v WHERE NOT has_table_privilege('domicile_monitor', v, 'SELECT')\n"
     " UNION ALL SELECT 'domicile_monitor may not set synchronous_standby_names'\n"
     "  WHERE NOT has_parameter_privilege('domicile_monitor', 'synchronous_standby_names', 'ALTER SYSTEM')\n"
-    ") AS misfits;\n";
+    ") AS misfits;\n"
+    "\\else\nSELECT :'misfits';\n\\endif\n";
 
 static const char make_sql[] =
     "SELECT format('CREATE ROLE %I', w.name) FROM\n" WANTED_ROLES
@@ -91,18 +92,14 @@ static struct host_sql with_database(const struct provisioning *p, const struct 
 static result roles_are_there(void *context, struct runbook_call *call, enum answer *ret)
 {
     const struct provisioning *p = context;
-    struct host_sql sql = with_database(p, call, look_sql),
-                    inside = { p->cell->database, look_inside_sql, { NULL } };
+    const struct node *primary = p->cell->primary;
+    const struct host_sql sql = with_database(p, call, look_sql);
     struct str misfits;
-    TRY(host_sql_look(p, call, p->cell->primary, &sql, &misfits));
-    if (misfits.len == 0)
-        TRY(host_sql_look(p, call, p->cell->primary, &inside, &misfits));
+    TRY(host_sql_look(p, call, primary, &sql, &misfits));
     if (misfits.len > 0)
-        runbook_answer(call, ret, false, "%s: %.*s", p->cell->primary->name.ptr,
-                       (int)(misfits.len > 300 ? 300 : misfits.len), misfits.ptr);
+        runbook_answer(call, ret, false, "%s: %.*s", primary->name.ptr, STR_ARG(misfits));
     else
-        runbook_answer(call, ret, true, "%s: five roles, each with its own rights",
-                       p->cell->primary->name.ptr);
+        runbook_answer(call, ret, true, "%s: five roles, each with its own rights", primary->name.ptr);
     return OK;
 }
 

@@ -73,18 +73,36 @@ result ask_nodes(void *context, struct runbook_call *call, enum nodes_meant mean
     return OK;
 }
 
+/* The engine has asked a moment ago: with one node alone the answer was no. */
 result act_on_nodes(void *context, struct runbook_call *call, enum nodes_meant meant, node_ask *ask,
                     node_act *act)
 {
     const struct provisioning *p = context;
     const struct meant these = nodes_of(p, meant);
     for (size_t i = 0; i < these.count; i++) {
-        enum answer answer = ANSWER_UNKNOWN;
-        TRY(ask(p, call, these.nodes[i], &answer));
+        enum answer answer = ANSWER_NO;
+        if (these.count > 1)
+            TRY(ask(p, call, these.nodes[i], &answer));
         if (answer != ANSWER_YES)
             TRY(act(p, call, these.nodes[i]));
     }
     return OK;
+}
+
+/* ---- whom the primary has ---- */
+
+size_t standbys_that_stay(const struct provisioning *p, const struct node *standbys[CELL_NODES_MAX])
+{
+    size_t count = 0;
+    for (size_t i = 0; i < p->cell->node_count; i++)
+        if (&p->cell->nodes[i] != p->cell->primary && &p->cell->nodes[i] != p->leaving)
+            standbys[count++] = &p->cell->nodes[i];
+    return count;
+}
+
+size_t standbys_awaited(const struct provisioning *p, const struct node *standbys[CELL_NODES_MAX])
+{
+    return p->cell->synchronous ? standbys_that_stay(p, standbys) : 0;
 }
 
 /* ---- psql ---- */
@@ -110,38 +128,58 @@ static result find_socket(const struct provisioning *p, const struct runbook_cal
     return OK;
 }
 
+const char *const *host_sql_argv(struct arena *arena, const struct node *node, const struct host_sql *sql,
+                                 const char *socket)
+{
+    const char *words[2 * SQL_VARIABLES_MAX + 1] = { NULL };
+    size_t count = 0;
+    must(sql->variables[SQL_VARIABLES_MAX] == NULL); /* what ends them */
+    for (size_t i = 0; sql->variables[i] != NULL; i++) {
+        words[count++] = "--set";
+        words[count++] = sql->variables[i];
+    }
+    const char *const *psql =
+        host_program(arena, node, &node->commands.psql, "psql", "-X", "-q", "-A", "-t", "-w", "-h", socket,
+                     "-p", arena_printf(arena, "%u", node->port), "-U", CONF_SUPERUSER, "-d",
+                     sql->database != NULL ? sql->database : "postgres", "--set", "ON_ERROR_STOP=1", "-f",
+                     "-", (char *)NULL);
+    return host_argv_more(arena, psql, words);
+}
+
 static result psql_argv(const struct provisioning *p, const struct runbook_call *call,
                         const struct node *node, const struct host_sql *sql, const char *const **ret)
 {
     const char *socket;
     TRY(find_socket(p, call, node, &socket));
-    const char *v[8], *set = "--set";
-    size_t count = 0;
-    for (; sql->variables[count] != NULL; count++)
-        v[count] = sql->variables[count];
-    for (; count < 8; count++)
-        v[count] = "ON_ERROR_STOP=1";
-    *ret = host_program(call->arena, node, &node->commands.psql, "psql", "-X", "-q", "-A", "-t", "-w", "-h",
-                        socket, "-p", arena_printf(call->arena, "%u", node->port), "-U", CONF_SUPERUSER, "-d",
-                        sql->database != NULL ? sql->database : "postgres", set, "ON_ERROR_STOP=1", set, v[0],
-                        set, v[1], set, v[2], set, v[3], set, v[4], set, v[5], "-f", "-", (char *)NULL);
+    *ret = host_sql_argv(call->arena, node, sql, socket);
+    return OK;
+}
+
+result host_sql_fact(const struct provisioning *p, const struct runbook_call *call, const struct node *node,
+                     const struct host_sql *sql, struct host_fact *ret)
+{
+    *ret = (struct host_fact){ .input = str_from(sql->text) };
+    return psql_argv(p, call, node, sql, &ret->argv);
+}
+
+result host_sql_row(const struct node *node, const struct host_fact *fact, struct str *ret)
+{
+    if (fact->exit_status != 0)
+        return FAIL(E_HOST, "Look at PostgreSQL and its log on that host.", "\"%s\": psql: %.*s",
+                    node->name.ptr, STR_ARG(last_line(fact->err)));
+    *ret = fact->out;
+    while (ret->len > 0 && ret->ptr[ret->len - 1] == '\n')
+        ret->len--;
     return OK;
 }
 
 result host_sql_look(const struct provisioning *p, const struct runbook_call *call, const struct node *node,
                      const struct host_sql *sql, struct str *ret)
 {
-    const char *const *argv;
-    struct ssh_output output;
-    TRY(psql_argv(p, call, node, sql, &argv));
-    TRY(host_look(p->hosts, node, call, argv, str_from(sql->text), &output));
-    if (output.exit_status != 0)
-        return FAIL(E_HOST, "Look at PostgreSQL and its log on that host.", "\"%s\": psql: %.*s",
-                    node->name.ptr, STR_ARG(last_line(output.err)));
-    while (output.out.len > 0 && output.out.ptr[output.out.len - 1] == '\n')
-        output.out.len--;
-    *ret = output.out;
-    return OK;
+    struct host_fact fact;
+    TRY(host_sql_fact(p, call, node, sql, &fact));
+    TRY(host_ask(p->hosts, node, call, &fact, 1));
+    return host_sql_row(node, &fact, ret);
 }
 
 result host_sql_run(const struct provisioning *p, const struct runbook_call *call, const struct node *node,
@@ -165,45 +203,67 @@ static bool value_of(struct str text, const char *name, struct str *ret)
     return false;
 }
 
-result host_control(const struct provisioning *p, const struct runbook_call *call, const struct node *node,
-                    const char *path, struct control *ret)
+void control_facts(struct arena *arena, const struct node *node, const char *path,
+                   struct host_fact facts[CONTROL_FACTS])
 {
-    struct ssh_output output;
+    const char *file = arena_printf(arena, "%s/global/pg_control", path);
+    const char **test = arena_array(arena, const char *, 4);
+    memcpy(test, HOST_ARGV("test", "-e", file), 4 * sizeof *test);
+    facts[0] = (struct host_fact){ .argv = test };
+    facts[1] = (struct host_fact){ .argv = host_program(arena, node, &node->commands.control,
+                                                        "pg_controldata", "-D", path, (char *)NULL) };
+}
+
+result control_read(const struct node *node, const struct host_fact facts[CONTROL_FACTS], struct control *ret)
+{
     struct str system = { 0 }, checksums = { 0 };
-    bool there;
     *ret = (struct control){ 0 };
-    TRY(host_has(p->hosts, node, call, arena_printf(call->arena, "%s/global/pg_control", path), &there));
-    if (!there)
+    if (facts[0].exit_status == 1)
         return OK;
-    const char *const *argv =
-        host_program(call->arena, node, &node->commands.control, "pg_controldata", "-D", path, (char *)NULL);
-    TRY(host_look(p->hosts, node, call, argv, STR(""), &output));
-    if (output.exit_status != 0 || !value_of(output.out, "Database system identifier", &system) ||
-        !value_of(output.out, "Data page checksum version", &checksums) || system.len >= sizeof ret->system)
-        return FAIL(E_HOST, "Look at that data directory; nothing was done to it.",
-                    "\"%s\": pg_controldata cannot tell what \"%s\" is: %.*s", node->name.ptr, path,
-                    STR_ARG(last_line(output.err)));
+    if (facts[1].exit_status != 0 || !value_of(facts[1].out, "Database system identifier", &system) ||
+        !value_of(facts[1].out, "Data page checksum version", &checksums) || system.len >= sizeof ret->system)
+        return FAIL(E_HOST, "Look at the data directory; nothing was done to it.",
+                    "\"%s\": pg_controldata cannot tell what its data directory is: %.*s", node->name.ptr,
+                    STR_ARG(last_line(facts[1].err)));
     memcpy(ret->system, system.ptr, system.len);
     ret->checksums = !str_is(checksums, "0");
     return OK;
 }
 
-result host_is_running(const struct provisioning *p, const struct runbook_call *call, const struct node *node,
-                       const char *path, bool *ret)
+result host_control(const struct provisioning *p, const struct runbook_call *call, const struct node *node,
+                    struct control *ret)
 {
-    struct ssh_output output;
+    struct host_fact facts[CONTROL_FACTS];
+    control_facts(call->arena, node, node->paths.data, facts);
+    TRY(host_ask(p->hosts, node, call, facts, CONTROL_FACTS));
+    return control_read(node, facts, ret);
+}
+
+struct host_fact running_fact(struct arena *arena, const struct node *node, const char *path)
+{
     const struct config_words none = { 0 };
     /* the host's own command speaks of its data directory, not of one that is being made */
     const char *const *own =
-        strcmp(path, node->paths.data) == 0 ? host_words(call->arena, &node->commands.status) : NULL;
-    const char *const *argv =
-        own != NULL ? own
-                    : host_program(call->arena, node, &none, "pg_ctl", "status", "-D", path, (char *)NULL);
-    TRY(host_look(p->hosts, node, call, argv, STR(""), &output));
-    if (output.exit_status != 0 && output.exit_status != 3 && output.exit_status != 4)
+        strcmp(path, node->paths.data) == 0 ? host_words(arena, &node->commands.status) : NULL;
+    return (struct host_fact){ .argv = own != NULL ? own
+                                                   : host_program(arena, node, &none, "pg_ctl", "status",
+                                                                  "-D", path, (char *)NULL) };
+}
+
+result running_read(const struct node *node, const struct host_fact *fact, bool *ret)
+{
+    if (fact->exit_status != 0 && fact->exit_status != 3 && fact->exit_status != 4)
         return FAIL(E_HOST, "Look at PostgreSQL on that host, and at commands.status in the region's file.",
                     "\"%s\": whether it runs cannot be told: \"%s\" ended with %d: %.*s", node->name.ptr,
-                    host_program_of(argv), output.exit_status, STR_ARG(last_line(output.err)));
-    *ret = output.exit_status == 0;
+                    host_program_of(fact->argv), fact->exit_status, STR_ARG(last_line(fact->err)));
+    *ret = fact->exit_status == 0;
     return OK;
+}
+
+result host_is_running(const struct provisioning *p, const struct runbook_call *call, const struct node *node,
+                       bool *ret)
+{
+    struct host_fact fact = running_fact(call->arena, node, node->paths.data);
+    TRY(host_ask(p->hosts, node, call, &fact, 1));
+    return running_read(node, &fact, ret);
 }

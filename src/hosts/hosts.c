@@ -74,13 +74,13 @@ result host_session(struct cell_hosts *hosts, const struct node *node, struct ss
 /* ---- commands ---- */
 
 /* A session may have been lost since it was last used; what only looks is then asked once more. */
-result host_look(struct cell_hosts *hosts, const struct node *node, const struct runbook_call *call,
-                 const char *const *argv, struct str input, struct ssh_output *ret)
+result host_exec_look(struct cell_hosts *hosts, const struct node *node, const struct runbook_call *call,
+                      struct ssh_command command, struct ssh_output *ret)
 {
-    const struct ssh_command command = {
-        .argv = argv, .input = input, .within_ms = LOOK_WITHIN_MS, .run = call->run, .step = call->step
-    };
     struct ssh *ssh;
+    command.within_ms = LOOK_WITHIN_MS;
+    command.run = call->run;
+    command.step = call->step;
     bool fresh = host_of(hosts, node)->ssh == NULL;
     TRY(host_session(hosts, node, &ssh));
     result r = ssh_exec(ssh, call->arena, &command, ret);
@@ -89,6 +89,12 @@ result host_look(struct cell_hosts *hosts, const struct node *node, const struct
         r = ssh_exec(ssh, call->arena, &command, ret);
     }
     return r;
+}
+
+result host_look(struct cell_hosts *hosts, const struct node *node, const struct runbook_call *call,
+                 const char *const *argv, struct str input, struct ssh_output *ret)
+{
+    return host_exec_look(hosts, node, call, (struct ssh_command){ .argv = argv, .input = input }, ret);
 }
 
 static bool token_equal(const struct ssh_token *a, const struct ssh_token *b)
@@ -173,39 +179,6 @@ result host_put(struct cell_hosts *hosts, const struct node *node, const struct 
     return ssh_put(ssh, call->arena, &file);
 }
 
-/* ---- files ---- */
-
-result host_has(struct cell_hosts *hosts, const struct node *node, const struct runbook_call *call,
-                const char *path, bool *ret)
-{
-    struct ssh_output output;
-    TRY(host_look(hosts, node, call, HOST_ARGV("test", "-e", path), STR(""), &output));
-    if (output.exit_status != 0 && output.exit_status != 1)
-        return check_end(node, HOST_ARGV("test"), &output);
-    *ret = output.exit_status == 0;
-    return OK;
-}
-
-result host_read(struct cell_hosts *hosts, const struct node *node, const struct runbook_call *call,
-                 const char *path, struct str *ret)
-{
-    struct ssh_output output;
-    bool there = false;
-    TRY(host_look(hosts, node, call, HOST_ARGV("cat", "--", path), STR(""), &output));
-    if (output.exit_status != 0) {
-        TRY(host_has(hosts, node, call, path, &there));
-        if (there)
-            return check_end(node, HOST_ARGV("cat"), &output);
-        *ret = (struct str){ 0 };
-        return OK;
-    }
-    if (output.out_cut)
-        return FAIL(E_LIMIT, "See what it is; nothing of domicile's is so large.",
-                    "\"%s\": the file \"%s\" is too large", node->name.ptr, path);
-    *ret = output.out.ptr == NULL ? STR("") : output.out;
-    return OK;
-}
-
 /* ---- argv ---- */
 
 static const char LOCALE[] = "LC_ALL=C"; /* a program's words are read here */
@@ -217,6 +190,7 @@ static const char *const *make_argv(struct arena *arena, const struct config_wor
     size_t count = 0;
     argv[count++] = "env";
     argv[count++] = LOCALE;
+    must(instead->count < WORDS_MAX / 2);
     for (size_t i = 0; i < instead->count; i++)
         argv[count++] = instead->items[i].text.ptr;
     if (instead->count == 0)
@@ -247,6 +221,23 @@ const char *const *host_tool(struct arena *arena, const struct config_words *ins
     const char *const *argv = make_argv(arena, instead, program, words);
     va_end(words);
     return argv;
+}
+
+static size_t count_of(const char *const *argv)
+{
+    size_t count = 0;
+    while (argv[count] != NULL)
+        count++;
+    return count;
+}
+
+const char *const *host_argv_more(struct arena *arena, const char *const *argv, const char *const *words)
+{
+    size_t before = count_of(argv), more = count_of(words);
+    const char **all = arena_array(arena, const char *, before + more + 1);
+    memcpy(all, argv, before * sizeof *all);
+    memcpy(all + before, words, (more + 1) * sizeof *all);
+    return all;
 }
 
 const char *host_program_of(const char *const *argv)

@@ -19,6 +19,28 @@ result host_session(struct cell_hosts *hosts, const struct node *node, struct ss
 result host_look(struct cell_hosts *hosts, const struct node *node, const struct runbook_call *call,
                  const char *const *argv, struct str input, struct ssh_output *ret) MUST_USE;
 
+/* The same with the limits of `command`; its within_ms, run and step are set here. */
+result host_exec_look(struct cell_hosts *hosts, const struct node *node, const struct runbook_call *call,
+                      struct ssh_command command, struct ssh_output *ret) MUST_USE;
+
+/* ---- facts.c ---- Several looks, in their order, as one remote command. A look that fails does not end those after it. */
+struct host_fact {
+    const char *path;        /* what a file holds; or, if it is NULL, */
+    const char *const *argv; /* what a command that only looks says */
+    struct str input;        /* of the command; at most one of the facts has some */
+    /* found, in the arena, a NUL behind it */
+    struct str out; /* ptr NULL: there is no such file */
+    struct str err;
+    int exit_status; /* of the command; 128 and the signal's number, if one ended it */
+};
+/* E_HOST: a file is there and cannot be read. E_LIMIT: a fact is larger than SSH_OUTPUT_BYTES. */
+result host_ask(struct cell_hosts *hosts, const struct node *node, const struct runbook_call *call,
+                struct host_fact *facts, size_t count) MUST_USE;
+
+/* One file. */
+result host_read(struct cell_hosts *hosts, const struct node *node, const struct runbook_call *call,
+                 const char *path, struct str *ret) MUST_USE;
+
 /* A command that changes something: guarded, and whatever an older act still does there is ended before. E_HOST: it did
  * not end with 0; says its last words. `ret` may be NULL. */
 struct host_command {
@@ -32,12 +54,6 @@ result host_run(struct cell_hosts *hosts, const struct node *node, const struct 
 result host_put(struct cell_hosts *hosts, const struct node *node, const struct runbook_call *call,
                 const char *path, struct str bytes, uint32_t mode) MUST_USE;
 
-/* What a file holds; ptr NULL: there is none. E_LIMIT beyond SSH_OUTPUT_BYTES. */
-result host_read(struct cell_hosts *hosts, const struct node *node, const struct runbook_call *call,
-                 const char *path, struct str *ret) MUST_USE;
-result host_has(struct cell_hosts *hosts, const struct node *node, const struct runbook_call *call,
-                const char *path, bool *ret) MUST_USE;
-
 /* ---- argv ---- in the arena. One of PostgreSQL's programs of that node, or one that PATH there has, or the command that
  * the region file has instead; then the words, NULL ends them. */
 const char *const *host_program(struct arena *arena, const struct node *node,
@@ -45,6 +61,8 @@ const char *const *host_program(struct arena *arena, const struct node *node,
     __attribute__((sentinel));
 const char *const *host_tool(struct arena *arena, const struct config_words *instead, const char *program,
                              ...) __attribute__((sentinel));
+/* `words` behind such an argv; NULL ends them. */
+const char *const *host_argv_more(struct arena *arena, const char *const *argv, const char *const *words);
 /* A whole command of the region file; NULL: there is none. */
 const char *const *host_words(struct arena *arena, const struct config_words *words);
 /* The program that such an argv starts. */

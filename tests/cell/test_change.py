@@ -45,6 +45,17 @@ def test_the_last_standby_leaves_only_when_told_twice(made):
     assert made.eu1.sql("SELECT sync_state FROM pg_stat_replication") == "quorum"
 
 
+def test_an_asynchronous_cell_waits_for_nobody(made):
+    made.declare(synchronous="false")
+    made.provision()
+    assert made.eu1.sql("SHOW synchronous_standby_names") == ""
+    assert made.planned()["synchronous"] == ("yes", "eu1 waits for nobody; eu2 streaming/async")
+    assert not made.undone()
+    made.declare()
+    made.provision()
+    assert made.eu1.sql("SELECT sync_state FROM pg_stat_replication") == "quorum"
+
+
 def copies(path):
     return subprocess.run(["pgrep", "-f", f"^[^ ]*pg_basebackup .*{path}"], stdout=subprocess.DEVNULL,
                           check=False).returncode == 0

@@ -1,4 +1,5 @@
 """A cell is made of bare hosts, and made again: nothing changes."""
+import collections
 import glob
 import hashlib
 import json
@@ -204,3 +205,28 @@ def test_a_node_that_was_stopped_is_started(made):
     assert made.planned()["start-standbys"] == ("no", "eu2: PostgreSQL does not run")
     made.provision()
     assert made.eu1.sql("SELECT count(*) FROM pg_stat_replication") == "1"
+
+
+def commands(path):
+    """How many each step gave the hosts."""
+    return collections.Counter(json.loads(line)["step"] for line in text(path).splitlines() if line)
+
+
+def test_a_pass_asks_once(made):
+    """A question is one remote command a node; what is put right costs that, the files, and the question again."""
+    made.provision()
+    looks = glob.glob(f"{made.config}/state/commands/look-*.jsonl")
+    before = sum((commands(path) for path in looks), collections.Counter())
+    made.provision()
+    looks = glob.glob(f"{made.config}/state/commands/look-*.jsonl")
+    asked = sum((commands(path) for path in looks), collections.Counter()) - before
+    assert asked.total() <= 30, asked
+    assert max(count for step, count in asked.items() if step != "verify") <= 2, asked
+    runs = set(glob.glob(f"{made.config}/state/commands/provision-*.jsonl"))
+    made.declare(clients='[ "127.0.0.0/8", "192.0.2.0/24" ]')
+    made.provision()
+    [run] = set(glob.glob(f"{made.config}/state/commands/provision-*.jsonl")) - runs
+    given = commands(run)
+    assert given["configure-primary"] <= 8 and given["start-primary"] <= 8 and given.total() <= 60, given
+    made.declare()
+    made.provision()
