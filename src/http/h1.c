@@ -389,6 +389,7 @@ static void handled(struct exchange *exchange)
 
 static result open_nothing(struct conn *conn)
 {
+    (void)conn;
     return OK;
 }
 

@@ -33,6 +33,12 @@ static void leave(struct conn *conn)
     conn_touch(conn);
 }
 
+static void reset(struct exchange *exchange, uint32_t why)
+{
+    (void)nghttp2_submit_rst_stream(exchange->conn->h2, NGHTTP2_FLAG_NONE, exchange->stream_id,
+                                    why); /* without memory the stream ends with its connection */
+}
+
 /* ---- requests in ---- */
 
 static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *header, void *user)
@@ -74,6 +80,7 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
                      size_t name_length, const uint8_t *value, size_t value_length, uint8_t flags, void *user)
 {
     struct exchange *exchange = exchange_at(session, frame->hd.stream_id);
+    (void)flags, (void)user;
     if (frame->headers.cat == NGHTTP2_HCAT_REQUEST && exchange != NULL) /* trailers are dropped */
         h2_head_add(exchange, (struct str){ (const char *)name, name_length },
                     (struct str){ (const char *)value, value_length });
@@ -86,6 +93,7 @@ static int on_invalid_header(nghttp2_session *session, const nghttp2_frame *fram
                              void *user)
 {
     struct exchange *exchange = exchange_at(session, frame->hd.stream_id);
+    (void)name, (void)name_length, (void)value, (void)value_length, (void)flags, (void)user;
     if (exchange != NULL)
         h2_head_malformed(exchange);
     return 0;
@@ -322,8 +330,7 @@ static void handled(struct exchange *exchange)
     struct conn *conn = exchange->conn;
     bool open = conn->state == CONN_OPEN;
     if (open && exchange->stream_open && exchange->streaming && !exchange->stream_ended)
-        (void)nghttp2_submit_rst_stream(conn->h2, NGHTTP2_FLAG_NONE, exchange->stream_id,
-                                        NGHTTP2_INTERNAL_ERROR);
+        reset(exchange, NGHTTP2_INTERNAL_ERROR);
     consume(exchange, exchange->body_in.len - exchange->body_in_at);
     buf_done(&exchange->body_in);
     exchange->body_in_at = 0;
@@ -482,7 +489,7 @@ static void receive(struct conn *conn, struct str plain)
     /* A flood, or no HTTP/2 at all: the streams go too. */
     uint32_t why = used == NGHTTP2_ERR_BAD_CLIENT_MAGIC ? NGHTTP2_PROTOCOL_ERROR : NGHTTP2_ENHANCE_YOUR_CALM;
     conn->server->stats.heads_refused += used == NGHTTP2_ERR_BAD_CLIENT_MAGIC;
-    (void)nghttp2_session_terminate_session(conn->h2, why);
+    (void)nghttp2_session_terminate_session(conn->h2, why); /* without memory the close says it */
     pump(conn);
     conn_finish(conn);
 }
@@ -513,7 +520,7 @@ static void check_stall(struct exchange *exchange, uint64_t now_ms)
         exchange->out_moved = 0;
     } else if (now_ms >= exchange->out_due_ms) {
         exchange->out_due_ms = NEVER;
-        (void)nghttp2_submit_rst_stream(conn->h2, NGHTTP2_FLAG_NONE, exchange->stream_id, NGHTTP2_CANCEL);
+        reset(exchange, NGHTTP2_CANCEL);
         exchange_lost(exchange);
         conn_touch(conn);
     }
@@ -526,8 +533,7 @@ static void check_rest(struct exchange *exchange, uint64_t now_ms)
     exchange->rest_due_ms = NEVER;
     if (!exchange->stream_open)
         return;
-    (void)nghttp2_submit_rst_stream(exchange->conn->h2, NGHTTP2_FLAG_NONE, exchange->stream_id,
-                                    NGHTTP2_NO_ERROR);
+    reset(exchange, NGHTTP2_NO_ERROR);
     conn_touch(exchange->conn);
 }
 
