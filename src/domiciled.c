@@ -75,7 +75,7 @@ static void run(void *arg)
     static struct control control;
     static struct api api;
     struct signal_watch *watch;
-    invocation->outcome = signal_watch_new(signals, sizeof signals / sizeof signals[0], &watch);
+    invocation->outcome = signal_watch_new(signals, COUNT(signals), &watch);
     if (failed(invocation->outcome))
         return;
     api_init(&api, &process.gateway, &control);

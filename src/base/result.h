@@ -6,6 +6,8 @@
  * sentence that says what to do next; a static string) and where it was made. The first cause
  * wins: callers pass it up unchanged with TRY. Libraries never log; the caller that decides does, once. Bugs
  * abort with must(). */
+#include "base/count.h"
+
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>

@@ -20,5 +20,4 @@ static const struct runbook_step *const steps[] = {
     &step_synchronous,              /* 15 */
     &step_verify,                   /* 16 */
 };
-const struct runbook add_standby_runbook = { "add-standby", "Add a standby to a cell", steps,
-                                             sizeof steps / sizeof steps[0] };
+const struct runbook add_standby_runbook = { "add-standby", "Add a standby to a cell", steps, COUNT(steps) };

@@ -23,4 +23,4 @@ static const struct runbook_step *const steps[] = {
     &step_verify,                   /* 18 */
 };
 const struct runbook adopt_runbook = { "adopt", "Take over a cell that was made otherwise", steps,
-                                       sizeof steps / sizeof steps[0] };
+                                       COUNT(steps) };

@@ -18,8 +18,7 @@ static result run_all(const struct provisioning *p, const struct runbook_call *c
         TRY(host_run(p->hosts, node, call, &commands[i], NULL));
     return OK;
 }
-#define RUN_ALL(p, call, node, commands)                                                                     \
-    run_all(p, call, node, commands, sizeof(commands) / sizeof((commands)[0]))
+#define RUN_ALL(p, call, node, commands) run_all(p, call, node, commands, COUNT(commands))
 
 /* The place must be free: not there, or an empty directory. What an act left beside it that was killed is ours by its
  * name; a server that runs on that is somebody's. */

@@ -190,7 +190,7 @@ static result make_key(const struct provisioning *p, const struct runbook_call *
         HOST_ARGV("sync", beside),
         HOST_ARGV("mv", "-n", "-T", "--", beside, key),
     };
-    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
+    for (size_t i = 0; i < COUNT(commands); i++) {
         const struct host_command command = { .argv = commands[i], .within_ms = ISSUE_WITHIN_MS };
         TRY(host_run(p->hosts, node, call, &command, NULL));
     }

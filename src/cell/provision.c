@@ -25,5 +25,4 @@ static const struct runbook_step *const steps[] = {
     &step_synchronous,              /* 20: once a standby streams: nothing waits for a copy in the making */
     &step_verify,                   /* 21 */
 };
-const struct runbook provision_runbook = { "provision", "Create a cell on bare hosts", steps,
-                                           sizeof steps / sizeof steps[0] };
+const struct runbook provision_runbook = { "provision", "Create a cell on bare hosts", steps, COUNT(steps) };

@@ -9,4 +9,4 @@ static const struct runbook_step *const steps[] = {
     &step_drop_slot, /* 4 */
 };
 const struct runbook remove_standby_runbook = { "remove-standby", "Remove a standby from a cell", steps,
-                                                sizeof steps / sizeof steps[0] };
+                                                COUNT(steps) };

@@ -75,7 +75,7 @@ static const char *size_text(struct arena *arena, const struct health_number *by
     int64_t value = bytes->value;
     if (!bytes->known)
         return "-";
-    while (value >= 10240 && unit + 1 < sizeof units / sizeof units[0]) {
+    while (value >= 10240 && unit + 1 < COUNT(units)) {
         value /= 1024;
         unit++;
     }

@@ -153,7 +153,7 @@ static void listen_to_signals(void *arg)
     struct driving *driving = arg;
     struct signal_watch *watch = NULL;
     int number = 0;
-    if (failed(signal_watch_new(signals, sizeof signals / sizeof signals[0], &watch)))
+    if (failed(signal_watch_new(signals, COUNT(signals), &watch)))
         return; /* then they end the process, and the run can be resumed */
     if (!failed(signal_watch_wait(watch, &number))) {
         cli_progress_end(driving->cli);

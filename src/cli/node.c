@@ -49,7 +49,7 @@ static void keep_negotiated(struct arena *arena, const struct ssh *ssh, struct c
         { &checked->client, negotiated.client_version },
         { &checked->fingerprint, negotiated.fingerprint },
     };
-    for (size_t i = 0; i < sizeof strings / sizeof strings[0]; i++)
+    for (size_t i = 0; i < COUNT(strings); i++)
         *strings[i].to = arena_cstr(arena, str_from(strings[i].from));
     checked->strict_kex_offered = negotiated.strict_kex_offered;
     checked->entered = true;

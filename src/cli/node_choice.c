@@ -37,7 +37,7 @@ static bool is_there(const struct tls_files *files)
 enum pg_role node_sql_role(const struct cell *cell)
 {
     static const enum pg_role roles[] = { PG_MONITOR, PG_SUPERUSER };
-    for (size_t i = 0; i < sizeof roles / sizeof roles[0]; i++)
+    for (size_t i = 0; i < COUNT(roles); i++)
         if (is_there(pg_role_files(cell, roles[i])))
             return roles[i];
     return PG_NOBODY;

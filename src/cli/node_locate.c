@@ -157,7 +157,7 @@ static void print_judgement(struct cli *cli, const struct location_judgement *ju
     fprintf(cli->out, "\n%s: declared in %s; outside %s it is nowhere: %s\n", name,
             judgement->node->site->country, judgement->cell->region->jurisdiction.bloc.ptr,
             location_grade_word(judgement->outside));
-    for (size_t i = 0; i < sizeof grades / sizeof grades[0]; i++) {
+    for (size_t i = 0; i < COUNT(grades); i++) {
         const char *text = countries(cli, judgement, grades[i]);
         if (text[0] != '\0')
             fprintf(cli->out, "  %s: not in %s\n", location_grade_word(grades[i]), text);

@@ -9,7 +9,7 @@ const struct cli_command cli_commands[] = {
 #include "cli/commands.def"
 #undef X
 };
-const size_t cli_command_count = sizeof cli_commands / sizeof cli_commands[0];
+const size_t cli_command_count = COUNT(cli_commands);
 
 const struct cli_option_row cli_options[OPT_COUNT] = {
 #define X(option, name, value, help) [option] = { name, value, help },
@@ -158,7 +158,7 @@ result cli_parse(struct cli *cli, int argc, char **argv)
         if (options_end || strncmp(argv[i], "--", 2) != 0) {
             if (strcmp(argv[i], "-h") == 0 && !options_end)
                 cli->values[OPT_HELP] = "";
-            else if (count < sizeof words / sizeof words[0])
+            else if (count < COUNT(words))
                 words[count++] = argv[i];
             else if (!failed(r))
                 r = FAIL(E_ARGUMENT, "The command's --help says what it takes.",

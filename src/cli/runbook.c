@@ -86,7 +86,7 @@ static bool check_table(struct cli *cli, const struct runbook *runbook, json_t *
     struct runbook_faults faults;
     json_t *said = json_array();
     runbook_look_over(runbook, &cli->arena, &faults);
-    for (size_t i = 0; i < faults.count && i < sizeof faults.items / sizeof faults.items[0]; i++) {
+    for (size_t i = 0; i < faults.count && i < COUNT(faults.items); i++) {
         json_array_append_new(said, json_string(faults.items[i]));
         if (!cli_has(cli, OPT_JSON))
             fprintf(cli->out, "%s: %s\n", runbook->name, faults.items[i]);
@@ -196,7 +196,7 @@ static const char *words_of(const struct journal_event *event, struct arena *are
         return arena_printf(arena, "fence %llu", (unsigned long long)event->fence);
     if (event->kind == JOURNAL_END)
         text = run_state_word(event->state);
-    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+    for (size_t i = 0; i < COUNT(texts); i++)
         if (texts[i] != NULL)
             text = arena_printf(arena, "%s%s%s", text, text[0] ? "; " : "", texts[i]);
     return text;

@@ -124,7 +124,7 @@ static result parse_since(struct cli *cli, int64_t *ret_ms)
     uint64_t count;
     if (clock_parse(text, ret_ms) && *ret_ms > 0)
         return OK;
-    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
+    for (size_t i = 0; i < COUNT(units); i++) {
         if (text.len == 0 || text.ptr[text.len - 1] != units[i].letter ||
             !str_to_u64(digits, AGO_MAX, &count))
             continue;

@@ -179,7 +179,7 @@ void config_compare(const struct config *from, const struct config *to, struct a
 {
     static const struct schema *const schemas[] = { &schema_top, &schema_whole, &schema_policies };
     struct comparison comparison = { arena, arena_array(arena, struct config_change, CHANGES_MAX), 0 };
-    for (size_t i = 0; i < sizeof schemas / sizeof schemas[0]; i++)
+    for (size_t i = 0; i < COUNT(schemas); i++)
         compare_group(&comparison, &(struct path){ "", false }, schemas[i], from, to);
     *ret = (struct config_changes){ comparison.items, comparison.count };
 }

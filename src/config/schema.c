@@ -3,7 +3,6 @@
 
 #include <stdlib.h>
 
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define SCHEMA(name, what, bytes, keys) const struct schema name = { what, bytes, keys, COUNT(keys) }
 #define AT(type, member) .offset = offsetof(type, member)
 #define LIST(type, items, number, of)                                                                        \

@@ -86,7 +86,7 @@ static void state_metrics(struct series *series)
         { "cell_slots_dropped_total", "Slots dropped before they filled the disk.",
           offsetof(struct cell_monitor_view, slots_dropped) },
     };
-    for (size_t i = 0; i < sizeof counters / sizeof counters[0]; i++) {
+    for (size_t i = 0; i < COUNT(counters); i++) {
         family(series, counters[i].name, "counter", counters[i].help);
         EACH_VIEW (series, view)
             line(series, view->cell, "",

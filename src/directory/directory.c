@@ -8,7 +8,7 @@ static const char *const state_names[] = {
     [CUSTOMER_STATE_UNKNOWN] = "unknown", [CUSTOMER_ONBOARDING] = "onboarding", [CUSTOMER_ACTIVE] = "active",
     [CUSTOMER_MOVING] = "moving",         [CUSTOMER_ERASING] = "erasing",
 };
-enum { STATE_COUNT = sizeof state_names / sizeof state_names[0] };
+enum { STATE_COUNT = COUNT(state_names) };
 
 const char *customer_state_name(enum customer_state state)
 {

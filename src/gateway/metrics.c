@@ -110,7 +110,7 @@ static void cell_metrics(struct buf *out, const struct record_store *store)
         { "domicile_cell_calls_refused_total", "Calls refused because the queue was full.", true },
         { "domicile_cell_calls_late_total", "Calls that passed their deadline.", true },
     };
-    for (size_t i = 0; i < sizeof families / sizeof families[0]; i++) {
+    for (size_t i = 0; i < COUNT(families); i++) {
         family(out, families[i].name, families[i].counter, families[i].help);
         for (size_t j = 0; j < store->cell_count; j++) {
             struct pg_pool_stats stats = pg_pool_stats(store->cells[j].pool);

@@ -102,7 +102,7 @@ result snapshot_load(const char *dir, const char *region_name, struct snapshot *
 void snapshot_use_log_level(const struct snapshot *snapshot)
 {
     static const char *const levels[] = { "debug", "info", "warning", "error" };
-    for (size_t i = 0; i < sizeof levels / sizeof levels[0]; i++)
+    for (size_t i = 0; i < COUNT(levels); i++)
         if (strcmp(snapshot->config->log_level, levels[i]) == 0)
             log_set_level((enum log_level)i);
 }

@@ -98,7 +98,7 @@ static enum health_answer answer_of(const struct error *error)
     static const char *const no_way[] = { "No route", "unreachable", "not resolve" };
     if (error->code == E_DEADLINE || strstr(error->what, "does not answer within") != NULL)
         return HEALTH_SLOW;
-    for (size_t i = 0; i < sizeof no_way / sizeof no_way[0]; i++)
+    for (size_t i = 0; i < COUNT(no_way); i++)
         if (strstr(error->what, no_way[i]) != NULL)
             return HEALTH_UNREACHABLE;
     return HEALTH_REFUSED;

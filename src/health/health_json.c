@@ -160,12 +160,12 @@ static void add_facts(const struct subject *subject)
 {
     const char *base = (const char *)subject->node;
     add_role_facts(subject);
-    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
+    for (size_t i = 0; i < COUNT(numbers); i++)
         if (is_asked(subject, numbers[i].role, numbers[i].source))
             add_fact(subject, numbers[i].name,
                      number_json((const struct health_number *)(base + numbers[i].offset)),
                      numbers[i].source);
-    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+    for (size_t i = 0; i < COUNT(texts); i++)
         if (is_asked(subject, texts[i].role, texts[i].source))
             add_fact(subject, texts[i].name, text_json(base + texts[i].offset), texts[i].source);
     add_beat(subject);

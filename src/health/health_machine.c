@@ -44,7 +44,7 @@ static const struct transition {
     { SEEN, CELL_UNKNOWN,
       "the state is not known any more: a question was not answered, or this monitor may not ask" },
 };
-enum { TRANSITIONS = sizeof transitions / sizeof transitions[0] };
+enum { TRANSITIONS = COUNT(transitions) };
 
 static const struct transition *find(enum cell_state from, enum cell_state to)
 {

@@ -123,7 +123,7 @@ static result read_beat(struct health_visit *visit)
 static bool refuses_to_write(const char *sqlstate)
 {
     static const char *const classes[] = { "25", "53", "58", "XX" };
-    for (size_t i = 0; i < sizeof classes / sizeof classes[0]; i++)
+    for (size_t i = 0; i < COUNT(classes); i++)
         if (strncmp(sqlstate, classes[i], 2) == 0)
             return true;
     return false;

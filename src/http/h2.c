@@ -425,8 +425,7 @@ static result open_session(struct conn *conn)
         { NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, STREAM_WINDOW_BYTES },
         { NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, server->limits.head_bytes },
     };
-    if (nghttp2_submit_settings(conn->h2, NGHTTP2_FLAG_NONE, settings,
-                                sizeof settings / sizeof settings[0]) != 0 ||
+    if (nghttp2_submit_settings(conn->h2, NGHTTP2_FLAG_NONE, settings, COUNT(settings)) != 0 ||
         nghttp2_session_set_local_window_size(conn->h2, NGHTTP2_FLAG_NONE, 0, CONNECTION_WINDOW_BYTES) != 0)
         return FAIL(E_MEMORY, NULL, "not enough memory for an HTTP/2 session");
     return OK;

@@ -187,7 +187,7 @@ static uint64_t tick_ms(const struct http_limits *limits)
                              limits->stall_ms,
                              limits->linger_ms };
     uint64_t ms = TICK_MAX_MS;
-    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+    for (size_t i = 0; i < COUNT(all); i++)
         if (all[i] / 4 < ms)
             ms = all[i] / 4;
     return ms == 0 ? 1 : ms;

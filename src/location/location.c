@@ -12,7 +12,7 @@ const struct country_circle country_circles[] = {
 #include "location/countries.def"
 #undef X
 };
-const size_t country_circle_count = sizeof country_circles / sizeof country_circles[0];
+const size_t country_circle_count = COUNT(country_circles);
 
 /* The haversine, with its argument kept in its domain: at the antipode rounding may carry it beyond 1. */
 double location_least_km(struct location_point a, struct location_point b)

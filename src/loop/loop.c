@@ -142,7 +142,7 @@ static void loop_close(struct loop *loop)
     uv_handle_t *own[] = { (uv_handle_t *)&loop->before_poll, (uv_handle_t *)&loop->after_poll,
                            (uv_handle_t *)&loop->more_to_do, (uv_handle_t *)&loop->alarm,
                            (uv_handle_t *)&loop->keep_alive };
-    for (size_t i = 0; i < sizeof own / sizeof own[0]; i++)
+    for (size_t i = 0; i < COUNT(own); i++)
         uv_close(own[i], NULL);
     uv_walk(&loop->uv, close_own, NULL);
     uv_run(&loop->uv, UV_RUN_DEFAULT);

@@ -28,7 +28,7 @@ struct str pg_first_line(const char *message)
 static bool is_busy(const char *sqlstate)
 {
     static const char busy[][6] = { "40001", "40P01", "55P03", "57014" };
-    for (size_t i = 0; i < sizeof busy / sizeof busy[0]; i++)
+    for (size_t i = 0; i < COUNT(busy); i++)
         if (strcmp(sqlstate, busy[i]) == 0)
             return true;
     return false;

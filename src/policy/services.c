@@ -134,7 +134,7 @@ static const char *value_text(const json_t *value, struct arena *arena)
 static const char *difference_of(const json_t *from, const json_t *to, struct arena *arena)
 {
     static const char *const members[] = { "title", "regional", "regions", "reason", "where" };
-    for (size_t i = 0; i < sizeof members / sizeof members[0]; i++) {
+    for (size_t i = 0; i < COUNT(members); i++) {
         const json_t *old = json_object_get(from, members[i]), *new = json_object_get(to, members[i]);
         if (old != new && !json_equal(old, new))
             return arena_printf(arena, ": %s was %s, is %s", members[i], value_text(old, arena),

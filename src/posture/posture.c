@@ -226,7 +226,7 @@ static void ask_files(struct scanning *scanning)
         { POSTURE_FILES_LOG, node->paths.log, "0" },
         { POSTURE_FILES_STATE, node->ssh.state, "0" },
     };
-    for (size_t i = 0; i < sizeof asked / sizeof asked[0]; i++) {
+    for (size_t i = 0; i < COUNT(asked); i++) {
         const struct posture_said said =
             run(scanning, WORDS("find", "-H", asked[i].path, "-maxdepth", asked[i].depth, "-printf", LISTED));
         scanning->lines[asked[i].id] = posture_judge_files(&scanning->subject, asked[i].id, &said);

@@ -84,7 +84,7 @@ struct posture_line posture_judge_sshd(const struct posture_subject *subject, en
     result r = posture_parse_sshd(sshd->said.out, subject->arena, &settings);
     if (failed(r))
         return posture_untold(posture_clean(str_from(r.error.what), subject->arena), sshd->said.command);
-    for (size_t i = 0; i < sizeof wishes / sizeof wishes[0]; i++)
+    for (size_t i = 0; i < COUNT(wishes); i++)
         if (wishes[i].id == id)
             look_at_wish(subject, sshd, &settings, &wishes[i], &opinion);
     const char *of = sshd->effective ? "" : " (by the file alone: sshd -T cannot be run)";
@@ -294,7 +294,7 @@ static bool is_fine(const struct pg_wish *wish, const char *value, const struct 
         return strcmp(value, "0") == 0 || (slow != NULL && strcmp(slow, "-1") == 0);
     if (wish->fine[0] == NULL)
         return value[0] != '\0';
-    for (size_t i = 0; i < sizeof wish->fine / sizeof wish->fine[0]; i++)
+    for (size_t i = 0; i < COUNT(wish->fine); i++)
         if (wish->fine[i] != NULL && strcmp(wish->fine[i], value) == 0)
             return true;
     return false;
@@ -304,7 +304,7 @@ struct posture_line posture_judge_pg(const struct posture_subject *subject, enum
                                      const struct posture_settings *settings, const char *why)
 {
     const char *names = "", *bad = "", *good = "", *absent = "";
-    for (size_t i = 0; i < sizeof pg_wishes / sizeof pg_wishes[0]; i++) {
+    for (size_t i = 0; i < COUNT(pg_wishes); i++) {
         const struct pg_wish *wish = &pg_wishes[i];
         if (wish->id != id)
             continue;

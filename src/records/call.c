@@ -10,7 +10,7 @@ static result raised_error(const struct record_shelf *shelf, const char *sqlstat
                   { "DM002", { "epoch", 5 } },
                   { "DM003", { "customer", 8 } },
                   { "DM004", { "bounds", 6 } } };
-    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+    for (size_t i = 0; i < COUNT(known); i++)
         if (strcmp(sqlstate, known[i].sqlstate) == 0)
             return record_outcome_error(shelf, known[i].outcome);
     return raised;

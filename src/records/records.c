@@ -132,7 +132,7 @@ static void idempotency_digest(const struct record_shelf *shelf, const struct re
                        (long long)condition_revision(&write->condition), write->condition.if_absent);
     const struct str parts[] = { shelf->customer, write->idempotency_key,    shelf->class, write->key,
                                  content,         { condition, (size_t)len } };
-    mac_of(&shelf->store->idempotency_key, parts, sizeof parts / sizeof parts[0], digest);
+    mac_of(&shelf->store->idempotency_key, parts, COUNT(parts), digest);
 }
 
 static result content_seal(const struct record_shelf *shelf, struct arena *arena, struct str key,

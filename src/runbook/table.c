@@ -48,7 +48,7 @@ struct looking {
 static void add_fault(struct looking *looking, const char *text)
 {
     struct runbook_faults *faults = &looking->faults;
-    if (faults->count < sizeof faults->items / sizeof faults->items[0])
+    if (faults->count < COUNT(faults->items))
         faults->items[faults->count] = text;
     faults->count++;
 }

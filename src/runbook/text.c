@@ -72,7 +72,7 @@ const char *duration_text(uint64_t ms, struct arena *arena)
     } units[] = { { SEC(3600), "h" }, { SEC(60), "min" }, { SEC(1), "s" }, { MS(1), "ms" } };
     const char *text = "";
     int parts = 0;
-    for (size_t i = 0; i < sizeof units / sizeof units[0] && parts < 2; i++) {
+    for (size_t i = 0; i < COUNT(units) && parts < 2; i++) {
         uint64_t whole = ms / units[i].ms;
         if (whole > 0) {
             text = arena_printf(arena, "%s%s%llu %s", text, parts > 0 ? " " : "", (unsigned long long)whole,

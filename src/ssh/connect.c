@@ -56,7 +56,7 @@ static void set_habits(int fd)
         { IPPROTO_TCP, TCP_KEEPIDLE, 10 }, { IPPROTO_TCP, TCP_KEEPINTVL, 5 },
         { IPPROTO_TCP, TCP_KEEPCNT, 3 },   { IPPROTO_TCP, TCP_USER_TIMEOUT, 25000 },
     };
-    for (size_t i = 0; i < sizeof habits / sizeof habits[0]; i++)
+    for (size_t i = 0; i < COUNT(habits); i++)
         must(setsockopt(fd, habits[i].level, habits[i].name, &habits[i].value, sizeof(int)) == 0);
 }
 

@@ -26,7 +26,7 @@ static const struct row {
       { { LIBSSH2_METHOD_COMP_CS, KEXINIT_COMPRESSION_CS },
         { LIBSSH2_METHOD_COMP_SC, KEXINIT_COMPRESSION_SC } } },
 };
-enum { ROWS = sizeof rows / sizeof rows[0] };
+enum { ROWS = COUNT(rows) };
 
 result policy_prefer(LIBSSH2_SESSION *session)
 {

@@ -44,7 +44,7 @@ static result record_one(const struct cell_watch *watch, const struct watch_even
         pg_int8((event->at_ms - POSTGRES_EPOCH_MS) * 1000),
     };
     struct pg_reply reply = PG_REPLY_INIT;
-    TRY(pg_exec(conn, event_sql, params, sizeof params / sizeof params[0], &reply));
+    TRY(pg_exec(conn, event_sql, params, COUNT(params), &reply));
     result r = outcome_error(watch->known.cell, pg_reply_str(&reply, 0, 0));
     pg_reply_done(&reply);
     return r;
@@ -157,7 +157,7 @@ result watch_sever(struct cell_watch *watch, const struct node *node, struct pg_
     const struct pg_value params[] = { pg_text(str_from(watch->known.json)), pg_int8(lease.fence),
                                        pg_text(str_from(lease.writer)) };
     struct pg_reply reply = PG_REPLY_INIT;
-    result r = pg_exec(conn, watch_text_sever, params, sizeof params / sizeof params[0], &reply);
+    result r = pg_exec(conn, watch_text_sever, params, COUNT(params), &reply);
     bool refused = failed(r) && r.error.code == E_SQL;
     watch_node_of(watch, node)->sever_refused = refused;
     if (failed(r))

@@ -14,7 +14,7 @@ static const enum watch_query_id channel_queries[] = {
 };
 #undef QUERY
 #undef CHANNEL
-const size_t watch_channel_count = sizeof watch_channels / sizeof watch_channels[0];
+const size_t watch_channel_count = COUNT(watch_channels);
 
 #define QUERY(name, where) { #name, watch_text_##name, WATCH_##where },
 #define CHANNEL(id, severity, query, title, advice, blinds)

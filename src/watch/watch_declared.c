@@ -131,7 +131,7 @@ static json_t *words_json(const struct config_words *words)
 static json_t *roles_json(const struct cell *cell)
 {
     json_t *list = words_json(&cell->watch.roles);
-    for (size_t i = 0; i < sizeof own_roles / sizeof own_roles[0]; i++)
+    for (size_t i = 0; i < COUNT(own_roles); i++)
         json_array_append_new(list, json_string(own_roles[i]));
     if (cell->superuser.certificate != NULL)
         json_array_append_new(list, json_string(CONF_SUPERUSER));
@@ -177,7 +177,7 @@ static void put_declared(const struct cell_declared *declared, json_t *document)
         { "tablespaces", &declared->tablespaces },   { "libraries", &declared->libraries },
         { "settings", &declared->settings },         { "hba", &declared->hba },
     };
-    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
+    for (size_t i = 0; i < COUNT(lists); i++)
         json_object_set_new(document, lists[i].name, words_json(lists[i].words));
     json_object_set_new(document, "archive",
                         declared->archive == NULL ? json_null() : json_string(declared->archive));
@@ -262,7 +262,7 @@ bool watch_known_role(const struct watch_known *known, struct str role, bool loc
     if (str_is(role, CONF_SUPERUSER) &&
         (cell->superuser.certificate != NULL || (local && cell->issuing_ca.files.certificate != NULL)))
         return true;
-    for (size_t i = 0; i < sizeof own_roles / sizeof own_roles[0]; i++)
+    for (size_t i = 0; i < COUNT(own_roles); i++)
         if (str_is(role, own_roles[i]))
             return true;
     return among(&known->cell->watch.roles, role);

@@ -50,7 +50,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     };
     struct config *config = NULL;
     config_errors_init(&errors);
-    if (failed(config_load_texts("/etc/domicile", texts, sizeof texts / sizeof texts[0], &config, &errors)))
+    if (failed(config_load_texts("/etc/domicile", texts, COUNT(texts), &config, &errors)))
         check_refusal(&errors);
     else
         check_config(config);

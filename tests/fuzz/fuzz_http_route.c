@@ -29,7 +29,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
 {
     static struct http_router *router;
     if (router == NULL)
-        router = http_router_new(routes, sizeof routes / sizeof routes[0]);
+        router = http_router_new(routes, COUNT(routes));
     if (length < 2 || length > 4096)
         return 0;
     struct http_request request = { .method = bytes[0] % (METHOD_OTHER + 1) };

@@ -24,7 +24,7 @@ static struct config *load(void)
     const struct config_text texts[] = { { "policies/policy.cfg", str_from(policy) },
                                          { "regions/us.cfg", str_from(region) } };
     struct config *config = NULL;
-    must(!failed(config_load_texts("/etc/domicile", texts, sizeof texts / sizeof texts[0], &config, NULL)));
+    must(!failed(config_load_texts("/etc/domicile", texts, COUNT(texts), &config, NULL)));
     return config;
 }
 

@@ -99,8 +99,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     if (size == 0)
         return 0;
     arena_init(&arena);
-    checks[bytes[0] % (sizeof checks / sizeof checks[0])](&subject,
-                                                          (struct str){ (const char *)bytes + 1, size - 1 });
+    checks[bytes[0] % (COUNT(checks))](&subject, (struct str){ (const char *)bytes + 1, size - 1 });
     arena_done(&arena);
     return 0;
 }

@@ -60,7 +60,7 @@ static inline void pair_init(struct pair *pair, uint16_t primary_port, uint16_t 
         snprintf(path, sizeof path, "%s/%s", pair->dir, folders[i]);
         assert_int_equal(mkdir(path, 0700), 0);
     }
-    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+    for (size_t i = 0; i < COUNT(files); i++) {
         struct str text;
         check_ok(config_file_text(SOURCE_DIR, files[i], &arena, &text));
         pair_write(pair, files[i], text);
@@ -84,7 +84,7 @@ static inline void pair_done(const struct pair *pair)
                                          "regions",
                                          "policies",
                                          "" };
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+    for (size_t i = 0; i < COUNT(names); i++) {
         char path[160];
         snprintf(path, sizeof path, "%s/%s", pair->dir, names[i]);
         remove(path);

@@ -18,7 +18,7 @@ static int since(const char *time)
 {
     char *words[] = { "domicile",      "--config", config_dir, "cell",      "watch",
                       "eu-fr/eu-fr-1", "--json",   "--since",  (char *)time };
-    return domicile_words(sizeof words / sizeof words[0], words);
+    return domicile_words(COUNT(words), words);
 }
 
 static void make_folder(const char *name)
@@ -96,7 +96,7 @@ static void findings_have_an_exit_status_of_their_own(void **state)
     json_t *cell = json_array_get(json_object_get(json, "cells"), 0);
     json_t *finding = json_array_get(json_object_get(cell, "findings"), 0);
     static const char *const members[] = { "channel", "severity", "node", "subject", "evidence", "begin" };
-    for (size_t i = 0; i < sizeof members / sizeof members[0]; i++)
+    for (size_t i = 0; i < COUNT(members); i++)
         assert_true(json_is_string(json_object_get(finding, members[i])));
     assert_true(json_is_null(json_object_get(finding, "end")));
     assert_string_equal(json_string_value(json_object_get(finding, "channel")), "publication-keys");
@@ -158,7 +158,7 @@ static void what_has_ended_is_told_on_request(void **state)
     on_loop_do(show_what_has_ended);
     static const char *const wrong[] = { "",     "h",       "1",         "1w",        "-1h",
                                          "1.5h", "100001d", "yesterday", "1960-01-01" };
-    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+    for (size_t i = 0; i < COUNT(wrong); i++)
         assert_int_equal(since(wrong[i]), error_exit_status(E_ARGUMENT));
 }
 

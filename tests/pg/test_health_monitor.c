@@ -67,7 +67,7 @@ static int set_up_scratch(void **state)
 static int tear_down_scratch(void **state)
 {
     static const char *const endings[] = { "", "-wal", "-shm", ".eu-fr-1.monitor", ".eu-fr-1.monitor.lock" };
-    for (size_t i = 0; i < sizeof endings / sizeof endings[0]; i++) {
+    for (size_t i = 0; i < COUNT(endings); i++) {
         char name[256];
         snprintf(name, sizeof name, "%s%s", directory_path, endings[i]);
         unlink(name);
@@ -289,7 +289,7 @@ ON_LOOP(a_smaller_fence_is_refused)
         { "SELECT outcome FROM domicile.slot_drop('eu-fr', 1000, 'none', 0, 'r', 'w', 'x')", "absent" },
         { "SELECT outcome FROM domicile.slot_drop('eu-fr', 1000, 's1', 1000000000, 'r', 'w', 'x')", "small" },
     };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    for (size_t i = 0; i < COUNT(cases); i++) {
         struct pg_reply reply = PG_REPLY_INIT;
         check_ok(pg_exec(conn, cases[i].sql, NULL, 0, &reply));
         if (!str_is(pg_reply_str(&reply, 0, 0), cases[i].outcome))

@@ -166,7 +166,7 @@ ON_LOOP(only_the_monitor_may_ask)
     conn = server_open(server_role("monitor"));
     static const char *const wrong[] = { "NULL, 1", "'\\x00', 1", "decode('" NONCE "', 'hex'), 0",
                                          "decode('" NONCE "', 'hex'), NULL" };
-    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+    for (size_t i = 0; i < COUNT(wrong); i++) {
         const char *sql = arena_printf(&arena, "SELECT domicile.location_answer(%s)", wrong[i]);
         check_fails(E_SQL, pg_exec(conn, sql, NULL, 0, &reply));
         assert_string_equal(reply.sqlstate, "DM004");

@@ -128,8 +128,8 @@ ON_LOOP(p3_the_gateway_can_call_functions_and_do_nothing_else)
         "ALTER TABLE domicile.%s DISABLE TRIGGER ALL",
     };
     struct pg_conn *conn = gateway();
-    for (size_t t = 0; t < sizeof tables / sizeof tables[0]; t++) {
-        for (size_t f = 0; f < sizeof forbidden / sizeof forbidden[0]; f++) {
+    for (size_t t = 0; t < COUNT(tables); t++) {
+        for (size_t f = 0; f < COUNT(forbidden); f++) {
             char sql[128];
             snprintf(sql, sizeof sql, forbidden[f], tables[t]);
             assert_string_equal(ask_on(conn, sql), "42501");

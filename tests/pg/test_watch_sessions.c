@@ -130,7 +130,7 @@ ON_LOOP(every_copier_is_seen)
     wal_to[2] = scratch("wal");
     wal_as_other[2] = scratch("wal");
     base_to[2] = scratch("base");
-    open_all(openings, sizeof openings / sizeof openings[0]);
+    open_all(openings, COUNT(openings));
     watching_end();
 }
 

@@ -106,7 +106,7 @@ static const struct opening own[] = {
 
 /* ---- openings by SQL ---- */
 
-enum { OWN = sizeof own / sizeof own[0], OPENINGS_MAX = 200 };
+enum { OWN = COUNT(own), OPENINGS_MAX = 200 };
 static struct opening openings[OPENINGS_MAX];
 
 /* In w's arena, a line each. */

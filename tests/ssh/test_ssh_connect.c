@@ -98,7 +98,7 @@ ON_LOOP(a_pin_that_is_none_is_a_matter_of_configuration)
     static const char *const pins[] = { "", "ssh-ed25519", "ssh-rsa AAAA", "AAAAC3NzaC1lZDI1NTE5AAAA",
                                         "ssh-ed25519 AAAA" };
     struct ssh_options options = host_options("good");
-    for (size_t i = 0; i < sizeof pins / sizeof pins[0]; i++) {
+    for (size_t i = 0; i < COUNT(pins); i++) {
         options.host_key = pins[i];
         check_fails(E_CONFIG, try(&options));
     }
@@ -215,7 +215,7 @@ ON_LOOP(other_versions_are_refused_by_name)
 {
     static const char *const versions[] = { "SSH-1.99-OpenSSH_3.9p1\r\n", "SSH-1.5-1.2.27\n", "SSH-3.0-x\r\n",
                                             "SSH-2\r\n" };
-    for (size_t i = 0; i < sizeof versions / sizeof versions[0]; i++) {
+    for (size_t i = 0; i < COUNT(versions); i++) {
         const char *name = arena_printf(&test_arena, "%.*s", (int)strcspn(versions[i], "\r\n"), versions[i]);
         check_peer((struct peer){ .bytes = str_from(versions[i]), .stays = true }, E_SSH,
                    WORDS("par1", name, "only version 2.0"));
@@ -270,7 +270,7 @@ ON_LOOP(packets_before_the_key_exchange_do_not_hold_up_the_loop_nor_fill_the_mem
 {
     static const uint8_t types[] = { 2 /* IGNORE */, 4 /* DEBUG */, 20 /* KEXINIT */, 94 /* CHANNEL_DATA */,
                                      255 };
-    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
+    for (size_t i = 0; i < COUNT(types); i++) {
         struct str one = packet(types[i], 1024), version = STR("SSH-2.0-flood\r\n");
         char *bytes = arena_alloc(&test_arena, version.len + 512 * one.len);
         memcpy(bytes, version.ptr, version.len);

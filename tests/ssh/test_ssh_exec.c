@@ -18,7 +18,7 @@ ON_LOOP(every_byte_of_every_word_arrives)
                                   "a;b&c|d", "#",      "\\",  "\\\\n",
                                   "é\xff",   "{a,b}",  "=",   "%s" };
     const char *argv[64] = { "printf", "%s\\0" };
-    size_t count = sizeof words / sizeof words[0], at = 0;
+    size_t count = COUNT(words), at = 0;
     for (size_t i = 0; i < count; i++)
         argv[i + 2] = words[i];
     const struct ssh_guard guard = { scratch("state-words"), { 1, 1, 1 } };

@@ -39,7 +39,7 @@ ON_LOOP(a_straggler_does_nothing)
         { 10, 1, 1, false },
     };
     struct ssh *ssh = host_connect();
-    for (size_t i = 0; i < sizeof tries / sizeof tries[0]; i++) {
+    for (size_t i = 0; i < COUNT(tries); i++) {
         const char *name = arena_printf(&test_arena, "straggler-%zu", i);
         struct ssh_guard guard = guard_of("state-straggler", tries[i].fence, tries[i].step, tries[i].attempt);
         check_fails(tries[i].runs ? E_OK : E_STALE, touch(ssh, &guard, name));

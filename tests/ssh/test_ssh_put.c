@@ -60,7 +60,7 @@ ON_LOOP(small_files_arrive_with_content_and_mode)
                   { "more", 262145, 0640 } };
     struct ssh *ssh = host_connect();
     const char *in = folder(ssh, "small");
-    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+    for (size_t i = 0; i < COUNT(files); i++) {
         const char *path = arena_printf(&test_arena, "%s/%s", in, files[i].name);
         const struct ssh_file file = { .path = path,
                                        .bytes = { make_bytes(files[i].size), files[i].size },

@@ -60,7 +60,7 @@ ON_LOOP(unknown_disabled_and_wrong_look_the_same)
                   { STR(""), STR("secret") },       { STR("c-one"), { long_secret, sizeof long_secret } } };
     const result expected = client_authenticate(&gate, &store, STR("c-one"), STR("wrong"), &who);
     assert_int_equal(expected.error.code, E_CLIENT);
-    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+    for (size_t i = 0; i < COUNT(wrong); i++) {
         result r = client_authenticate(&gate, &store, wrong[i].id, wrong[i].secret, &who);
         assert_int_equal(r.error.code, E_CLIENT);
         assert_string_equal(r.error.what, expected.error.what);

@@ -56,7 +56,7 @@ static void p8_malformed_basic_credentials_are_refused(void **state)
                                            "Basic Yy1vbmU6c2VjcmV0 x",
                                            "Basic Yy1vbmU6c2VjcmV0, Basic x" };
     struct basic_credentials credentials = { .id = "untouched" };
-    for (size_t i = 0; i < sizeof headers / sizeof headers[0]; i++)
+    for (size_t i = 0; i < COUNT(headers); i++)
         check_fails(E_CLIENT, basic_parse(str_from(headers[i]), &credentials));
     char big[2000] = "c-one:";
     memset(big + 6, 'x', sizeof big - 6);
@@ -77,7 +77,7 @@ static void p8_malformed_basic_credentials_are_refused(void **state)
                                  { big + 6, 64 },
                                  { pluses, 6 + 129 },
                                  { big, sizeof big } };
-    for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++)
+    for (size_t i = 0; i < COUNT(pairs); i++)
         check_fails(E_CLIENT, parse_pair("Basic", pairs[i], &credentials));
     assert_string_equal(credentials.id, "untouched");
 }
@@ -93,7 +93,7 @@ static void a_bearer_token_is_cut_out(void **state)
                                        "Bearerx",    "Basic x",        "Token x",
                                        "Bearer x y", "Bearer x,y",     "Bearer \"x\"",
                                        "Bearer x=",  "Bearer \xc3\xa9" };
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+    for (size_t i = 0; i < COUNT(bad); i++)
         check_fails(E_UNAUTHENTICATED, bearer_parse(str_from(bad[i]), &token));
     check_fails(E_UNAUTHENTICATED, bearer_parse((struct str){ NULL, 0 }, &token));
     assert_true(str_is(token, "x"));
@@ -150,7 +150,7 @@ static void p8_malformed_forms_are_refused(void **state)
         "a=1&b=1&c=1&d=1&e=1&f=1&g=1&h=1&i=1&j=1&k=1&l=1&m=1&n=1&o=1&p=1&grant_type=x",
     };
     struct token_form form;
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+    for (size_t i = 0; i < COUNT(bad); i++) {
         result r = token_form_parse(str_from(bad[i]), &form);
         if (r.error.code != E_BODY)
             fail_msg("%s was not refused", bad[i]);

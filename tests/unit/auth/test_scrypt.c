@@ -29,7 +29,7 @@ static void the_published_vectors_hold(void **state)
           "7023bdcb3afd7348461c06cd81fd38ebfda8fbba904f8e3ea9b543f6545da1f2"
           "d5432955613f0fcf62d49705242a9af9e61e85dc0d651e40dfcf017b45575887" },
     };
-    for (size_t i = 0; i < sizeof vectors / sizeof vectors[0]; i++) {
+    for (size_t i = 0; i < COUNT(vectors); i++) {
         uint8_t hash[64], expected[64];
         size_t len = 0;
         assert_true(decode_hex(str_from(vectors[i].hash), expected, sizeof expected, &len));
@@ -104,7 +104,7 @@ static void p8_a_malformed_or_dear_hash_is_refused(void **state)
         "$scrypt$ln=14,r=8,p=1$" HASH HASH HASH "$" HASH,
     };
     bool matches = true;
-    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+    for (size_t i = 0; i < COUNT(texts); i++) {
         result r = scrypt_verify(str_from(texts[i]), STR("x"), &matches);
         if (r.error.code != E_FORMAT)
             fail_msg("%s was not refused", texts[i]);

@@ -114,7 +114,7 @@ static void p8_headers_of_other_kinds_are_refused(void **state)
         "%s",
     };
     struct principal who;
-    for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
+    for (size_t i = 0; i < COUNT(forms); i++) {
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
         const char *header = arena_printf(&arena, forms[i], kid);
@@ -227,7 +227,7 @@ static void p8_claims_that_do_not_hold_are_refused(void **state)
         "",
     };
     struct principal who = { .client = "untouched" };
-    for (size_t i = 0; i < sizeof claims / sizeof claims[0]; i++) {
+    for (size_t i = 0; i < COUNT(claims); i++) {
         result r = token_verify(keys, forge(&arena, header, claims[i], "eu-fr"), now_ms, &who);
         if (r.error.code != E_UNAUTHENTICATED)
             fail_msg("%s was not refused: %s", claims[i], error_name(r.error.code));
@@ -277,7 +277,7 @@ static void p8_no_flipped_bit_and_no_cut_verifies(void **state)
     for (size_t len = 0; len < token.len; len++)
         check_fails(E_UNAUTHENTICATED, token_verify(keys, (struct str){ bytes, len }, now_ms, &who));
     static const char *const tails[] = { "=", ".", ".x", " ", "A", "\n" };
-    for (size_t i = 0; i < sizeof tails / sizeof tails[0]; i++)
+    for (size_t i = 0; i < COUNT(tails); i++)
         check_fails(
             E_UNAUTHENTICATED,
             token_verify(keys, str_from(arena_printf(&arena, "%s%s", bytes, tails[i])), now_ms, &who));
@@ -297,7 +297,7 @@ static void p8_sizes_have_limits(void **state)
     check_fails(E_UNAUTHENTICATED, token_verify(keys, forge_of_length(&arena, TOKEN_MAX + 1), now_ms, &who));
     static const char *const shapes[] = { "",    ".",     "..",      "...",      "a",
                                           "a.b", "a.b.c", "a.b.c.d", "e30.e30.", ".e30.e30" };
-    for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++)
+    for (size_t i = 0; i < COUNT(shapes); i++)
         check_fails(E_UNAUTHENTICATED, token_verify(keys, str_from(shapes[i]), now_ms, &who));
     check_fails(E_UNAUTHENTICATED, token_verify(keys, (struct str){ NULL, 0 }, now_ms, &who));
     token_keys_free(keys);
@@ -318,7 +318,7 @@ static void what_cannot_be_verified_is_not_signed(void **state)
         { .role = ROLE_CUSTOMER_APP, .client = "c-one", .customer = "A\"}" },
     };
     struct str token;
-    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+    for (size_t i = 0; i < COUNT(wrong); i++)
         check_fails(E_INTERNAL, token_sign(signer, &wrong[i], now_ms, 900, &arena, &token));
     token_signer_free(signer);
     arena_done(&arena);
@@ -380,7 +380,7 @@ static void key_files_are_held_to_rules(void **state)
                                          "OF/2NxApJCzGCEDdfSp6VQO30hyhRANCAAQRWz+jn65BtOMvdyHKcvjBeBSDZH2r\n"
                                          "1RTwjmYSi9R/zpBnuQ4EiMnCqfMPWiZqB4QdbAd0E7oH50VpuZ1P087G\n"
                                          "-----END PRIVATE KEY-----\n" };
-    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+    for (size_t i = 0; i < COUNT(texts); i++) {
         write_file(bad.private_key, texts[i], 0600);
         check_fails(E_CONFIG, token_signer_new(&signer, STR("eu-fr"), bad.private_key));
         check_fails(E_CONFIG, token_keys_add_file(keys, STR("eu-fr"), bad.private_key));

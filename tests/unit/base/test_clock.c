@@ -19,7 +19,7 @@ static void times_are_rfc_3339_with_milliseconds(void **state)
         { INT64_C(1769860800000), "2026-01-31T12:00:00.000Z" },
         { INT64_C(253402300799999), "9999-12-31T23:59:59.999Z" },
     };
-    for (size_t i = 0; i < sizeof times / sizeof times[0]; i++) {
+    for (size_t i = 0; i < COUNT(times); i++) {
         char text[CLOCK_TEXT_SIZE];
         clock_format(times[i].ms, text);
         assert_string_equal(text, times[i].text);
@@ -57,11 +57,11 @@ static void times_are_read_as_they_are_written(void **state)
         "2026-01-31T12:00:00.123+",
     };
     int64_t ms;
-    for (size_t i = 0; i < sizeof times / sizeof times[0]; i++) {
+    for (size_t i = 0; i < COUNT(times); i++) {
         assert_true(clock_parse(str_from(times[i].text), &ms));
         assert_int_equal(ms, times[i].ms);
     }
-    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+    for (size_t i = 0; i < COUNT(wrong); i++)
         assert_false(clock_parse(str_from(wrong[i]), &ms));
     assert_false(clock_parse((struct str){ "2026-01\0"
                                            "31",
@@ -72,7 +72,7 @@ static void times_are_read_as_they_are_written(void **state)
 static void a_time_beyond_the_calendar_stays_in_its_buffer(void **state)
 {
     const int64_t far[] = { INT64_MAX, INT64_MIN, INT64_C(253402300800000), INT64_C(-62167219200001) };
-    for (size_t i = 0; i < sizeof far / sizeof far[0]; i++) {
+    for (size_t i = 0; i < COUNT(far); i++) {
         char text[CLOCK_TEXT_SIZE + 1];
         text[CLOCK_TEXT_SIZE] = '!';
         clock_format(far[i], text);

@@ -31,7 +31,7 @@ static void the_published_vectors(void **state)
         { "foobar", "Zm9vYmFy", "Zm9vYmFy", "666f6f626172" },
         { "\xfb\xff\xfe", "+//+", "-__-", "fbfffe" },
     };
-    for (size_t i = 0; i < sizeof vectors / sizeof vectors[0]; i++) {
+    for (size_t i = 0; i < COUNT(vectors); i++) {
         struct str plain = str_from(vectors[i].plain);
         assert_string_equal(encode_hex(&arena, plain), vectors[i].hex);
         assert_true(str_is(encode_base64(&arena, plain), vectors[i].base64));
@@ -68,11 +68,11 @@ static void only_the_one_form_of_base64_is_taken(void **state)
     const char *const bad[] = { "Zg",   "Zg=",  "Z===",  "====",  "=",      "Zg==Zg==",
                                 "Z=g=", "Zh==", "Zm9=",  "Zm9v=", "Zm 9",   "Zm9\n",
                                 "Zm9-", "Zm9_", "Zg===", "ZgA",   "\x80m9v" };
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+    for (size_t i = 0; i < COUNT(bad); i++)
         assert_false(decode_base64(str_from(bad[i]), buf, sizeof buf, &len));
     assert_false(decode_base64(STR("Zm9\0"), buf, sizeof buf, &len));
     const char *const bad_url[] = { "Z", "Zg==", "Zh", "Zm9", "Zm9v+", "Zm/v", "Zm8=", "Zm9vY", "Z g" };
-    for (size_t i = 0; i < sizeof bad_url / sizeof bad_url[0]; i++)
+    for (size_t i = 0; i < COUNT(bad_url); i++)
         assert_false(decode_base64url(str_from(bad_url[i]), buf, sizeof buf, &len));
     assert_int_equal(len, 99);
 }
@@ -103,7 +103,7 @@ static void hex_is_whole_bytes_of_either_case(void **state)
     char buf[4];
     size_t len = 99;
     const char *const bad[] = { "0", "0g", "g0", "0x", " 00", "00 ", "-1", "0:" };
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+    for (size_t i = 0; i < COUNT(bad); i++)
         assert_false(decode_hex(str_from(bad[i]), buf, sizeof buf, &len));
     assert_int_equal(len, 99);
     assert_true(decode_hex(STR("aBCd09"), buf, sizeof buf, &len));

@@ -8,7 +8,7 @@ static void duplicates_depth_and_garbage_are_refused(void **state)
                                 "[1,]",     "nul",        "{\"a\":1} x",
                                 "\"\xff\"", "{\"a\" 1}",  "[[[[[1]]]]]",
                                 "01",       "\"\\ud800\"" };
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+    for (size_t i = 0; i < COUNT(bad); i++) {
         json_t *value = NULL;
         check_fails(E_JSON, json_parse(str_from(bad[i]), 4, &value));
         assert_null(value);

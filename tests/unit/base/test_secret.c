@@ -24,9 +24,8 @@
 static void new_secrets_are_zero_apart_and_writable(void **state)
 {
     const size_t sizes[] = { 1, 31, 32, 33, 64, 100, 1000, SECRET_MAX };
-    enum { COUNT = sizeof sizes / sizeof sizes[0] };
-    struct secret secrets[COUNT];
-    for (size_t i = 0; i < COUNT; i++) {
+    struct secret secrets[COUNT(sizes)];
+    for (size_t i = 0; i < COUNT(sizes); i++) {
         check_ok(secret_new(&secrets[i], sizes[i]));
         assert_int_equal(secrets[i].len, sizes[i]);
         assert_int_equal((uintptr_t)secrets[i].ptr % 16, 0);
@@ -34,10 +33,10 @@ static void new_secrets_are_zero_apart_and_writable(void **state)
             assert_int_equal(secrets[i].ptr[k], 0);
         memset(secrets[i].ptr, (int)i + 1, sizes[i]);
     }
-    for (size_t i = 0; i < COUNT; i++)
+    for (size_t i = 0; i < COUNT(sizes); i++)
         for (size_t k = 0; k < sizes[i]; k++)
             assert_int_equal(secrets[i].ptr[k], i + 1);
-    for (size_t i = 0; i < COUNT; i++)
+    for (size_t i = 0; i < COUNT(sizes); i++)
         secret_free(&secrets[i]);
 }
 

@@ -39,9 +39,8 @@ static void case_is_of_the_26_letters_alone(void **state)
 static void order_is_that_of_bytes_and_a_prefix_comes_first(void **state)
 {
     const char *const sorted[] = { "", "A", "B", "a", "a\x01", "aa", "b", "\x7f", "\x80", "\xff" };
-    enum { COUNT = sizeof sorted / sizeof sorted[0] };
-    for (int i = 0; i < COUNT; i++)
-        for (int j = 0; j < COUNT; j++) {
+    for (int i = 0; i < (int)COUNT(sorted); i++)
+        for (int j = 0; j < (int)COUNT(sorted); j++) {
             int order = str_compare(str_from(sorted[i]), str_from(sorted[j]));
             assert_int_equal((order > 0) - (order < 0), (i > j) - (i < j));
         }
@@ -59,7 +58,7 @@ static void cutting_gives_every_part_also_the_empty_ones(void **state)
 {
     struct str rest = STR(",a,,b,"), part;
     const char *const parts[] = { "", "a", "", "b", "" };
-    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+    for (size_t i = 0; i < COUNT(parts); i++) {
         assert_true(str_cut(&rest, ',', &part));
         assert_true(str_is(part, parts[i]));
     }
@@ -89,7 +88,7 @@ static void numbers_have_one_form_and_a_limit(void **state)
                                 "99999999999999999999",
                                 "100000000000000000000",
                                 "1\n" };
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+    for (size_t i = 0; i < COUNT(bad); i++)
         assert_false(str_to_u64(str_from(bad[i]), UINT64_MAX, &n));
     assert_false(str_to_u64(STR("1\0"), UINT64_MAX, &n));
     assert_false(str_to_u64(STR("101"), 100, &n));
@@ -106,11 +105,11 @@ static void identifiers_are_2_to_63_of_few_characters(void **state)
 {
     const char *const bad[] = { "",    "a",  "-a", "A1",  "a_b", "a.b",    "a/b",
                                 "a b", "é1", "a%", "a\n", "..",  "aa\x7f", "ab\xff" };
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+    for (size_t i = 0; i < COUNT(bad); i++)
         assert_false(str_is_id(str_from(bad[i])));
     assert_false(str_is_id(STR("ab\0")));
     const char *const good[] = { "aa", "0a", "a-", "a--", "eu-fr", "00" };
-    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
+    for (size_t i = 0; i < COUNT(good); i++)
         assert_true(str_is_id(str_from(good[i])));
     char longest[64];
     memset(longest, 'x', sizeof longest);
@@ -219,7 +218,7 @@ static void a_broken_escape_or_a_full_buffer_is_refused(void **state)
     char buf[4];
     size_t len = 99;
     const char *const bad[] = { "%", "%4", "a%", "%zz", "%4g", "%%41", "%-1", "% 1", "%0x" };
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+    for (size_t i = 0; i < COUNT(bad); i++)
         assert_false(str_percent_decode(str_from(bad[i]), buf, sizeof buf, &len));
     assert_false(str_percent_decode(STR("%4\0"), buf, sizeof buf, &len));
     for (size_t cut = 1; cut < 3; cut++) /* what stands behind the end is not read */

@@ -21,7 +21,7 @@ static void runs_that_are_open_can_be_resumed(void **state)
         { "add-standby", "71ebb55ca0daa7ab" },
         { "remove-standby", "3ba32813fe699efa" },
     };
-    for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
+    for (size_t i = 0; i < COUNT(shapes); i++) {
         char shape[JOURNAL_SUM_HEX + 1];
         runbook_shape(runbook_find(cell_runbooks, str_from(shapes[i][0])), shape);
         assert_string_equal(shape, shapes[i][1]);

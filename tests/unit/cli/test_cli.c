@@ -127,7 +127,7 @@ static void wrong_usage_is_said(void **state)
         { "key init", "usage: domicile key init REGION" },
         { "record get -- --json b", "(2 given)" },
     };
-    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+    for (size_t i = 0; i < COUNT(wrong); i++) {
         assert_int_equal(domicile(wrong[i].line), 2);
         assert_true(strncmp(err, "domicile: ", 10) == 0);
         has(err, wrong[i].what);
@@ -151,7 +151,7 @@ static void errors_are_json_when_asked_for(void **state)
 {
     static const char *const lines[] = { "--json record", "record --json nonsense", "--nonsense --json",
                                          "--json completion \xff\xfe\"", "--json" };
-    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
+    for (size_t i = 0; i < COUNT(lines); i++) {
         assert_int_equal(domicile(lines[i]), 2);
         json_t *error = error_json();
         assert_string_equal(json_string_value(json_object_get(error, "code")), "argument");
@@ -336,7 +336,7 @@ static int remove_folder(void **state)
                                          "secret",
                                          "credentials" };
     char path[128];
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+    for (size_t i = 0; i < COUNT(names); i++) {
         snprintf(path, sizeof path, "%s/%s", folder, names[i]);
         (void)remove(path);
     }

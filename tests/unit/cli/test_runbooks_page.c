@@ -42,7 +42,7 @@ static void the_page_shows_the_tables(void **state)
     struct str page;
     arena_init(&arena);
     check_ok(config_file_text(SOURCE_DIR, "docs/runbooks.md", &arena, &page));
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+    for (size_t i = 0; i < COUNT(names); i++) {
         char *table = show(names[i]);
         trim_lines(table);
         if (strstr(page.ptr, table) == NULL)

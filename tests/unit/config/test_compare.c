@@ -84,7 +84,7 @@ static void limits_say_each_when_they_take_effect(void **state)
     shipped_change(&both->shipped, "regions/us.cfg",
                    "{\n    max_head_bytes = 16384;\n    max_body_bytes = 1048576;\n    drain_ms = 10000;\n};",
                    "{ };");
-    for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) {
+    for (size_t i = 0; i < COUNT(limits); i++) {
         const char *set =
             arena_printf(&both->arena, "limits = { %s = %u; };", limits[i].key, limits[i].preset / 2);
         shipped_change(&both->shipped, "regions/us.cfg", "limits = { };", set);

@@ -11,7 +11,7 @@ static void the_line_of_the_hosts_file_is_taken(void **state)
                                          "ssh-ed25519 " KEY " ",
                                          "ssh-ed25519 " KEY " of the host in Paris (é)" };
     uint8_t blob[HOST_KEY_BLOB_BYTES];
-    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
+    for (size_t i = 0; i < COUNT(lines); i++) {
         memset(blob, 0xee, sizeof blob);
         assert_true(host_key_parse(str_from(lines[i]), blob));
         assert_memory_equal(blob, "\0\0\0\013ssh-ed25519\0\0\0 ", 19);
@@ -44,7 +44,7 @@ static void everything_else_is_refused_and_writes_nothing(void **state)
     };
     uint8_t blob[HOST_KEY_BLOB_BYTES], before[HOST_KEY_BLOB_BYTES];
     memset(before, 0xee, sizeof before);
-    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
+    for (size_t i = 0; i < COUNT(lines); i++) {
         memcpy(blob, before, sizeof blob);
         if (host_key_parse(str_from(lines[i]), blob))
             fail_msg("\"%s\" is taken", lines[i]);

@@ -264,9 +264,9 @@ static const char *const needed[] = { "tls/us/gateway.crt", "tls/us/gateway.key"
                                       "keys/us/root.key",   "pg/us/ca.crt",       "pg/us/gateway.crt",
                                       "pg/us/gateway.key",  "keys/us/token.pub",  "keys/eu-fr/token.pub",
                                       "pg/us/monitor.crt",  "pg/us/monitor.key" };
-enum { NEEDED = sizeof needed / sizeof needed[0] };
+enum { NEEDED = COUNT(needed) };
 static const char *const folders[] = { "tls", "keys", "pg", "tls/us", "keys/us", "keys/eu-fr", "pg/us" };
-enum { FOLDERS = sizeof folders / sizeof folders[0] };
+enum { FOLDERS = COUNT(folders) };
 
 static void set_mode(const char *dir, const char *name, mode_t mode)
 {
@@ -310,7 +310,7 @@ static void files_are_there_and_private_ones_closed(void **state)
                   { "keys/us/root.key", 0400, true },    { "keys/us/token.key", 0604, false },
                   { "pg/us/gateway.key", 0644, false },  { "keys/eu-fr/token.pub", 0666, false },
                   { "tls/us/gateway.crt", 0664, false }, { "tls/us/gateway.crt", 0444, true } };
-    for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++) {
+    for (size_t i = 0; i < COUNT(modes); i++) {
         set_mode(dir, modes[i].name, modes[i].mode);
         if (failed(check_files(config)) == modes[i].fine)
             fail_msg("%s with mode %03o", modes[i].name, (unsigned)modes[i].mode);

@@ -34,7 +34,7 @@ static void what_is_a_network(void **state)
                                          "1.2.3.4.5",
                                          "10.0.0.0/-1" };
     struct config_network network;
-    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+    for (size_t i = 0; i < COUNT(wrong); i++)
         if (config_network_parse(str_from(wrong[i]), &network))
             fail_msg("\"%s\" is a network", wrong[i]);
     assert_int_equal(parsed("0.0.0.0/0").bits, 0);

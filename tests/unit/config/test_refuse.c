@@ -258,13 +258,13 @@ static void check_mistake(const struct mistake *mistake)
 
 static void mistakes_are_refused_with_file_and_line(void **state)
 {
-    for (size_t i = 0; i < sizeof mistakes / sizeof mistakes[0]; i++)
+    for (size_t i = 0; i < COUNT(mistakes); i++)
         check_mistake(&mistakes[i]);
 }
 
 static void every_complaint_says_what_to_do(void **state)
 {
-    for (size_t i = 0; i < sizeof mistakes / sizeof mistakes[0]; i++) {
+    for (size_t i = 0; i < COUNT(mistakes); i++) {
         struct shipped shipped;
         static struct config_errors errors;
         config_errors_init(&errors);
@@ -306,7 +306,7 @@ static void changes_that_are_no_mistakes_pass(void **state)
           .from = "root_key = { file = \"keys/us/root.key\"; }",
           .to = "root_key = { command = [ \"/usr/bin/token\", \"--slot\", \"1\" ]; }" },
     };
-    for (size_t i = 0; i < sizeof fine / sizeof fine[0]; i++) {
+    for (size_t i = 0; i < COUNT(fine); i++) {
         struct shipped shipped;
         shipped_init(&shipped);
         shipped_change(&shipped, fine[i].file, fine[i].from, fine[i].to);
@@ -344,7 +344,7 @@ static void p8_twelve_brackets_are_read_and_not_more(void **state)
                   { "x = { y = [ [ [ [ [ [ [ [ [ [ [", false },
                   { "a = ((1)); b = [1]; c = {}; d = ((1)); e = [1]; f = {}; g = ((1)); h = ((1));",
                     false } };
-    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+    for (size_t i = 0; i < COUNT(texts); i++) {
         struct shipped shipped = { .count = 1, .texts = { { "regions/us.cfg", str_from(texts[i].text) } } };
         if ((complaint(&shipped, "nested") != NULL) != texts[i].deep)
             fail_msg("%s", texts[i].text);
@@ -359,7 +359,7 @@ static void the_hint_fits_what_shares_an_address(void **state)
                    { "127.20.2.1\"; port = 15432", "127.20.1.1\"; port = 15432", "Give each server" },
                    { "127.20.1.1\"; port = 15432", "127.10.0.1\"; port = 8443", "Give each server" },
                    { "127.20.0.1\"; port = 8443", "127.10.1.1\"; port = 15432", "Give each server" } };
-    for (size_t i = 0; i < sizeof shared / sizeof shared[0]; i++) {
+    for (size_t i = 0; i < COUNT(shared); i++) {
         struct shipped shipped;
         shipped_init(&shipped);
         shipped_change(&shipped, US, shared[i].from, shared[i].to);

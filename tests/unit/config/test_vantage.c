@@ -54,7 +54,7 @@ static void vantages_that_make_no_sense_are_refused(void **state)
         { "vantages = ( { name = \"a1\"; country = \"France\"; latitude = 0; longitude = 0; } );",
           "two capital letters" },
     };
-    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+    for (size_t i = 0; i < COUNT(wrong); i++) {
         struct config *config = NULL;
         check_fails(E_CONFIG, load(wrong[i].top, &config));
         if (strstr(errors.items[0].what, wrong[i].complaint) == NULL)
@@ -93,7 +93,7 @@ static void sockets_are_read(void **state)
                                          "**:80",
                                          "[]:80",
                                          "192.0.2.1:80 " };
-    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+    for (size_t i = 0; i < COUNT(wrong); i++)
         if (config_socket_parse(str_from(wrong[i]), &socket))
             fail_msg("\"%s\" is taken for a socket", wrong[i]);
     assert_false(config_socket_parse((struct str){ "1.2.3.4\0:80", 11 }, &socket));

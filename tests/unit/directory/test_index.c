@@ -108,7 +108,7 @@ static void p1_near_ids_are_other_customers(void **state)
     struct directory_entry got, entry = entry_at(STR("clinic-1"), 1);
     check_ok(directory_index_put(index, &entry));
     const struct str near[] = { STR("clinic-"), STR("clinic-11"), STR("clinic-2"), STR("Clinic-1"), STR("") };
-    for (size_t i = 0; i < sizeof near / sizeof near[0]; i++)
+    for (size_t i = 0; i < COUNT(near); i++)
         assert_false(directory_index_find(index, near[i], &got));
     directory_index_free(index);
 }

@@ -102,7 +102,7 @@ static void how_many_must_confirm(void **state)
                   { "first 1(a)", 1 }, { "ANY 3 (a,b,c)", 3 },
                   { "2 (a, b)", 2 },   { "\"first\"", 1 },
                   { "any", 1 },        { "FIRST 99999 (a)", 1 } };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+    for (size_t i = 0; i < COUNT(cases); i++)
         assert_int_equal(health_sync_required(str_from(cases[i].names)), cases[i].required);
 }
 

@@ -118,7 +118,7 @@ static void anything_else_is_refused_and_left_alone(void **state)
         one_row,
         "{\"fence\":1,\"rows\":[]} x",
     };
-    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+    for (size_t i = 0; i < COUNT(texts); i++) {
         write_text(texts[i]);
         check_fails(E_FORMAT, monitor_journal_load(path, &got));
         check_fails(E_FORMAT, monitor_journal_save(path, &written));

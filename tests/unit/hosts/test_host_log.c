@@ -197,9 +197,9 @@ static void who_begins_a_day_removes_what_is_old(void **context)
                                         "look-2020-01-01",        "look-2026-12-24.jsonl" };
     static const char *const go[] = { "look-2026-11-19.jsonl", "look-2020-01-01.jsonl" };
     ADD(NULL, "true");
-    for (size_t i = 0; i < sizeof stay / sizeof *stay; i++)
+    for (size_t i = 0; i < COUNT(stay); i++)
         write_text(stay[i], "we", "");
-    for (size_t i = 0; i < sizeof go / sizeof *go; i++)
+    for (size_t i = 0; i < COUNT(go); i++)
         write_text(go[i], "we", "");
     ADD(NULL, "true"); /* no new day */
     assert_true(is_there(go[0]) && is_there(go[1]));
@@ -207,10 +207,10 @@ static void who_begins_a_day_removes_what_is_old(void **context)
     ADD("provision-1", "true"); /* a run begins none either */
     assert_true(is_there(go[0]) && is_there(go[1]));
     ADD(NULL, "true");
-    for (size_t i = 0; i < sizeof go / sizeof *go; i++)
+    for (size_t i = 0; i < COUNT(go); i++)
         if (is_there(go[i]))
             fail_msg("%s is still there", go[i]);
-    for (size_t i = 0; i < sizeof stay / sizeof *stay; i++)
+    for (size_t i = 0; i < COUNT(stay); i++)
         if (!is_there(stay[i]))
             fail_msg("%s is gone", stay[i]);
 }

@@ -114,7 +114,7 @@ static void simple_answers(void *arg)
         { "GET / HTTP/1.0\r\n\r\n", "HTTP/1.1 400", "urn:domicile:error:head\"", NULL, false },
         { "GET /", "", "", "", true },
     };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    for (size_t i = 0; i < COUNT(cases); i++) {
         struct memory memory;
         begin(&memory);
         memory_send(&memory, str_from(cases[i].request));
@@ -239,7 +239,7 @@ static void wrong_region(void *arg)
         "PUT /home" HOST "Transfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n",
         "PUT /home" HOST "Transfer-Encoding: chunked\r\n\r\n",
     };
-    for (size_t i = 0; i < sizeof requests / sizeof requests[0]; i++) {
+    for (size_t i = 0; i < COUNT(requests); i++) {
         struct memory memory;
         begin(&memory);
         memory_send(&memory, str_from(requests[i]));

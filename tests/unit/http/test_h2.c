@@ -430,7 +430,7 @@ static const struct {
 static void hostile(void *arg)
 {
     struct client *client = arg;
-    for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
+    for (size_t i = 0; i < COUNT(refused); i++) {
         nghttp2_nv pairs[5];
         size_t count = 0;
         while (count < 5 && refused[i].headers[count].name != NULL) {
@@ -516,7 +516,7 @@ static void floods(void *arg)
         { "window update", { 0, 0, 4, 8, 0, 0, 0, 0, 0, 0, 0, 0, 1 }, 13 },
     };
     struct client *client = arg;
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    for (size_t i = 0; i < COUNT(cases); i++) {
         begin(client);
         exchange_frames(client);
         send_frames(client, cases[i].frame, cases[i].length, 3000);

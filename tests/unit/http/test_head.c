@@ -119,7 +119,7 @@ static result read_head(struct http_request *request, struct str text, size_t st
 
 static void a_hostile_head_is_refused_however_it_is_split(void **state)
 {
-    for (size_t i = 0; i < sizeof heads / sizeof heads[0]; i++) {
+    for (size_t i = 0; i < COUNT(heads); i++) {
         struct str text = { heads[i].text, heads[i].length == 0 ? strlen(heads[i].text) : heads[i].length };
         for (size_t step = 1; step <= text.len; step++) {
             struct http_request request = { 0 };
@@ -143,7 +143,7 @@ static void the_scan_alone_refuses_malformed_lines(void **state)
         "GET / HTTP/1.1\r\nX: b\r\n\tc\r\n\r\n", "GET / HTTP/1.1\r\nX: \x01\r\n\r\n",
         "GET / HTTP/1.1\r\nX: \x7f\r\n\r\n",     "\n"
     };
-    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+    for (size_t i = 0; i < COUNT(texts); i++) {
         struct h1_scan scan = { 0 };
         size_t length;
         if (h1_find_head(&scan, str_from(texts[i]), &length) != H1_MALFORMED)
@@ -207,7 +207,7 @@ static void a_query_parameter_is_text_and_given_once(void **state)
         { "kk=a", E_OK, NULL },      { "k=a&k=b", E_ARGUMENT, NULL }, { "k=%zz", E_ARGUMENT, NULL },
         { "k=%", E_ARGUMENT, NULL }, { "k=%00", E_ARGUMENT, NULL },   { "k=%ff", E_ARGUMENT, NULL },
     };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    for (size_t i = 0; i < COUNT(cases); i++) {
         struct http_request request = { .query = str_from(cases[i].query) };
         arena_init(&request.arena);
         struct str value = { 0 };
@@ -295,7 +295,7 @@ static bool decode(struct str wire, size_t step, size_t room, char *out, size_t 
 
 static void chunks_are_decoded_or_refused_however_they_are_split(void **state)
 {
-    for (size_t i = 0; i < sizeof bodies / sizeof bodies[0]; i++) {
+    for (size_t i = 0; i < COUNT(bodies); i++) {
         struct str wire = str_from(bodies[i].wire);
         for (size_t step = 1; step <= wire.len; step++) {
             for (size_t room = 1; room <= 8; room += 7) {

@@ -85,8 +85,8 @@ static const struct {
 
 static void paths_find_their_route_or_their_refusal(void **state)
 {
-    struct http_router *router = http_router_new(routes, sizeof routes / sizeof routes[0]);
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    struct http_router *router = http_router_new(routes, COUNT(routes));
+    for (size_t i = 0; i < COUNT(cases); i++) {
         struct http_request request = { .method = cases[i].method, .path = str_from(cases[i].path) };
         struct http_match match = { 0 };
         arena_init(&request.arena);
@@ -106,7 +106,7 @@ static void paths_find_their_route_or_their_refusal(void **state)
 
 static void parameters_are_handed_over_by_name(void **state)
 {
-    struct http_router *router = http_router_new(routes, sizeof routes / sizeof routes[0]);
+    struct http_router *router = http_router_new(routes, COUNT(routes));
     struct http_request request = { .method = METHOD_GET,
                                     .path = STR("/v1/customers/c-1/records/health/k%20") };
     struct http_match match;

@@ -258,7 +258,7 @@ static void shake_hands(void *arg)
           "" },
     };
     start(NULL);
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    for (size_t i = 0; i < COUNT(cases); i++) {
         struct handshake handshake = { .wish = cases[i].wish };
         handshake.wish.port = http_server_port(server, 0);
         handshake.wish.tls = true;
@@ -290,7 +290,7 @@ static void certificates(void *arg)
     };
     struct http_server_options options = with(NULL);
     make_certificate(other, other_key, "other", -60, 3600);
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    for (size_t i = 0; i < COUNT(cases); i++) {
         make_certificate(certificate, key, "localhost", cases[i].from_s, cases[i].to_s);
         options.key_file = cases[i].key;
         result r = http_server_new(&server, &options);
@@ -467,7 +467,7 @@ static void early_answers(void *arg)
     };
     start(NULL);
     for (int tls = 0; tls < 2; tls++) {
-        for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        for (size_t i = 0; i < COUNT(cases); i++) {
             struct upload one = { .head = cases[i].head, .bytes = cases[i].bytes };
             one.wish = (struct wish){ .port = http_server_port(server, !tls), .tls = tls };
             beside(upload, &one);
@@ -587,7 +587,7 @@ static void silence(void *arg)
         { .wish = { .port = http_server_port(server, 1), .tls = false },
           .text = "GET / HTTP/1.1\r\nHost: a\r\n\r\n" },
     };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    for (size_t i = 0; i < COUNT(cases); i++) {
         uint64_t begun = clock_monotonic_ns();
         beside(be_silent, &cases[i]);
         assert_true(cases[i].ended);
@@ -702,7 +702,7 @@ static void abort_in_all_ways(void *arg)
         this.tls = i % 3 != 0;
         this.alpn = i % 5 == 0 ? "\x02h2" : NULL;
         if (client_open(&client, &this)) {
-            client_say(&client, texts[i % (sizeof texts / sizeof texts[0])]);
+            client_say(&client, texts[i % (COUNT(texts))]);
             if (i % 2 == 0)
                 setsockopt(client.fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
             if (i % 4 == 0)

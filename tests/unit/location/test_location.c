@@ -182,7 +182,7 @@ static bool is_inside(const char *code, struct location_point at)
 
 static void the_ends_of_countries_are_inside(void **state)
 {
-    for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++)
+    for (size_t i = 0; i < COUNT(ends); i++)
         if (!is_inside(ends[i].code, ends[i].at))
             fail_msg("%s is outside %s", ends[i].name, ends[i].code);
     assert_false(is_inside("US", paris));
@@ -432,7 +432,7 @@ static void what_is_no_sample_is_refused(void **state)
     struct location_sample sample;
     check_ok(location_sample_read(str_from(SAMPLE("48.9", "900", ",\"verified\":null")), &arena, &sample));
     check_ok(location_sample_read(str_from(SAMPLE("-90", "2000", ",\"verified\":\"eu2\"")), &arena, &sample));
-    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+    for (size_t i = 0; i < COUNT(wrong); i++)
         check_fails(wrong[i].code, location_sample_read(str_from(wrong[i].line), &arena, &sample));
     char *longer = arena_alloc(&arena, LOCATION_LINE_MAX + 1);
     memset(longer, ' ', LOCATION_LINE_MAX + 1);

@@ -145,7 +145,7 @@ static void failed_checks_fail_their_tests_and_nothing_else(void **state)
     assert_int_equal(waitpid(pid, &status, 0), pid);
     if (!WIFEXITED(status) || WEXITSTATUS(status) != 6)
         fail_msg("the status is 0x%x: %s", (unsigned)status, said);
-    for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++)
+    for (size_t i = 0; i < COUNT(wanted); i++)
         if (strstr(said, wanted[i]) == NULL)
             fail_msg("\"%s\" is not in: %s", wanted[i], said);
     assert_null(strstr(said, "Sanitizer"));

@@ -64,7 +64,7 @@ static void parse_deep(void *arg)
     static const struct {
         const char *open, *inside, *close;
     } shapes[] = { { "[", "1", "]" }, { "{\"a\":", "\"b\"", "}" } };
-    for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
+    for (size_t i = 0; i < COUNT(shapes); i++) {
         char text[JSON_DEPTH_MAX * 8] = "";
         for (int depth = 0; depth < JSON_DEPTH_MAX; depth++)
             strcat(text, shapes[i].open);

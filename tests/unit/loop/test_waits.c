@@ -170,7 +170,7 @@ static void expect_at_once(const struct attempt *attempt)
 static void cancel_each(void *arg)
 {
     waits_set_up();
-    for (size_t i = 0; i < sizeof waits / sizeof waits[0]; i++) {
+    for (size_t i = 0; i < COUNT(waits); i++) {
         if (waits[i] == wait_fd) { /* one poll handle a descriptor */
             watch_free(pipe_watch);
             check_ok(fiber_yield());
@@ -200,7 +200,7 @@ static void every_wait_ends_at_a_cancel(void **state)
 static void late_each(void *arg)
 {
     waits_set_up();
-    for (size_t i = 0; i < sizeof waits / sizeof waits[0]; i++) {
+    for (size_t i = 0; i < COUNT(waits); i++) {
         if (waits[i] == wait_fd) {
             watch_free(pipe_watch);
             check_ok(fiber_yield());

@@ -36,7 +36,7 @@ static void numbers_come_back_with_their_sign(void **state)
         { "\x7f\xff", 2, 32767 },   { "\xff\xff\xff\xff", 4, -1 },
         { "\0\x01\0\0", 4, 65536 }, { "\x80\0\0\0\0\0\0\0", 8, INT64_MIN },
     };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    for (size_t i = 0; i < COUNT(cases); i++) {
         struct pg_reply reply = reply_of(cases[i].bytes, cases[i].len);
         assert_true(pg_reply_number(&reply, 0, 0) == cases[i].number);
         pg_reply_done(&reply);

@@ -82,7 +82,7 @@ static void what_it_signs_fits(void **state)
     struct authority authority = make_authority("domicile eu-fr");
     EVP_PKEY *key = make_key("P-256");
     const struct certificate_purpose *purposes[] = { &server, &named, &client };
-    for (size_t i = 0; i < sizeof purposes / sizeof purposes[0]; i++) {
+    for (size_t i = 0; i < COUNT(purposes); i++) {
         struct str pem;
         check_ok(authority_sign(&authority, request(key, key, purposes[i]->common_name), purposes[i], 397,
                                 &arena, &pem));
@@ -133,7 +133,7 @@ static void requests_that_are_not_signed(void **state)
         { { arena_zalloc(&arena, CERTIFICATE_PEM_MAX + 1), CERTIFICATE_PEM_MAX + 1 },
           "is no certificate request" },
     };
-    for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
+    for (size_t i = 0; i < COUNT(refused); i++) {
         struct str pem = { 0 };
         result r = authority_sign(&authority, refused[i].request, &server, 397, &arena, &pem);
         assert_int_equal(r.error.code, E_CERTIFICATE);

@@ -129,7 +129,7 @@ static struct config *load(struct arena *arena, const char *rules_text)
         { "regions/us-1.cfg", str_from(region(arena, "us-1", "US", "US", 3)) },
     };
     struct config *config = NULL;
-    check_ok(config_load_texts("/etc", texts, sizeof texts / sizeof texts[0], &config, NULL));
+    check_ok(config_load_texts("/etc", texts, COUNT(texts), &config, NULL));
     return config;
 }
 

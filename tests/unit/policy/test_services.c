@@ -98,7 +98,7 @@ static void every_change_is_another_document_and_is_named(void **state)
     };
     struct str before = document();
     assert_int_equal(policy_services_difference(before, before, &arena).len, 0);
-    for (size_t i = 0; i < sizeof changes / sizeof changes[0]; i++) {
+    for (size_t i = 0; i < COUNT(changes); i++) {
         change(changes[i].from, changes[i].to);
         struct str after = document();
         assert_false(str_eq(before, after));
@@ -120,7 +120,7 @@ static void p8_what_is_no_such_document_is_an_error(void **state)
                                        "{\"services\":[{\"name\":\"x\"}]}",
                                        "{\"services\":[{\"name\":1,\"regional\":false}]}" };
     json_t *names = NULL;
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+    for (size_t i = 0; i < COUNT(bad); i++) {
         check_fails(E_FORMAT, policy_services_acknowledged(str_from(bad[i]), STR("us"), &names));
         (void)policy_services_difference(str_from(bad[i]), document(), &arena);
     }

@@ -90,7 +90,7 @@ static void p1_what_nobody_knows_is_refused_by_its_own_name(void **state)
         { "customer-app", "eu-fr", "health", "store", "bloc:EEA", "place-unknown" },
         { "customer-app", "eu-fr", "health", "store", "region:", "place-unknown" },
     };
-    for (size_t i = 0; i < sizeof unknown / sizeof unknown[0]; i++) {
+    for (size_t i = 0; i < COUNT(unknown); i++) {
         const struct policy_decision decision =
             decide(unknown[i].role, unknown[i].home, unknown[i].class, unknown[i].action, unknown[i].place);
         assert_false(decision.allowed);
@@ -193,7 +193,7 @@ static void an_explanation_names_the_place(void **state)
                    { "country:DE", " in DE\n" },
                    { "home", " in eu-fr (FR in EEA)\n" },
                    { "mars", " in \"mars\"\n" } };
-    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
+    for (size_t i = 0; i < COUNT(places); i++) {
         const struct policy_words words = { STR("customer-app"), STR("eu-fr"), STR("operational"),
                                             STR("store"), str_from(places[i].place) };
         const char *text = policy_explain(config, &words, &arena).ptr;
@@ -284,7 +284,7 @@ static void expectations_that_fail_are_reported_with_their_line(void **state)
     };
     policy_test_run(config, "x.test", str_from(text), &arena, &report);
     assert_int_equal(report.passed, 2);
-    assert_int_equal(report.failed, sizeof expected / sizeof expected[0]);
+    assert_int_equal(report.failed, COUNT(expected));
     for (size_t i = 0; i < report.failed; i++) {
         assert_int_equal(report.failures[i].line, expected[i].line);
         assert_string_equal(report.failures[i].got, expected[i].got);

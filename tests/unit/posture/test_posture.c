@@ -92,7 +92,7 @@ static void mounts_are_read(void **state)
         "{\"filesystems\": [{\"source\": \"/dev/vda\", \"target\": \"/\"}]}",
         "{\"filesystems\": [{\"source\": 7, \"target\": \"/\", \"fstype\": \"x\"}]}"
     };
-    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+    for (size_t i = 0; i < COUNT(wrong); i++)
         check_fails(E_FORMAT, posture_parse_mount(str_from(wrong[i]), &arena, &mount));
 }
 
@@ -119,7 +119,7 @@ static void every_way_down_must_be_encrypted(void **state)
         BLOCKS("{\"name\": \"a\", \"type\": \"lvm\", \"children\": [ {} ]}"),
         BLOCKS("{\"name\": \"a\", \"type\": \"crypt\"}, {\"name\": \"b\", \"type\": \"disk\"}")
     };
-    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+    for (size_t i = 0; i < COUNT(wrong); i++)
         check_fails(E_FORMAT, posture_parse_blocks(str_from(wrong[i]), &arena, &blocks));
 }
 
@@ -270,7 +270,7 @@ static void an_include_is_found(void **state)
                                           "Include /*/x/*.conf",
                                           "Include /*.conf",
                                           "Match User x\nInclude /etc/*.conf" };
-    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+    for (size_t i = 0; i < COUNT(others); i++)
         assert_false(posture_sshd_include(str_from(others[i]), &arena, &include));
 }
 
@@ -314,7 +314,7 @@ static void sockets_that_nobody_declared_are_findings(void **state)
                                        "LISTEN 0 1 nonsense x\n",  "LISTEN 0 1 1.2.3.4:99999 x\n",
                                        "LISTEN 0 1 1.2.3.4:0 x\n", "Cannot open netlink\n",
                                        "LISTEN 0 1 [::1:22 x\n",   "UNCONN 0 0 0.0.0.0:68 0.0.0.0:*\n" };
-    for (size_t i = 0; i < sizeof odd / sizeof odd[0]; i++)
+    for (size_t i = 0; i < COUNT(odd); i++)
         is(tcp(odd[i]), POSTURE_UNKNOWN, "names no socket");
     const struct posture_said gone = untold("there is no \"ss\" on the host");
     is(posture_judge_sockets(&subject, false, &gone), POSTURE_UNKNOWN, "no \"ss\"");
@@ -351,7 +351,7 @@ static void files_open_to_others_are_findings(void **state)
                                        "788 postgres d /x\n",
                                        "70000 postgres d /x\n",
                                        "700 postgres dir /x\n" };
-    for (size_t i = 0; i < sizeof odd / sizeof odd[0]; i++)
+    for (size_t i = 0; i < COUNT(odd); i++)
         is(files(POSTURE_FILES_DATA, odd[i]), POSTURE_UNKNOWN, "");
 }
 
@@ -456,7 +456,7 @@ static void an_offset_counts_beyond_what_the_round_trip_hides(void **state)
                                        "1.000 ",
                                        "99999999999999999999.000",
                                        "1795642101.%N" };
-    for (size_t i = 0; i < sizeof odd / sizeof odd[0]; i++)
+    for (size_t i = 0; i < COUNT(odd); i++)
         check_fails(E_FORMAT, posture_parse_time(str_from(odd[i]), &ms));
 }
 
@@ -479,7 +479,7 @@ static void settings_are_judged(void **state)
         { "fsync", "on" },
         { "full_page_writes", "on" },
     };
-    struct posture_settings settings = { .items = items, .count = sizeof items / sizeof items[0] };
+    struct posture_settings settings = { .items = items, .count = COUNT(items) };
     is(posture_judge_pg(&subject, POSTURE_PG_VERSION, &settings, NULL), POSTURE_OK, "15.5");
     is(posture_judge_pg(&subject, POSTURE_PG_CHECKSUMS, &settings, NULL), POSTURE_OK, "data_checksums = on");
     is(posture_judge_pg(&subject, POSTURE_PG_TLS, &settings, NULL), POSTURE_OK, "TLSv1.2");

@@ -108,7 +108,7 @@ static void etags_come_back_and_nothing_else_does(void **state)
                                    "\"00001a2b3c4d5e6 \"",
                                    "\"0001a2b3c4d5e6f\"",
                                    "\"000001a2b3c4d5e6f\"" };
-    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+    for (size_t i = 0; i < COUNT(others); i++)
         assert_false(revision_parse_etag(str_from(others[i]), &revision));
 }
 

@@ -8,9 +8,9 @@ static void a_sound_type_is_a_media_type_on_one_visible_line(void **state)
                                          "x/y;a/b" };
     static const char *const not_sound[] = { "",       "text",  "a/",      "/b",          ";a/b",
                                              "  ;a/b", "a/b\n", "a/\177b", "te/\xc3\xa9", "a/b\r\nX-Y: z" };
-    for (size_t i = 0; i < sizeof sound / sizeof sound[0]; i++)
+    for (size_t i = 0; i < COUNT(sound); i++)
         assert_true(record_type_is_sound(str_from(sound[i])));
-    for (size_t i = 0; i < sizeof not_sound / sizeof not_sound[0]; i++)
+    for (size_t i = 0; i < COUNT(not_sound); i++)
         assert_false(record_type_is_sound(str_from(not_sound[i])));
     char longest[RECORDS_TYPE_MAX + 1];
     memset(longest, 'x', sizeof longest);

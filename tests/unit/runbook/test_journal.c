@@ -160,7 +160,7 @@ static void impossible_stories_are_damage(void **state)
         { .kind = JOURNAL_END, .state = RUN_UNDONE },
         { .kind = JOURNAL_BACK, .step = "close" },
     };
-    for (size_t i = 0; i < sizeof impossible / sizeof impossible[0]; i++) {
+    for (size_t i = 0; i < COUNT(impossible); i++) {
         struct journal_history history;
         buf_clear(&text);
         chain = (struct journal_chain){ 0 };
@@ -226,7 +226,7 @@ static void p8_members_that_do_not_fit_are_damage(void **state)
         "{\"at\":\"2026-01-31T12:00:00.000Z\",\"event\":\"begin\"," RUN STEPS,
     };
     struct journal_history history;
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+    for (size_t i = 0; i < COUNT(bad); i++) {
         result r = journal_read(line_of(&chain, bad[i]), &arena, &history);
         if (r.error.code != E_JOURNAL || strstr(r.error.what, "line 1") == NULL)
             fail_msg("%s: \"%s\"", bad[i], r.error.what);
@@ -237,7 +237,7 @@ static void p8_members_that_do_not_fit_are_damage(void **state)
         BEGIN RUN STEPS ",\"fence\":9223372036854775807,\"attempt\":4294967295",
         BEGIN RUN STEPS ",\"no_return\":true,\"cancelled\":true,\"why\":\"x\"",
     };
-    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
+    for (size_t i = 0; i < COUNT(good); i++)
         check_ok(journal_read(line_of(&chain, good[i]), &arena, &history));
 }
 

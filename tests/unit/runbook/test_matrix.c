@@ -264,7 +264,7 @@ static void name_case(const char *more, int at, int how)
 
 static void each(void (*sweep)(const struct runbook *runbook, size_t step, enum outcome outcome))
 {
-    for (size_t table = 0; table < sizeof runbooks / sizeof runbooks[0]; table++)
+    for (size_t table = 0; table < COUNT(runbooks); table++)
         for (size_t step = 0; step < runbooks[table]->step_count; step++)
             for (enum outcome outcome = 0; outcome < OUTCOME_COUNT; outcome++)
                 if (applies(runbooks[table], step, outcome))
@@ -298,7 +298,7 @@ static void run_killed_twice(const struct runbook *runbook, size_t step, enum ou
 {
     static const enum outcome chosen[] = { ONCE, FAILS, LATE_BUT_DONE, CANCEL_DURING_DONE, UNDO_FAILS_ONCE };
     bool is_chosen = false;
-    for (size_t i = 0; i < sizeof chosen / sizeof chosen[0]; i++)
+    for (size_t i = 0; i < COUNT(chosen); i++)
         is_chosen |= chosen[i] == outcome;
     if (!is_chosen)
         return;

@@ -40,7 +40,7 @@ static void fresh(void)
     runbook.steps = steps;
     for (size_t i = 0; i < 6; i++)
         copies[i] = *whole_steps[i];
-    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++)
+    for (size_t i = 0; i < COUNT(steps); i++)
         steps[i] = &copies[i < 6 ? i : 5];
 }
 
@@ -192,7 +192,7 @@ static void tables_print_themselves(void **state)
         { "6", "dns", "Run \"/usr/local/bin/move-dns par2\" on eu2",
           "does \"/usr/local/bin/move-dns\" on eu2 end with 0?", "5 s", "2", "never", "operator's" },
     };
-    for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++)
+    for (size_t i = 0; i < COUNT(wanted); i++)
         for (size_t column = 0; column < RUNBOOK_SHOW_COLUMNS; column++)
             assert_string_equal(table.cells[(i + 1) * RUNBOOK_SHOW_COLUMNS + column], wanted[i][column]);
     const char *text = runbook_draw_text(&runbook, &arena), *dot = runbook_draw_dot(&runbook, &arena);

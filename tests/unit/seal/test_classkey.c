@@ -117,7 +117,7 @@ static void p7_a_wrapped_key_that_is_altered_cut_or_renamed_does_not_open(void *
     others[4].customer = STR("clinique-lumier"); /* a letter moves over the border of two fields */
     others[4].class = STR("ehealth");
     others[5].class = (struct str){ (char *)wrapped, 64 };
-    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+    for (size_t i = 0; i < COUNT(others); i++)
         check_same_error(expected, classkey_unwrap(&root, &others[i], as_str(wrapped), &back));
     check_ok(classkey_unwrap(&root, &name, as_str(wrapped), &back));
     classkey_free(&back);

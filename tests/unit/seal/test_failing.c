@@ -34,7 +34,7 @@ static void p8_a_key_file_is_there_whole_or_not_at_all(void **state)
         { "write", 0, ENOSPC }, { "fchmod", 0, EPERM }, { "fsync", 0, EIO }, { "fsync", 1, EIO }
     };
     int before = open_files();
-    for (size_t i = 0; i < sizeof failures / sizeof failures[0]; i++) {
+    for (size_t i = 0; i < COUNT(failures); i++) {
         fail_at(failures[i].call, failures[i].after, failures[i].code);
         result r = rootkey_generate_file(path);
         assert_true(has_failed());
@@ -79,7 +79,7 @@ static void a_key_command_that_cannot_be_watched_gives_none(void **state)
                      { "poll", 0, E_KEY_PROVIDER }, { "poll", 2, E_KEY_PROVIDER } };
     struct root_key key = { 0 };
     int before = open_files();
-    for (size_t i = 0; i < sizeof failures / sizeof failures[0]; i++) {
+    for (size_t i = 0; i < COUNT(failures); i++) {
         fail_at(failures[i].call, failures[i].after, EMFILE);
         result r = run("echo " HEX_32, &key);
         assert_true(has_failed());

@@ -52,7 +52,7 @@ static void a_key_is_raw_hexadecimal_or_base64(void **state)
         raw[i] = (uint8_t)i;
     const struct str forms[] = { { (char *)raw, 32 }, STR(HEX_32),    STR(HEX_32 "\n"),
                                  STR(HEX_32 "\r\n"),  STR(BASE64_32), STR(BASE64_32 "\n") };
-    for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
+    for (size_t i = 0; i < COUNT(forms); i++) {
         struct root_key key = { 0 };
         write_file(forms[i], i % 2 == 0 ? 0600 : 0400);
         check_ok(rootkey_load_file(path, &key));
@@ -77,7 +77,7 @@ static void what_is_no_key_is_refused(void **state)
                                  { zeros, sizeof zeros },
                                  { long_text, 128 },
                                  { long_text, sizeof long_text } };
-    for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
+    for (size_t i = 0; i < COUNT(forms); i++) {
         struct root_key key = { 0 };
         write_file(forms[i], 0600);
         check_fails(E_KEY_PROVIDER, rootkey_load_file(path, &key));
@@ -89,7 +89,7 @@ static void p2_a_key_that_others_may_read_is_refused(void **state)
 {
     const mode_t modes[] = { 0640, 0604, 0660, 0644, 0700, 0601 };
     struct root_key key = { 0 };
-    for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++) {
+    for (size_t i = 0; i < COUNT(modes); i++) {
         write_file(STR(HEX_32), modes[i]);
         check_fails(E_KEY_PROVIDER, rootkey_load_file(path, &key));
     }
@@ -158,7 +158,7 @@ static void a_command_that_fails_gives_none(void **state)
     static const char *const scripts[] = { "printf " HEX_32 "; exit 3", "printf " HEX_32 "; kill -9 $$",
                                            "exit 0", "yes", "echo no key" };
     struct root_key key = { 0 };
-    for (size_t i = 0; i < sizeof scripts / sizeof scripts[0]; i++) {
+    for (size_t i = 0; i < COUNT(scripts); i++) {
         result r = run(scripts[i], SEC(20), &key);
         assert_int_equal(r.error.code, E_KEY_PROVIDER);
         assert_non_null(strstr(r.error.what, "\"/bin/sh\""));
@@ -175,7 +175,7 @@ static void a_command_that_hangs_is_killed_with_its_children(void **state)
     static const char *const scripts[] = { ("sleep 60; printf " HEX_32),
                                            "while :; do printf ''; sleep 0.01; done", "exec >&-; sleep 60" };
     struct root_key key = { 0 };
-    for (size_t i = 0; i < sizeof scripts / sizeof scripts[0]; i++) {
+    for (size_t i = 0; i < COUNT(scripts); i++) {
         uint64_t begun_ns = clock_monotonic_ns();
         check_fails(E_KEY_PROVIDER, run(scripts[i], MS(50), &key));
         assert_true(clock_monotonic_ns() - begun_ns < SEC(20) * 1000000);

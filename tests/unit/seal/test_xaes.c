@@ -20,7 +20,7 @@ static const uint8_t *const nonce = (const uint8_t *)"ABCDEFGHIJKLMNOPQRSTUVWX";
 
 static void the_published_vectors_hold(void **state)
 {
-    for (size_t i = 0; i < sizeof vectors / sizeof vectors[0]; i++) {
+    for (size_t i = 0; i < COUNT(vectors); i++) {
         uint8_t key[32], expected[28], sealed[28], opened[12];
         size_t len = 0;
         memset(key, vectors[i].key_byte, sizeof key);

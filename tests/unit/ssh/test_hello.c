@@ -133,7 +133,7 @@ static void a_first_packet_that_is_no_offer_is_left_to_libssh2(void **state)
         { "\0\0\0\4\xff\x14", 6 },            /* more padding than packet */
         { "\0\0\0\x0c\4\x14xxxxxxxxxx", 16 }, /* lists that are not there */
     };
-    for (size_t i = 0; i < sizeof packets / sizeof packets[0]; i++) {
+    for (size_t i = 0; i < COUNT(packets); i++) {
         struct hello hello;
         hello_init(&hello);
         check_ok(hello_feed(&hello, STR("SSH-2.0-x\n")));
@@ -180,7 +180,7 @@ static void each_algorithm_that_is_missing_is_named(void **state)
         { KEXINIT_COMPRESSION_SC, "", "no compression of" },
         { KEXINIT_KEX, "curve25519-sha256x,xcurve25519-sha256", "no key exchange of" },
     };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    for (size_t i = 0; i < COUNT(cases); i++) {
         struct kexinit offer;
         for (size_t j = 0; j < KEXINIT_LISTS; j++)
             offer.lists[j] = str_from(j == cases[i].list ? cases[i].weak : strong[j]);

@@ -62,7 +62,7 @@ static void the_words_that_shells_are_fond_of(void **state)
                                  "a\nb",   "\n",        "\\",       "\\\\\n",   "-e", "--",    "a;b",
                                  "&",      "|x",        ">f",       "#",        "!!", "{a,b}", "[a]",
                                  "\r",     "\x01\x02",  "é\xff",    "\x81\x88", NULL };
-    check_read_back(argv, sizeof argv / sizeof argv[0] - 3);
+    check_read_back(argv, COUNT(argv) - 3);
 }
 
 static uint32_t roll(uint32_t *seed)

@@ -314,7 +314,7 @@ static void undeclared_lines_are_findings(void **state)
           "received" },
     };
     uint64_t offset = 0;
-    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
+    for (size_t i = 0; i < COUNT(lines); i++) {
         feed("1:1", offset, lines[i].line);
         feed("1:1", offset += strlen(lines[i].line), "\n");
         offset++;
