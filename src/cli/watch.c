@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CELLS_MAX = 256, LOG_BYTES = 64 * 1024 * 1024, LOG_ROUNDS = 2 * LOG_BYTES / HOST_READER_ROUND_BYTES };
+enum { LOG_BYTES = 64 * 1024 * 1024, LOG_ROUNDS = 2 * LOG_BYTES / HOST_READER_ROUND_BYTES };
 
 /* ---- the table of channels ---- */
 
@@ -90,8 +90,8 @@ static result print_channels(struct cli *cli)
 /* ---- one round ---- */
 
 struct looking {
-    const struct cell *cells[CELLS_MAX];
-    struct cell_watch *watches[CELLS_MAX];
+    const struct cell **cells;
+    struct cell_watch **watches;
     size_t count;
     int64_t since_ms; /* 0: now alone */
     struct host_log *log;
@@ -101,13 +101,19 @@ struct looking {
 static result choose(struct cli *cli, struct looking *ret)
 {
     TRY(cli_load_config(cli));
+    const struct config *config = cli->config;
+    size_t most = 1;
+    for (size_t r = 0; r < config->region_count; r++)
+        most += config->regions[r].cell_count;
+    ret->cells = arena_array(&cli->arena, const struct cell *, most);
+    ret->watches = arena_array(&cli->arena, struct cell_watch *, most);
     if (cli->argument_count == 1) {
         ret->count = 1;
         return cell_parse(cli, cli->arguments[0], &ret->cells[0]);
     }
-    for (size_t r = 0; r < cli->config->region_count; r++)
-        for (size_t c = 0; c < cli->config->regions[r].cell_count && ret->count < CELLS_MAX; c++)
-            ret->cells[ret->count++] = &cli->config->regions[r].cells[c];
+    for (size_t r = 0; r < config->region_count; r++)
+        for (size_t c = 0; c < config->regions[r].cell_count; c++)
+            ret->cells[ret->count++] = &config->regions[r].cells[c];
     return OK;
 }
 
