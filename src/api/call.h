@@ -1,5 +1,6 @@
 #pragma once
-/* One request to the API, from its head to its answer; for the files of api alone. The function of a resource either answers and returns OK, or fails; a failure is answered as a problem document with the members of `extra`. */
+/* One request to the API, from its head to its answer; for the files of api alone. The function of a resource either
+ * answers and returns OK, or fails; a failure is answered as a problem document with the members of `extra`. */
 #include "api/api.h"
 #include "base/json.h"
 #include "http/problem.h"

@@ -1,5 +1,6 @@
 #pragma once
-/* JSON from outside (RFC 8259), parsed by jansson: no duplicate members, and no more levels than the caller allows, since the parser recurses on a fiber's stack. */
+/* JSON from outside (RFC 8259), parsed by jansson: no duplicate members, and no more levels than the caller allows,
+ * since the parser recurses on a fiber's stack. */
 #include "base/str.h"
 
 #include <jansson.h>

@@ -1,5 +1,7 @@
 #pragma once
-/* The process's log: one line an event on standard error, logfmt (key=value), with the time, the level and the message first. It is for operators; no record, key, secret, token or request header is ever written to it. Only the caller that decides about an error logs it, once. */
+/* The process's log: one line an event on standard error, logfmt (key=value), with the time, the level and the message
+ * first. It is for operators; no record, key, secret, token or request header is ever written to it. Only the caller
+ * that decides about an error logs it, once. */
 #include "base/str.h"
 
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARNING, LOG_ERROR, LOG_ALARM };

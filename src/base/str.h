@@ -33,7 +33,8 @@ bool str_starts(struct str s, struct str prefix);
 int str_compare(struct str a, struct str b); /* bytewise, as memcmp; a prefix sorts first */
 struct str str_trim(struct str s);           /* spaces and tabs */
 
-/* FNV-1a of 64 bits, over several strings by passing the hash on; begins with STR_HASH_INIT. It spreads well, but does not resist someone who chooses the strings: siphash.h does. */
+/* FNV-1a of 64 bits, over several strings by passing the hash on; begins with STR_HASH_INIT. It spreads well, but does
+ * not resist someone who chooses the strings: siphash.h does. */
 #define STR_HASH_INIT UINT64_C(0xcbf29ce484222325)
 uint64_t str_hash(uint64_t hash, struct str s);
 

@@ -1,5 +1,6 @@
 #pragma once
-/* Talking to a region's gateway over HTTPS (libcurl), as the client whose credentials were given. HTTP/1.1, and a body waits for "100 Continue": it does not leave this host if the region will not accept it. Redirects and 421 are not
+/* Talking to a region's gateway over HTTPS (libcurl), as the client whose credentials were given. HTTP/1.1, and a body
+ * waits for "100 Continue": it does not leave this host if the region will not accept it. Redirects and 421 are not
  * followed: an error names the home, and the person decides. */
 #include "base/arena.h"
 #include "base/buf.h"
@@ -52,7 +53,8 @@ struct gateway_answer {
 };
 void gateway_answer_done(struct gateway_answer *answer);
 
-/* An answer of 400 or more is an error: what was said is in options.refusal, and its code is that of the problem's type. *ret is set on success alone. */
+/* An answer of 400 or more is an error: what was said is in options.refusal, and its code is that of the problem's
+ * type. *ret is set on success alone. */
 result gateway_ask(struct gateway_session *session, const struct gateway_ask *ask, struct gateway_answer *ret)
     MUST_USE;
 /* The same for a JSON object as the answer (or nothing: NULL). The caller owns *ret. */

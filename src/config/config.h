@@ -92,9 +92,8 @@ struct tls_files {
 /* A step of the operator's own in a runbook of the cell; src/runbook makes a step of it. */
 struct cell_step {
     struct config_source source;
-    struct str name; /* its id in the runbook */
-    struct str runbook,
-        after; /* the runbook, and the step that it comes after: src/runbook says if there are such */
+    struct str name;           /* its id in the runbook */
+    struct str runbook, after; /* and the step that it comes after: src/runbook says if there are such */
     struct str on_name;
     const char *title;              /* NULL: made of the command */
     struct config_words run, check; /* argv, the program by its absolute path */
@@ -237,8 +236,8 @@ struct service {
     struct str name;
     const char *title;
     bool regional;
-    struct config_words
-        region_names; /* of a service that is not regional: where it is kept in the region all the same */
+    /* Of a service that is not regional: where it is kept in the region all the same. */
+    struct config_words region_names;
     const char *reason, *where; /* why it cannot be kept in the region, and where it goes; NULL if regional */
     uint32_t region_mask;
 };

@@ -65,7 +65,8 @@ void config_complain(struct loader *loader, const char *file, int line, const ch
 #define COMPLAIN_AT(loader, thing, hint, ...)                                                                \
     config_complain((loader), (thing)->source.file, (thing)->source.line, (hint), __VA_ARGS__)
 
-/* Whether the text is safe for libconfig: no @include, no number that overflows, no nesting that exhausts the stack. False: a complaint was added. */
+/* Whether the text is safe for libconfig: no @include, no number that overflows, no nesting that exhausts the stack.
+ * False: a complaint was added. */
 bool config_scan(struct loader *loader, const struct config_text *text);
 
 /* Sets what the schema presets; the rest of target is zero. */

@@ -33,13 +33,13 @@ struct directory_entry {
     uint32_t epoch;            /* of the cell, when the entry was written */
     uint32_t services_version; /* of the list of services that the customer acknowledged */
     enum customer_state state;
-    uint64_t
-        version; /* the directory's revision at which this was written: greater than all before it, never 0 */
+    /* The directory's revision at which this was written: greater than all before it, never 0. */
+    uint64_t version;
 };
 
 struct directory;
-void directory_free(
-    struct directory *directory); /* takes NULL; nobody may be waiting in it. Blocks for a close(2). */
+/* Takes NULL. Nobody may be waiting in it. Blocks for a close(2). */
+void directory_free(struct directory *directory);
 
 /* Strings of *ret are in the arena. E_CUSTOMER_UNKNOWN: there is certainly none. */
 result directory_get(struct directory *directory, struct arena *arena, struct str id,
@@ -58,8 +58,9 @@ result directory_list(struct directory *directory, struct arena *arena, struct s
                       struct directory_page *ret) MUST_USE;
 
 /* Writes the entry if the stored one has the version `expected` (0: if there is none). entry->version is
- * ignored. E_STALE     the stored one has another version (or there is one, or none) E_ARGUMENT  a name
- * without the shape of an id, or a state that has no name */
+ * ignored.
+ *   E_STALE     the stored one has another version (or there is one, or none)
+ *   E_ARGUMENT  a name without the shape of an id, or a state that has no name */
 result directory_swap(struct directory *directory, const struct directory_entry *entry, uint64_t expected,
                       uint64_t *ret_version) MUST_USE;
 
@@ -94,9 +95,9 @@ struct directory_services {
 };
 /* Keeps the document under its version, unless that is done already; *ret_new says which. Whatever is found is found in
  * the same instant as it is written: of two that keep another list under one version only the first succeeds.
- * E_CONFLICT  another document is known by that version
- * E_STALE     a greater version is known
- * E_LIMIT     a document of more than DIRECTORY_SERVICES_BYTES_MAX */
+ *   E_CONFLICT  another document is known by that version
+ *   E_STALE     a greater version is known
+ *   E_LIMIT     a document of more than DIRECTORY_SERVICES_BYTES_MAX */
 result directory_services_keep(struct directory *directory, uint32_t version, struct str document,
                                bool *ret_new) MUST_USE;
 /* The document is in the arena, and is what its digest says. E_NOT_FOUND: no list of that version has been kept. */

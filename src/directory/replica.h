@@ -1,8 +1,8 @@
 #pragma once
-/* A gateway's copy of the directory in memory: it answers each request, and follows the directory by
- * watching.
+/* A gateway's copy of the directory in memory: it answers each request, and follows the directory by watching.
  *
- * It holds the last known state. When the directory is lost, it continues to answer for the customers it knows, reports the loss (directory_replica_health), and refuses to answer about customers it does not know (P1). */
+ * It holds the last known state. When the directory is lost, it continues to answer for the customers it knows, reports
+ * the loss (directory_replica_health), and refuses to answer about customers it does not know (P1). */
 #include "directory/directory.h"
 #include "directory/index.h"
 #include "loop/fiber.h"
@@ -17,16 +17,16 @@ void directory_replica_free(struct directory_replica *replica); /* takes NULL; i
 
 /* From memory, without waiting, if the customer is known here; else, or while it is being onboarded, asks the directory
  * once (may wait, at most DIRECTORY_ASK_MS), since that may have ended a moment ago at another gateway. Strings of *ret
- * live as long as the replica, except ret->id, which is `id` itself. E_CUSTOMER_UNKNOWN  the directory
- * answered: there is none E_DIRECTORY         not known here, and the directory does not answer; or the
- * entry's state has no meaning here E_BUSY              DIRECTORY_ASKING_MAX callers are asking already E_ID
- * not the shape of an id */
+ * live as long as the replica, except ret->id, which is `id` itself.
+ *   E_CUSTOMER_UNKNOWN  the directory answered: there is none
+ *   E_DIRECTORY         not known here, and the directory does not answer; or the entry's state has no meaning here
+ *   E_BUSY              DIRECTORY_ASKING_MAX callers are asking already
+ *   E_ID                not the shape of an id */
 enum { DIRECTORY_ASK_MS = 3000, DIRECTORY_ASKING_MAX = 64 };
 result directory_lookup(struct directory_replica *replica, struct str id, struct directory_entry *ret)
     MUST_USE;
 
-/* For the one who just wrote the entry: the replica need not wait to be told. entry->version is the new one.
- */
+/* For the one who just wrote the entry: the replica need not wait to be told. entry->version is the new one. */
 result directory_replica_learn(struct directory_replica *replica, const struct directory_entry *entry)
     MUST_USE;
 

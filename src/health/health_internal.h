@@ -7,8 +7,7 @@ struct health_visit {
     const struct cell *cell;
     const struct health_writer *writer; /* NULL: do not write to this node */
     uint64_t confirm_within_ms;
-    struct cell_health
-        *health; /* of which this fiber writes its own node, and the walsenders of the others */
+    struct cell_health *health; /* this fiber writes its own node in it, and the walsenders of the others */
     size_t index;
     struct health_walsender *walsenders; /* one a node: the caller joins them when all have answered */
     enum health_beat_outcome beat;

@@ -17,16 +17,16 @@ struct conf_node {
     const char *socket;          /* the directory of its socket */
     const struct node *const *standbys;
     size_t standby_count;   /* whom it waits for; 0: for nobody */
-    struct str certificate; /* its server's; and */
-    struct str
-        admission; /* pg_hba.conf and pg_ident.conf: others are another configuration, to be read again */
+    struct str certificate; /* its server's */
+    /* pg_hba.conf and pg_ident.conf: others are another configuration, to be read again. */
+    struct str admission;
 };
 
 const char *conf_slot(struct arena *arena, const struct node *node); /* of a standby, on its primary */
-const char *conf_upstream(struct arena *arena, const struct node *node,
-                          const struct node *upstream); /* conninfo */
-const char *conf_names(struct arena *arena, const struct node *const *standbys,
-                       size_t count); /* whom it waits for */
+/* Its conninfo. */
+const char *conf_upstream(struct arena *arena, const struct node *node, const struct node *upstream);
+/* Whom it waits for. */
+const char *conf_names(struct arena *arena, const struct node *const *standbys, size_t count);
 
 /* domicile.conf. Its last line is a setting of domicile's own, the digest of everything before it, so that a server can
  * be asked which one it runs with; the lines before it are digests of what belongs to it. */

@@ -17,10 +17,12 @@ struct http_problem_extra {
 };
 
 /* The error as an object with type "urn:domicile:error:SLUG", title, status and detail (what and hint): for one that is
- * told inside of another answer. The detail of a status of 500 and above is only its title: clients are not told what failed inside. The caller owns it. */
+ * told inside of another answer. The detail of a status of 500 and above is only its title: clients are not told what
+ * failed inside. The caller owns it. */
 struct json_t *http_problem_json(struct arena *arena, const struct error *error);
 
 /* Answers with the error: the members of http_problem_json, instance "urn:domicile:request:ID", and extra's. A status of
- * 500 is logged with its cause and the request's id. E_WRONG_REGION, E_BODY_SIZE, E_SLOW and E_BODY close the connection. If the answer has begun already, nothing is sent. extra may be NULL. */
+ * 500 is logged with its cause and the request's id. E_WRONG_REGION, E_BODY_SIZE, E_SLOW and E_BODY close the
+ * connection. If the answer has begun already, nothing is sent. extra may be NULL. */
 void http_problem(struct http_request *request, const struct error *error,
                   const struct http_problem_extra *extra);

@@ -39,9 +39,8 @@ struct http_request {
     struct str authority; /* Host or :authority, checked */
     const struct http_header *headers;
     size_t header_count;
-    uint64_t
-        body_length;  /* bytes declared; HTTP_LENGTH_UNKNOWN when chunked or not declared; 0 without a body */
-    const char *peer; /* the peer's address in text, without the port */
+    uint64_t body_length;  /* bytes; HTTP_LENGTH_UNKNOWN when chunked or not declared; 0 without a body */
+    const char *peer;      /* the peer's address in text, without the port */
     char id[HTTP_ID_SIZE]; /* for the problem's "instance" and the log */
     struct arena arena;
     void *user; /* for who handles it */

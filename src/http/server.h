@@ -1,5 +1,7 @@
 #pragma once
-/* The HTTPS server: HTTP/1.1 and HTTP/2 (RFC 9112, 9113) over TLS 1.2 and 1.3 on the loop. Strict: a request that another party could read differently is refused (RFC 9112, section 11.2). Every size and every wait that a peer chooses has a limit.
+/* The HTTPS server: HTTP/1.1 and HTTP/2 (RFC 9112, 9113) over TLS 1.2 and 1.3 on the loop. Strict: a request that
+ * another party could read differently is refused (RFC 9112, section 11.2). Every size and every wait that a peer
+ * chooses has a limit.
  *
  * TLS: ECDHE with AEAD ciphers only, X25519 or P-256, no renegotiation, no compression, no session resumption (nothing
  * is kept that opens recorded traffic), ALPN h2 or http/1.1; without ALPN HTTP/1.1, with another ALPN refused. */
@@ -43,7 +45,8 @@ struct http_server_options {
 
 struct http_server;
 
-/* Listens when it returns. Inside loop_run. From then on the process ignores SIGPIPE. The options' strings need not outlive the call.
+/* Listens when it returns. Inside loop_run. From then on the process ignores SIGPIPE. The options' strings need not
+ * outlive the call.
  * E_CERTIFICATE: unreadable, expired, not yet valid, or not the key's. E_IO: an address cannot be listened on. */
 result http_server_new(struct http_server **ret, const struct http_server_options *options) MUST_USE;
 uint16_t http_server_port(const struct http_server *server, size_t listener);
@@ -67,7 +70,8 @@ bool http_server_certificate(const struct http_server *server, struct http_certi
 /* http_limits.body_bytes and body_within_ms, for requests that begin from now on. */
 void http_server_limit_bodies(struct http_server *server, uint64_t bytes, uint32_t within_ms);
 
-/* Stops accepting, closes idle connections, waits at most within_ms for requests in flight (HTTP/1.1 "Connection: close", HTTP/2 GOAWAY), and cuts off the rest. Waits. E_DEADLINE: something was cut. */
+/* Stops accepting, closes idle connections, waits at most within_ms for requests in flight (HTTP/1.1 "Connection:
+ * close", HTTP/2 GOAWAY), and cuts off the rest. Waits. E_DEADLINE: something was cut. */
 result http_server_drain(struct http_server *server, uint64_t within_ms) MUST_USE;
 
 /* Cuts all connections, cancels the handlers and waits until they have returned. Takes NULL. On a fiber. */

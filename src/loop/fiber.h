@@ -1,8 +1,9 @@
 #pragma once
 /* Fibers: stackful coroutines on the loop. Code on a fiber reads top to bottom and waits by calling; every
- * function here that waits says so and returns E_CANCELLED  the fiber was cancelled: every further wait on it
- * fails at once (but see fiber_shield); E_DEADLINE   the nearest deadline has passed: every wait inside it
- * fails at once. A fiber runs until it waits: between two waits nothing else runs. errno survives a wait.
+ * function here that waits says so and returns
+ *   E_CANCELLED  the fiber was cancelled: every further wait on it fails at once (but see fiber_shield)
+ *   E_DEADLINE   the nearest deadline has passed: every wait inside it fails at once
+ * A fiber runs until it waits: between two waits nothing else runs. errno survives a wait.
  *
  * A fiber belongs to a scope, and a scope is joined before its memory goes: children never outlive it. */
 #include "loop/loop.h"
@@ -18,8 +19,7 @@ struct scope {
 };
 #define SCOPE_INIT ((struct scope){ 0 })
 
-/* The child is ready at once and first runs after the caller waits. `name` is static. E_RESOURCE: no stack.
- */
+/* The child is ready at once and first runs after the caller waits. `name` is static. E_RESOURCE: no stack. */
 result fiber_spawn(struct scope *scope, const char *name, void (*run)(void *arg), void *arg) MUST_USE;
 
 /* Waits until all children have returned. If the caller is cancelled or its deadline passes meanwhile, the
@@ -70,8 +70,7 @@ enum { WATCH_READABLE = 1, WATCH_WRITABLE = 2 };
 struct watch; /* one a descriptor at a time; release it before the descriptor is closed */
 result watch_new(struct watch **ret, int fd) MUST_USE;
 void watch_free(struct watch *watch); /* takes NULL; nobody may be waiting on it */
-/* Waits until one of `events` (or an error or hang-up, which shows as all of them) holds. One fiber at a
- * time. */
+/* Waits until one of `events` (or an error or hang-up, which shows as all of them) holds. One fiber at a time. */
 result watch_wait(struct watch *watch, int events, int *ret_events) MUST_USE;
 
 /* The same without keeping anything. */
@@ -101,10 +100,10 @@ struct channel {
 };
 result channel_init(struct channel *channel, size_t capacity) MUST_USE; /* capacity >= 1; E_MEMORY */
 void channel_done(struct channel *channel);                             /* nobody may be waiting on it */
-result channel_send(struct channel *channel, void *item)
-    MUST_USE; /* waits while full; E_UNAVAILABLE if closed */
-result channel_receive(struct channel *channel, void **ret)
-    MUST_USE;                                /* waits while empty; E_UNAVAILABLE if closed */
+/* Waits while full. E_UNAVAILABLE: closed. */
+result channel_send(struct channel *channel, void *item) MUST_USE;
+/* Waits while empty. E_UNAVAILABLE: closed. */
+result channel_receive(struct channel *channel, void **ret) MUST_USE;
 void channel_close(struct channel *channel); /* receivers still get what is in it; waiting senders fail */
 
 /* ---- signals ---- caught from new to free, and kept until they are waited for; at most 8 */

@@ -7,11 +7,10 @@
 #include <libpq-fe.h>
 
 struct pg_connect_options {
-    const char
-        *host; /* the name or address that the server's certificate must carry; a path that begins with '/' is
-                  a Unix socket's directory, which goes without TLS (throw-away servers in tests) */
-    const char
-        *address; /* numeric address to connect to; NULL: `host`, resolved off the loop when it is a name */
+    /* The name or address that the server's certificate must carry. A path that begins with '/' is a Unix socket's
+     * directory, which goes without TLS (throw-away servers in tests). */
+    const char *host;
+    const char *address; /* numeric, to connect to; NULL: `host`, resolved off the loop when it is a name */
     uint16_t port;
     const char *database, *user;
     const char *certificate, *private_key, *ca; /* PEM files; the key is not readable by others */
@@ -22,8 +21,10 @@ struct pg_connect_options {
 
 struct pg_conn;
 
-/* Waits. The strings are not kept. E_UNAVAILABLE: nobody answers, or the server is starting or full (try again); E_TLS: certificates or names do not match; E_CONFIG: the server refuses this user or database.
- */
+/* Waits. The strings are not kept.
+ *   E_UNAVAILABLE  nobody answers, or the server is starting or full (try again)
+ *   E_TLS          certificates or names do not match
+ *   E_CONFIG       the server refuses this user or database */
 result pg_connect(const struct pg_connect_options *options, struct pg_conn **ret) MUST_USE;
 void pg_close(struct pg_conn *conn); /* does not wait; takes NULL */
 

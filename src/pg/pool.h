@@ -1,10 +1,11 @@
 #pragma once
 /* The pool of connections to one cell's primary: prepared statements, pipelined.
  *
- * All calls of one turn of the loop are sent at its end as one batch with one Sync: one transaction, so that concurrent writes share one commit. No call is answered before the Sync is answered. When one
- * statement of a batch fails, the server undoes the whole batch: the failed call gets its error and the
- * others are run again, each in a transaction of its own; their callers see nothing of it.
- * Two batches may be in flight on a connection; while one is, the next leaves when it is as large.
+ * All calls of one turn of the loop are sent at its end as one batch with one Sync: one transaction, so that concurrent
+ * writes share one commit. No call is answered before the Sync is answered. When one statement of a batch fails, the
+ * server undoes the whole batch: the failed call gets its error and the others are run again, each in a transaction of
+ * its own; their callers see nothing of it. Two batches may be in flight on a connection; while one is, the next leaves
+ * when it is as large.
  *
  * Promises: a call ends within its deadline or statement_within_ms, whichever is nearer, whatever the server
  * does. A write whose connection is lost before the Sync is answered fails with E_UNAVAILABLE and is never
@@ -29,12 +30,11 @@ struct pg_pool_options {
     size_t statement_count;
     size_t connections; /* 0: 4; at most 64 */
     size_t queue_max;   /* calls waiting or in flight, all connections together; 0: 4,096 */
-    uint64_t
-        statement_within_ms; /* a call, waiting included; the server ends a statement after half of it; 0: 5,000 */
+    /* A call, waiting included. The server ends a statement after half of it. 0: 5,000. */
+    uint64_t statement_within_ms;
     uint64_t down_within_ms; /* how long a call waits for a connection while all are down; 0: 250 */
 
-    /* Optional. checks a new connection before it serves (the cell's stamp and schema); on a fiber, may wait.
-     */
+    /* Optional. checks a new connection before it serves (the cell's stamp and schema); on a fiber, may wait. */
     result (*check)(struct pg_conn *conn, void *context);
     /* Optional. why is NULL when the connection came up; called when a connection comes up, is lost, or could
      * not be made. For the log: the pool itself never logs. */

@@ -41,8 +41,8 @@ struct call_list {
 
 struct batch {
     struct call *calls[BATCH_CALLS]; /* NULL: its caller has left */
-    size_t count, answered,
-        refused; /* refused: the slot of the statement that failed; count: at the commit */
+    size_t count, answered;
+    size_t refused; /* the slot of the statement that failed; count: at the commit */
     bool undone;
     struct error refusal;
     char sqlstate[6];

@@ -17,15 +17,15 @@ struct policy_question {
     enum role role;
     enum action action;
     const struct region *home;
-    const struct data_class
-        *class; /* NULL for actions that are not about a class, and for an unknown class */
+    const struct data_class *class; /* NULL: unknown, or the action is not about a class */
     struct policy_place place;
 };
 
 struct policy_decision {
     bool allowed;
-    struct str rule; /* its name; of no file: "default-deny", "role-unknown", "home-unknown", "class-unknown",
-                           "action-unknown", "place-unknown" */
+    /* Its name; of no file: "default-deny", "role-unknown", "home-unknown", "class-unknown", "action-unknown",
+     * "place-unknown". */
+    struct str rule;
     const char *file; /* NULL: no rule of a file */
     int line;
     const char *reason; /* a sentence */

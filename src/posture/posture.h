@@ -33,8 +33,8 @@ struct posture_line {
     enum posture_verdict verdict;
     enum posture_grade grade;
     const char *answer;
-    const char *
-        told_by; /* the command, the query, or the key of the region's file; of an unknown one what was tried */
+    /* The command, the query, or the key of the region's file; of an unknown one what was tried. */
+    const char *told_by;
 };
 
 struct posture_asker {

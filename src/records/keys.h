@@ -21,12 +21,16 @@ struct record_rotation {
     bool counted_all;     /* there are no others */
 };
 
-/* Writes use a new key from now on. E_CONFLICT: there is no key to rotate; E_STALE: another rotation came first; E_BUSY: writes would have waited too long for it; nothing was done. */
+/* Writes use a new key from now on. E_CONFLICT: there is no key to rotate; E_STALE: another rotation came first;
+ * E_BUSY: writes would have waited too long for it; nothing was done. */
 result record_key_rotate(const struct record_shelf *shelf, uint32_t *ret_version) MUST_USE;
 
 result record_key_rotation(const struct record_shelf *shelf, struct record_rotation *ret) MUST_USE;
 
-/* Re-seals, under the current key, all records that are sealed with an older one, and deletes the old keys when no record needs them. A record that changes meanwhile is left alone: its writer used the new key. Revisions stay. It can be stopped at any point and started again: the cell keeps the progress. E_SEAL: done, except for records that do not open or whose key is missing. */
+/* Re-seals, under the current key, all records that are sealed with an older one, and deletes the old keys when no
+ * record needs them. A record that changes meanwhile is left alone: its writer used the new key. Revisions stay. It can
+ * be stopped at any point and started again: the cell keeps the progress. E_SEAL: done, except for records that do not
+ * open or whose key is missing. */
 result record_key_reseal(const struct record_shelf *shelf) MUST_USE;
 
 /* The (customer, class) pairs of a cell with records to re-seal; strings in the arena. */

@@ -32,5 +32,6 @@ result cell_migrate_with(struct pg_conn *conn, const struct cell_stamp *stamp,
                          void (*applied)(void *context, const struct cell_migration *migration),
                          void *context) MUST_USE;
 
-/* For a gateway, on each connection before it serves: is this the expected cell, with the schema that the gateway needs? ret_epoch may be NULL. E_REGION_STAMP, E_SCHEMA. */
+/* For a gateway, on each connection before it serves: is this the expected cell, with the schema that the gateway
+ * needs? ret_epoch may be NULL. E_REGION_STAMP, E_SCHEMA. */
 result cell_check(struct pg_conn *conn, const char *region, const char *cell, int64_t *ret_epoch) MUST_USE;

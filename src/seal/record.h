@@ -9,7 +9,8 @@
  * The associated data is rebuilt from where the record stands and never stored:
  *     "domicile record v1" | region | customer | class | key | revision | key version
  * (strings behind their length as u16, revision as u64, key version as u32, all big-endian). A record that was moved to
- * another place, or given another revision, does not open. A whole row that is replaced by an older version of itself does open: the audit log shows that.
+ * another place, or given another revision, does not open. A whole row that is replaced by an older version of itself
+ * does open: the audit log shows that.
  *
  * Key commitment: XAES-256-GCM alone has none, and a record carries none. A record is opened with the one key that its
  * place and key version name, never by trying several, and that key was fixed by the commitment in its wrapped form;

@@ -1,5 +1,6 @@
 #pragma once
-/* The root key of a region: 32 random bytes that wrap every class key. It is in a file or comes from a command; it is in locked memory while the gateway runs, and domicile keeps it nowhere else. If it is lost, the records are lost.
+/* The root key of a region: 32 random bytes that wrap every class key. It is in a file or comes from a command; it is
+ * in locked memory while the gateway runs, and domicile keeps it nowhere else. If it is lost, the records are lost.
  *
  * What a provider gives is the 32 bytes as they are, or as text: 64 hexadecimal digits or 44 characters of base64, with
  * or without a line end. */

@@ -9,21 +9,19 @@
 /* Who sends a command. Tokens are ordered: by fence, then step, then attempt. A smaller one than the host has seen is
  * refused; an equal or greater one is recorded there, on disk, before its command starts. */
 struct ssh_token {
-    uint64_t
-        fence; /* of the lease under which the run acts (directory.h): it only grows. At most INT64_MAX */
+    uint64_t fence; /* of the lease under which the run acts: it only grows. At most INT64_MAX */
     uint32_t step, attempt;
 };
 
 struct ssh_guard {
-    const char
-        *state; /* the absolute path of the directory in which the guard of that host keeps its state */
+    const char *state; /* the directory in which the guard of that host keeps its state; absolute */
     struct ssh_token token;
 };
 
 struct ssh;
 
-/* Waits. It is recorded under run and step, which may be NULL. Ends whatever is older than the guard's token on that host: records the token, so that stragglers are refused
- * from now on, ends the older commands that still run there, and returns when none does. E_STALE: a later one has been
- * there, and nothing was done. E_DEADLINE: one still runs. */
+/* Waits. It is recorded under run and step, which may be NULL. Ends whatever is older than the guard's token on that
+ * host: records the token, so that stragglers are refused from now on, ends the older commands that still run there, and
+ * returns when none does. E_STALE: a later one has been there, and nothing was done. E_DEADLINE: one still runs. */
 result ssh_guard_over(struct ssh *ssh, const struct ssh_guard *guard, const char *run, const char *step,
                       uint64_t within_ms) MUST_USE;

@@ -41,8 +41,7 @@ struct ssh_options {
     const char *private_key;    /* the path of an OpenSSH Ed25519 key without a passphrase, mode 0600 */
     const char *host_key;       /* the pin: "ssh-ed25519 AAAA..." */
     uint64_t connect_within_ms; /* resolving, TCP, key exchange and log-in together; 0: 10,000 */
-    uint64_t
-        keepalive_ms; /* a host that is silent is asked so often, and is lost after three times that; 0: 5,000 */
+    uint64_t keepalive_ms; /* a silent host is asked so often, and is lost after three times that; 0: 5,000 */
     void (*record)(void *context, const struct ssh_trace *trace); /* may be NULL; does not wait */
     void *record_context;
 };
