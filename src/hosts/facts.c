@@ -44,6 +44,7 @@ static void say_fact(struct asking *asking, const struct host_fact *fact)
         say(&asking->script, "{ if test -e \"${%zu}\"; then cat -- \"${%zu}\"; else (exit %d); fi", at, at,
             NOT_THERE);
     } else {
+        must(fact->argv != NULL);
         say(&asking->script, "{");
         for (size_t i = 0; fact->argv[i] != NULL; i++)
             say(&asking->script, " \"${%zu}\"", add_word(asking, fact->argv[i]));
