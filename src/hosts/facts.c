@@ -13,13 +13,11 @@ static const char end_of_fact[] = "; printf '\\n%d' $?; printf '\\036' >&2; } | 
 static void say(struct buf *script, const char *format, ...) PRINTF(2, 3);
 static void say(struct buf *script, const char *format, ...)
 {
-    char text[256];
     va_list args;
     va_start(args, format);
-    int length = vsnprintf(text, sizeof text, format, args);
+    bool said = buf_vprintf(script, format, args);
     va_end(args);
-    must(length >= 0 && (size_t)length < sizeof text &&
-         buf_append(script, (struct str){ text, (size_t)length }));
+    must(said);
 }
 
 /* argv: sh -c SCRIPT sh WORD... */
