@@ -20,6 +20,7 @@ from directory import Directory  # noqa: E402
 from processes import identity  # noqa: E402
 from sandbox import DEFAULT, Sandbox  # noqa: E402
 
+os.umask(0o022)  # the servers' account reads what the tests lay for it
 BUILT = os.path.abspath(os.environ.get("DOMICILE_BIN", ROOT / "build" / "release"))
 
 

@@ -1,8 +1,10 @@
 """Bare hosts for tests: for each an sshd of an unprivileged user on an address of its own, in a directory of its own, and
 a configuration that declares them. What runs there is stopped by pid."""
+import contextlib
 import json
 import os
 import pwd
+import random
 import re
 import shutil
 import signal
@@ -25,9 +27,11 @@ def as_user(home):
 
 
 def free_port(address):
-    with socket.socket() as one:
-        one.bind((address, 0))
-        return one.getsockname()[1]
+    """One that nobody has, and that no outgoing connection is given meanwhile."""
+    while True:
+        port = random.randrange(20000, 30000)
+        with contextlib.suppress(OSError), socket.create_server((address, port)):
+            return port
 
 
 def until(question, within_s=20, what="it"):

@@ -11,8 +11,8 @@ START_WITHIN_S = 10
 # below /tmp.
 CONFIGURATION = """\
 ListenAddress {address}:{port}
-HostKey {home}/ssh/host_key
-AuthorizedKeysFile {home}/ssh/authorized_keys
+HostKey "{home}/ssh/host_key"
+AuthorizedKeysFile "{home}/ssh/authorized_keys"
 PidFile none
 UsePAM no
 StrictModes no

@@ -3,6 +3,8 @@
 A pid is written together with the process's start time (field 22 of /proc/PID/stat), so that a pid which the kernel gave
 to somebody else is never signalled.
 """
+import contextlib
+import fcntl
 import os
 import pwd
 import resource
@@ -28,9 +30,12 @@ def account():
     when absent) for root."""
     if os.geteuid() != 0:
         return pwd.getpwuid(os.geteuid())
-    try:
+    with contextlib.suppress(KeyError):
         return pwd.getpwnam(USER)
-    except KeyError:
+    with open("/run/domicile-sandbox.lock", "w", encoding="utf-8") as lock:  # one of several that come up at once makes it
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with contextlib.suppress(KeyError):
+            return pwd.getpwnam(USER)
         run(["useradd", "--system", "--user-group", "--create-home", "--home-dir", f"/var/lib/{USER}", "--shell", "/bin/sh",
              USER])
         return pwd.getpwnam(USER)

@@ -26,6 +26,8 @@ REGIONS = ("eu-fr", "us")
 CLIENTS = {"OPS": "sysadmin", "COMPLIANCE": "compliance", "SECURITY": "security", "ONBOARD": "onboarding"}
 SHIPPED_HOME = "/var/lib/domicile"  # where the shipped region files say that hosts keep what domicile lays there
 PROVISION_WITHIN_S = 120
+SOCKET = "eu1/state/socket/.s.PGSQL.15432"  # the longest of the sockets that PostgreSQL makes below DIR
+SOCKET_PATH_BYTES = 107
 
 DESCRIPTION = f"""\
 The sandbox makes two regions of one machine. Each has two hosts with an OpenSSH server, on which domicile provisions a
@@ -79,9 +81,10 @@ class Sandbox:
         self.refuse_taken_addresses()
         began = time.monotonic()
         keep = keep and os.path.exists(self.env_file)
-        if not keep:
-            self._prepare_directory()
+        umask = os.umask(0o022)  # the servers' account reads what we make; what is secret says so itself
         try:
+            if not keep:
+                self._prepare_directory(say)
             install_programs(built, os.path.join(self.home, "bin"))
             if keep:
                 say("sandbox: starting what was kept")
@@ -93,6 +96,8 @@ class Sandbox:
                 with contextlib.suppress(Failure):
                     part.stop()
             raise
+        finally:
+            os.umask(umask)
         say(f"sandbox: up in {time.monotonic() - began:.1f} s; source {os.path.join(self.asked, 'env')}")
 
     def _make(self, say):
@@ -154,7 +159,9 @@ class Sandbox:
         os.makedirs(self.config)
         give(self.config, 0o755)  # the gateways make directory.sqlite in it
         for part in ("regions", "policies"):
-            shutil.copytree(os.path.join(ROOT, part), os.path.join(self.config, part))
+            os.makedirs(os.path.join(self.config, part))
+            for name in os.listdir(os.path.join(ROOT, part)):  # their modes may be for the checkout's owner alone
+                shutil.copyfile(os.path.join(ROOT, part, name), os.path.join(self.config, part, name))
         self._make_hosts()
         for gateway in self.gateways.values():
             self._pin_hosts(gateway.region)
@@ -190,20 +197,20 @@ class Sandbox:
         self._start_gateways()
         self._refresh_pids()
 
-    def _prepare_directory(self):
-        """An empty DIR. Where the servers' account cannot reach it (a checkout under /root), DIR is a link to a
-        directory in /var/lib that it can reach."""
+    def _prepare_directory(self, say):
+        """An empty DIR. Where the servers cannot work in it, DIR is a link to a directory in which they can."""
         self.wipe()
         os.makedirs(os.path.dirname(self.asked), exist_ok=True)
-        if reachable(os.path.dirname(self.asked)):
-            os.makedirs(self.asked)
-        else:
-            name = hashlib.sha256(self.asked.encode()).hexdigest()[:12]
-            target = f"/var/lib/domicile-sandbox/{name}"
+        why = unfit(self.asked)
+        if why:
+            target = os.path.join(elsewhere(), hashlib.sha256(self.asked.encode()).hexdigest()[:12])
+            say(f"sandbox: {self.asked} {why}; it is a link to {target}")
             if os.path.exists(target):
                 shutil.rmtree(target)
             os.makedirs(target)
             os.symlink(target, self.asked)
+        else:
+            os.makedirs(self.asked)
         with open(os.path.join(self.asked, ".sandbox"), "w", encoding="utf-8") as mark:
             mark.write("Made by tools/sandbox, which empties this directory when it starts anew.\n")
         self.__init__(self.asked)
@@ -301,9 +308,25 @@ class Sandbox:
                               **identity()).returncode
 
 
-def reachable(path):
-    """Whether the servers' account can pass through every directory down to `path`."""
-    return subprocess.run(["test", "-x", path], check=False, **identity()).returncode == 0
+def unfit(directory):
+    """Why the servers cannot work in a directory of that name, in words; None where they can."""
+    parent = os.path.dirname(directory)
+    if subprocess.run(["test", "-x", parent], check=False, **identity()).returncode:
+        return f'cannot be reached by the account "{account().pw_name}"'
+    if len(os.fsencode(os.path.join(os.path.realpath(parent), os.path.basename(directory), SOCKET))) > SOCKET_PATH_BYTES:
+        return "is too long for PostgreSQL's sockets"
+    return None
+
+
+def elsewhere():
+    """Where the servers can always work: a directory that only we write to."""
+    if os.geteuid() == 0:
+        return "/var/lib/domicile-sandbox"
+    place = f"/var/tmp/domicile-sandbox-{os.geteuid()}"
+    os.makedirs(place, mode=0o700, exist_ok=True)
+    if os.lstat(place).st_uid != os.geteuid() or os.path.islink(place):
+        raise Failure(f"{place} is somebody else's")
+    return place
 
 
 def holder():

@@ -1,304 +1,352 @@
-"""All the tests, in stages. Every stage says what it counted; the last line is the sum."""
+"""All the tests, in stages that run side by side. The last line is the sum."""
 import argparse
 import contextlib
+import fcntl
+import glob
+import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import tempfile
 import time
-import xml.etree.ElementTree as xml
-from concurrent.futures import ThreadPoolExecutor
 
+import fhir
 import gates
 from processes import Failure
 from sandbox import DEFAULT, Sandbox
 
 ROOT = gates.ROOT
 LOGS = os.path.join(ROOT, "build", "test-logs")
-SANDBOX = os.path.join(ROOT, "build", "test-sandbox")
-FUZZ_S = 4
-SANITIZER = re.compile(r"ERROR: \w+Sanitizer|SUMMARY: \w+Sanitizer|runtime error:")
+ALONE = os.path.join(ROOT, "tools", "lib", "alone")
+PLACES = 2 * os.cpu_count()  # tests mostly wait
+TELL_EVERY_S = 30
+FAR_CHARACTERS = 150
 
 
-class Count:
-    """What a stage found: how many passed, and a sentence for each that did not."""
+class Job:
+    """One process of a stage: a stage has one, or several that run side by side."""
 
-    def __init__(self, passed=0, failures=()):
-        self.passed, self.failures = passed, list(failures)
+    def __init__(self, stage, *words, part="", preset=None, places=1, alone=False, idle=False):
+        self.stage, self.words, self.part = stage, words, part
+        self.preset = preset    # the build that it needs, or makes
+        self.places = places    # how much of the machine it is worth
+        self.alone = alone      # it has the sandbox's addresses
+        self.idle = idle        # it takes what the others leave: it does not count, and is nice
+        self.process = self.result = self.began = self.took_s = self.cpu_s = None
 
+    @property
+    def name(self):
+        return f"{self.stage} {self.part}".rstrip()
 
-def run(command, log, within_s, **environment):
-    """Runs a command with its output in build/test-logs/LOG; returns (exit status, output)."""
-    path = os.path.join(LOGS, log)
-    with open(path, "wb") as out:
-        try:
-            status = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
-                                    env={**os.environ, **environment}, timeout=within_s, check=False).returncode
-        except subprocess.TimeoutExpired:
-            out.write(f"\n{command[0]} did not end within {within_s} s\n".encode())
-            status = 124
-    with open(path, encoding="utf-8", errors="replace") as file:
-        return status, file.read()
-
-
-# --- build ---
-
-def stage_build():
-    """gcc release, gcc ASan+UBSan, clang with its warnings, libFuzzer"""
-    count = Count()
-    for preset in ("release", "asan", "clang", "fuzz"):
-        status, said = run(["tools/build", preset], f"build-{preset}.log", 900)
-        if status:
-            count.failures.append(f"build of {preset}:\n{said[-3000:]}")
-        else:
-            count.passed += 1
-    return count
+    @property
+    def log(self):
+        return self.name.replace(" ", "-")
 
 
-# --- unit tests ---
-
-def ctest(preset, *options):
-    report = os.path.join(LOGS, f"unit-{preset}.xml")
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(report)
-    run(["ctest", "--test-dir", f"build/{preset}", "-j", str(os.cpu_count() + 1), "--output-on-failure", "--no-tests=error",
-         "--output-junit", report, "--test-output-size-passed", "1000000", "--test-output-size-failed", "1000000",
-         *options],
-        f"unit-{preset}.log", 900)
-    count = Count()
-    for case in cases(report, count):
-        said = case.findtext("system-out") or ""
-        passed = sum(map(int, re.findall(r"\[  PASSED  \] (\d+) test", said)))
-        failed = re.findall(r"\[  FAILED  \] (\w+)$", said, re.M)
-        skipped = re.findall(r"\[  SKIPPED \] (\w+)$", said, re.M)
-        if case.get("status") == "run" and not failed and not skipped:
-            count.passed += passed or 1
-            continue
-        count.passed += passed
-        name = case.get("name")
-        count.failures += [f"{name}: {test}" for test in dict.fromkeys(failed)]
-        count.failures += [f"{name}: {test} was skipped" for test in dict.fromkeys(skipped)]
-        if not failed and not skipped:
-            count.failures.append(f"{name} ended before its sum:\n{said[-2000:]}")
-    return count
+def build(preset):
+    return Job("build", "build", preset, part=preset, preset=preset, places=2)
 
 
-def cases(report, count):
-    """The test cases of a JUnit report; no report, or an empty one, is a failure."""
+def unit(preset, *options):
+    return Job(f"unit-{preset}", "unit", preset, *options, preset=preset, places=1 if options else 2)
+
+
+def integration(preset, *options):
+    return [Job(f"integration-{preset}", "integration", preset, part, *options, f"tests/{part}", part=part, preset=preset,
+                alone=True) for part in ("fault", "integration")]
+
+
+def plan():
+    """All jobs, those first that are to begin first: builds as they are needed, then the longest."""
+    return [
+        *map(build, ("release", "asan", "fuzz", "clang", "tsan")),
+        unit("release"),
+        *integration("release"),
+        unit("asan"),
+        *integration("asan", "-m", "not slow"),
+        Job("demo", "demo", preset="release", alone=True),
+        Job("smoke", "integration", "release", "smoke", "tests/integration/test_records.py", preset="release", alone=True),
+        unit("tsan", "-L", "threads"),
+        Job("check", "check", preset="clang", idle=True),
+        Job("fuzz", "fuzz", preset="fuzz", idle=True),
+    ]
+
+
+STAGES = {
+    "build": "gcc release, gcc ASan+UBSan, libFuzzer, clang with its warnings, gcc TSan",
+    "unit-release": "the modules, each alone; PostgreSQL, OpenSSH and cells of their own; as shipped",
+    "unit-asan": "the same under ASan and UBSan",
+    "unit-tsan": "what threads and fibers touch, under ThreadSanitizer",
+    "demo": "the demo tells its whole story",
+    "smoke": "a sandbox, and records written and read there",
+    "check": "format, layers, banned calls, clang-tidy, shellcheck, ...",
+    "fuzz": "each fuzz target, a few seconds from its seeds",
+    "integration-release": "real PostgreSQL, real TLS, real faults",
+    "integration-asan": "the same against ASan programs, without the tests marked slow",
+}
+QUICK = ("unit-release", "check", "smoke")
+ALL = [stage for stage in STAGES if stage != "smoke"]  # which the others hold
+
+
+def chosen(stages):
+    """The jobs of these stages, with the builds that they need."""
+    jobs = [job for job in plan() if job.stage in stages]
+    presets = {job.preset for job in jobs}
+    return [job for job in plan() if job.stage == "build" and job.preset in presets and "build" not in stages] + jobs
+
+
+# --- a checkout far away ---
+
+@contextlib.contextmanager
+def far_away():
+    """A copy of this checkout as its owner alone may read it, in a path of 150 characters with a space and an umlaut."""
+    home = os.path.realpath(tempfile.mkdtemp(prefix="domicile-test."))
+    words = "a checkout whose path is long, with spaces and an ümlaut in it"
+    root = os.path.join(home, words, "x" * max(1, FAR_CHARACTERS - len(home) - len(words) - 2))
+    umask = os.umask(0o077)
     try:
-        found = list(xml.parse(report).getroot().iter("testcase"))
-    except (OSError, xml.ParseError) as error:
-        count.failures.append(f"no result: {error}")
-        return []
-    if not found:
-        count.failures.append(f"{report}: no test ran")
-    return found
-
-
-def stage_unit_release():
-    """the modules, each alone; PostgreSQL, OpenSSH and cells of their own; as shipped"""
-    return ctest("release")
-
-
-def stage_unit_asan():
-    """the same under ASan and UBSan"""
-    return ctest("asan")
-
-
-def stage_unit_tsan():
-    """what threads and fibers touch, built for it and run under ThreadSanitizer"""
-    status, said = run(["tools/build", "tsan"], "build-tsan.log", 300)
-    return Count(0, [f"build of tsan:\n{said[-3000:]}"]) if status else ctest("tsan", "-L", "threads")
-
-
-# --- the README's other command ---
-
-def stage_demo():
-    """the demo tells its whole story, and stops what it left up"""
-    count = Count()
-    for command in (["tools/demo"], ["tools/demo", "--down"]):
-        status, said = run(command, f"demo{'-down' if len(command) > 1 else ''}.log", 300, DOMICILE_SANDBOX=SANDBOX)
-        if status:
-            count.failures.append(f"{' '.join(command)} ended with {status}:\n{said[-3000:]}")
-        else:
-            count.passed += 1
-    if running := Sandbox(SANDBOX).running():
-        count.failures.append(f"the demo left {', '.join(running)} running")
-    return count
-
-
-# --- gates and fuzz ---
-
-def stage_check():
-    """format, layers, banned calls, clang-tidy, shellcheck, ..."""
-    with open(os.path.join(LOGS, "check.log"), "w", encoding="utf-8") as log:
-        results = gates.check(say=lambda line: print(line, file=log))
-    failures = [f"gate {name}:\n" + "\n".join(lines[:20]) for name, lines in results.items() if lines]
-    return Count(len(results) - len(failures), failures)
-
-
-def stage_fuzz():
-    """each fuzz target, a few seconds from its seeds"""
-    build = os.path.join(ROOT, "build", "fuzz")
-    targets = [os.path.basename(path)[:-2] for path in gates.files("tests/fuzz", endings=(".c",))]
-    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        complaints = list(pool.map(lambda target: fuzz(build, target), targets))
-    failures = [complaint for complaint in complaints if complaint]
-    return Count(len(targets) - len(failures), failures or ([] if targets else ["there is no fuzz target"]))
-
-
-def fuzz(build, target):
-    seeds = os.path.join(ROOT, "tests", "fuzz", "corpus", target.removeprefix("fuzz_"))
-    if not os.path.isdir(seeds) or not os.listdir(seeds):
-        return f"{target}: it has no seeds in {seeds}"
-    if not os.access(os.path.join(build, target), os.X_OK):
-        return f"{target}: it was not built"
-    grown = os.path.join(ROOT, "build", "fuzz-corpus", target)
-    os.makedirs(grown, exist_ok=True)
-    status, said = run(["nice", "-n", "19", os.path.join(build, target), f"-max_total_time={FUZZ_S}", "-timeout=60",
-                        "-rss_limit_mb=2048", "-print_final_stats=1", f"-artifact_prefix={LOGS}/{target}-", grown, seeds],
-                       f"{target}.log", FUZZ_S + 300)
-    return f"{target} ended with {status}:\n{said[-2000:]}" if status else None
-
-
-# --- integration and fault tests ---
-
-def pytest(preset, within_s, *options):
-    folders = [folder for folder in ("tests/integration", "tests/fault") if os.path.isdir(os.path.join(ROOT, folder))]
-    count = Count()
-    report = os.path.join(LOGS, f"integration-{preset}.xml")
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(report)
-    sandbox = Sandbox(SANDBOX)
-    sandbox.down(say=lambda _: None)
-    environment = {"DOMICILE_SANDBOX": SANDBOX, "DOMICILE_BIN": os.path.join(ROOT, "build", preset)}
-    status, said = run(["tools/sandbox", "up", SANDBOX], f"sandbox-{preset}.log", 120, **environment)
-    if status:
-        return Count(0, [f"the sandbox of {preset} does not come up:\n{said[-3000:]}"])
-    try:
-        status, said = run(["/usr/bin/python3", "-m", "pytest", "-p", "no:cacheprovider", "-q", "--tb=short",
-                            "--timeout=180", f"--junitxml={report}", *options, *folders],
-                           f"integration-{preset}.log", within_s, **environment)
+        for path in gates.files():
+            source, target = os.path.join(ROOT, path), os.path.join(root, path)
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+            shutil.copyfile(source, target)
+            os.chmod(target, 0o700 if os.access(source, os.X_OK) else 0o600)
+        os.umask(umask)
+        yield root
     finally:
-        Sandbox(SANDBOX).down(say=lambda _: None)
-    for case in cases(report, count):
-        name = f"{case.get('classname')}.{case.get('name')}"
-        bad = next((part for part in case if part.tag in ("failure", "error", "skipped")), None)
-        if bad is None:
-            count.passed += 1
-        else:
-            count.failures.append(f"{name} {bad.tag}: {(bad.get('message') or '')[:300]}")
-    if status not in (0, 1) and not count.failures:
-        count.failures.append(f"pytest ended with {status}:\n{said[-2000:]}")
-    count.failures += sanitizer_reports(preset)
-    return count
+        os.umask(umask)
+        for directory in glob.glob(os.path.join(glob.escape(root), "build", "test-sandbox-*")):
+            if os.path.isdir(directory):
+                Sandbox(directory).wipe()
+        shutil.rmtree(home)
 
 
-def sanitizer_reports(preset):
-    """What the sanitizers wrote into the gateways' logs, which are kept beside the others."""
-    failures = []
-    for gateway in Sandbox(SANDBOX).gateways.values():
-        with contextlib.suppress(FileNotFoundError):
-            kept = shutil.copy(gateway.log, os.path.join(LOGS, f"{preset}-{os.path.basename(gateway.log)}"))
-            with open(kept, encoding="utf-8", errors="replace") as log:
-                failures += [f"{kept}: {line.strip()[:300]}" for line in log if SANITIZER.search(line)][:5]
-    return failures
+# --- the run ---
+
+class Run:
+    def __init__(self, jobs, far, apart, say=lambda line: print(line, flush=True)):
+        self.jobs, self.far, self.apart, self.say = jobs, far, apart, say
+        self.began = time.monotonic()
+        self.told = self.began
+
+    def is_far(self, job):
+        return self.far and job.preset == "asan"
+
+    def line(self, text):
+        self.say(f"{time.monotonic() - self.began:5.0f} s  {text}")
+
+    def drive(self):
+        while any(job.result is None for job in self.jobs):
+            for job in self.jobs:
+                if job.process and job.result is None:
+                    self.look(job)
+            for job in self.jobs:
+                if not job.process and job.result is None and self.may_start(job):
+                    self.start(job)
+            self.tell_progress()
+            time.sleep(0.1)
+
+    # --- one job ---
+
+    def may_start(self, job):
+        running = [other for other in self.jobs if other.process and other.result is None]
+        if job.stage != "build" and (maker := self.maker_of(job)):
+            if maker.result is None:
+                return False
+            if maker.result["failures"]:
+                job.result = {"passed": 0, "failures": [f"{job.name} did not run: {maker.name} failed"]}
+                self.ended(job)
+                return False
+        if job.stage == "build" or job.idle:
+            if any(other.stage == "build" and job.stage == "build" or other.idle and job.idle for other in running):
+                return False
+        if job.alone and not self.apart and any(other.alone for other in running):
+            return False
+        return job.idle or sum(other.places for other in running if not other.idle) + job.places <= PLACES
+
+    def maker_of(self, job):
+        return next((other for other in self.jobs if other.stage == "build" and other.preset == job.preset), None)
+
+    def start(self, job):
+        root = self.far if self.is_far(job) else ROOT
+        job.began = time.monotonic()
+        job.path = os.path.join(LOGS, f"{job.log}.json")
+        command = ["/usr/bin/python3", os.path.join(root, "tools", "lib", "stages.py"), job.path, *job.words]
+        if job.alone:
+            command = [ALONE, *command]
+        if job.idle:
+            command = ["nice", "-n", "19", *command]
+        with open(os.path.join(LOGS, f"{job.log}.out"), "wb") as out:
+            job.process = subprocess.Popen(command, cwd=root, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+                                           env={**os.environ, "DOMICILE_TEST_LOGS": LOGS}, start_new_session=True,
+                                           umask=0o077 if self.is_far(job) else -1)
+        self.line(f"{job.name}: begins{' far away' if self.is_far(job) else ''}")
+
+    def look(self, job):
+        pid, status, used = os.wait4(job.process.pid, os.WNOHANG)
+        if pid == 0:
+            return
+        job.process.returncode = os.waitstatus_to_exitcode(status)
+        job.took_s, job.cpu_s = time.monotonic() - job.began, used.ru_utime + used.ru_stime
+        try:
+            with open(job.path, encoding="utf-8") as file:
+                job.result = json.load(file)
+        except (OSError, ValueError):
+            with open(os.path.join(LOGS, f"{job.log}.out"), encoding="utf-8", errors="replace") as file:
+                job.result = {"passed": 0, "failures": [f"{job.name} broke ({job.process.returncode}): {file.read()[-2000:]}"]}
+        self.ended(job)
+
+    def ended(self, job):
+        for failure in job.result["failures"]:
+            self.say(f"    FAILED {failure}".replace("\n", "\n        "))
+        took = f" in {job.took_s:.0f} s" if job.took_s is not None else ""
+        self.line(f"{job.name}: {job.result['passed']} passed, {len(job.result['failures'])} failed{took}")
+        self.told = time.monotonic()
+
+    # --- all of them ---
+
+    def tell_progress(self):
+        if time.monotonic() - self.told < TELL_EVERY_S:
+            return
+        self.told = time.monotonic()
+        running = [job for job in self.jobs if job.process and job.result is None]
+        self.line("... " + ", ".join(f"{job.name}{self.progress(job)}" for job in running))
+
+    def progress(self, job):
+        """How far ctest or pytest is, by its log."""
+        for path in glob.glob(os.path.join(glob.escape(LOGS), "*.log")):
+            if os.path.basename(path)[:-4] in [f"{word}-{job.preset}" for word in job.words]:
+                with open(path, encoding="utf-8", errors="replace") as file:
+                    found = re.findall(r"(?m)^ *(\d+/\d+) Test|\[ *(\d+%)\]", file.read())
+                return f" ({''.join(found[-1])})" if found else ""
+        return ""
+
+    def stop(self):
+        """Tells every process of ours to end, and ends those that do not."""
+        running = [job for job in self.jobs if job.process and job.result is None]
+        for number, within_s in ((signal.SIGINT, 30), (signal.SIGKILL, 5)):
+            for job in running:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(job.process.pid, number)
+            deadline = time.monotonic() + within_s
+            while time.monotonic() < deadline and any(lives(job) for job in running):
+                time.sleep(0.1)
+
+    def table(self):
+        """Of each stage what it counted, from when to when it ran, and the processors' time."""
+        self.say(f"\n{'stage':20} {'passed':>6} {'failed':>6} {'from':>6} {'took':>6} {'CPU':>6}")
+        for stage in dict.fromkeys(job.stage for job in self.jobs):
+            jobs = [job for job in self.jobs if job.stage == stage]
+            ran = [job for job in jobs if job.took_s is not None]
+            begin = min((job.began for job in ran), default=self.began)
+            took = max((job.began + job.took_s for job in ran), default=begin) - begin
+            self.say(f"{stage:20} {sum(job.result['passed'] for job in jobs):6} "
+                     f"{sum(len(job.result['failures']) for job in jobs):6} {begin - self.began:4.0f} s {took:4.0f} s "
+                     f"{sum(job.cpu_s for job in ran):4.0f} s")
 
 
-def stage_integration_release():
-    """real PostgreSQL, real TLS, real faults"""
-    return pytest("release", 600)
+def lives(job):
+    """Whether anything of the job's session still runs."""
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(job.process.pid, os.WNOHANG)
+    try:
+        os.killpg(job.process.pid, 0)
+        return True
+    except ProcessLookupError:
+        return False
 
 
-def stage_integration_asan():
-    """the same against ASan programs, without the tests marked slow"""
-    return pytest("asan", 600, "-m", "not slow")
-
-
-STAGES = {name[6:].replace("_", "-"): stage for name, stage in list(globals().items()) if name.startswith("stage_")}
-
-
-BESIDE = {"check", "fuzz"}  # read only, and let everybody else go first: what follows waits most of its time
-
+# --- what it needs of the machine ---
 
 @contextlib.contextmanager
 def addresses_free():
-    """The sandbox's addresses are fixed: one that runs in build/sandbox is stopped meanwhile, with its data kept."""
+    """Where all share the machine's addresses: a sandbox that runs in build/sandbox is stopped meanwhile, with its data
+    kept."""
+    print("test: the kernel allows no network of its own to a test: those that need the sandbox's addresses run one after "
+          "another")
     sandbox = Sandbox(DEFAULT)
     was_up = bool(sandbox.running())
     if was_up:
         print("test: the sandbox in build/sandbox is stopped meanwhile")
         sandbox.down(say=lambda _: None)
     try:
-        Sandbox(SANDBOX).down(say=lambda _: None)
         sandbox.refuse_taken_addresses()
         yield
     finally:
         if was_up:
-            status, said = run(["tools/sandbox", "up", "--keep"], "sandbox-kept.log", 120)
-            print("test: the sandbox in build/sandbox is up again" if status == 0 else f"test: {said}")
+            done = subprocess.run(["tools/sandbox", "up", "--keep"], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                  stderr=subprocess.STDOUT, text=True, check=False)
+            print("test: the sandbox in build/sandbox is up again" if done.returncode == 0 else f"test: {done.stdout}")
 
 
-def outcome_of(name):
-    """What the stage counted, and how long it took."""
-    began = time.monotonic()
-    try:
-        count = STAGES[name]()
-    except Failure as failure:
-        count = Count(0, [str(failure)])
-    except Exception as error:  # a stage that breaks has failed, and the rest go on
-        count = Count(0, [f"{name} broke: {error!r}"])
-    if count.passed + len(count.failures) == 0:
-        count.failures.append(f"{name} counted nothing")
-    return count, time.monotonic() - began
+@contextlib.contextmanager
+def one_at_a_time():
+    os.makedirs(os.path.dirname(LOGS), exist_ok=True)
+    with open(f"{LOGS}.lock", "w", encoding="utf-8") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Failure("another tools/test runs in this checkout") from None
+        yield
 
 
-def tell(name, count, seconds):
-    for failure in count.failures:
-        print(f"    FAILED {failure}".replace("\n", "\n        "))
-    print(f"{name:20} {count.passed} passed, {len(count.failures)} failed in {seconds:.0f} s", flush=True)
+def run_jobs(jobs, far):
+    apart = subprocess.run([ALONE, "--allowed"], check=False).returncode == 0
+    with contextlib.ExitStack() as held:
+        if any(job.alone for job in jobs) and not apart:
+            held.enter_context(addresses_free())
+        if any(job.stage == "demo" for job in jobs):
+            fhir.fetch(os.path.join(ROOT, "build", "demo"))  # it cannot, without a network
+        root = held.enter_context(far_away()) if far and any(job.preset == "asan" for job in jobs) else None
+        if root:
+            print(f"test: what needs the preset asan is built and tested far away, in {root} ({len(root)} characters)")
+        run = Run(jobs, root, apart)
+        try:
+            run.drive()
+        except BaseException:
+            run.stop()
+            raise
+        run.table()
+    return sum(job.result["passed"] for job in jobs), sum(len(job.result["failures"]) for job in jobs)
 
 
-def run_stages(names):
-    counts, beside = [], {}
-    with ThreadPoolExecutor() as pool:
-        for name in names:
-            if name in BESIDE:
-                print(f"{name:20} {STAGES[name].__doc__} ... beside what follows", flush=True)
-                beside[name] = pool.submit(outcome_of, name)
-                continue
-            print(f"{name:20} {STAGES[name].__doc__} ...", flush=True)
-            count, seconds = outcome_of(name)
-            tell("", count, seconds)
-            counts.append(count)
-        for name, running in beside.items():
-            count, seconds = running.result()
-            tell(name, count, seconds)
-            counts.append(count)
-    return sum(count.passed for count in counts), [failure for count in counts for failure in count.failures]
+def parse(arguments):
+    parser = argparse.ArgumentParser(
+        prog="tools/test", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="stages:\n" + "".join(f"  {name:20} {words}\n" for name, words in STAGES.items())
+        + f"  {'quick':20} {', '.join(QUICK)}\n\nWithout a STAGE all but smoke run. The logs are in build/test-logs.")
+    parser.add_argument("stage", nargs="*", metavar="STAGE", help="only these stages, and the builds that they need")
+    parser.add_argument("--far", action="store_true",
+                        help="the preset asan is built and tested in a copy of the checkout that only its owner can read, "
+                        f"in a path of {FAR_CHARACTERS} characters; a run of all stages does so by itself")
+    options = parser.parse_args(arguments)
+    names = [name for stage in options.stage for name in (QUICK if stage == "quick" else [stage])]
+    unknown = [name for name in names if name not in STAGES]
+    if unknown:
+        parser.error(f'there is no stage "{unknown[0]}"; there are {", ".join((*STAGES, "quick"))}')
+    return names or ALL, options.far or not names
 
 
 def main(arguments):
-    parser = argparse.ArgumentParser(prog="tools/test", description=__doc__,
-                                     epilog=f"Stages: {', '.join(STAGES)}. The logs are in build/test-logs.")
-    parser.add_argument("stage", nargs="*", metavar="STAGE", help="only these stages (default: all, in order)")
-    names = parser.parse_args(arguments).stage or list(STAGES)
-    unknown = [name for name in names if name not in STAGES]
-    if unknown:
-        parser.error(f'there is no stage "{unknown[0]}"; there are {", ".join(STAGES)}')
-    shutil.rmtree(LOGS, ignore_errors=True)
-    os.makedirs(LOGS)
+    names, far = parse(arguments)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     began = time.monotonic()
     try:
-        with addresses_free() if any(name == "demo" or "integration" in name for name in names) else contextlib.nullcontext():
-            passed, failures = run_stages(names)
+        with one_at_a_time():
+            shutil.rmtree(LOGS, ignore_errors=True)
+            os.makedirs(LOGS)
+            passed, failed = run_jobs(chosen(names), far)
     except Failure as failure:
         print(f"test: {failure}")
-        passed, failures = 0, [str(failure)]
+        passed, failed = 0, 1
+    except KeyboardInterrupt:
+        print("test: interrupted; what it started is stopped")
+        return 130
     print(f"logs: build/test-logs; {time.monotonic() - began:.0f} s")
-    print(f"{passed} passed, {len(failures)} failed")
-    return 1 if failures or not passed else 0
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed or not passed else 0
 
 
 if __name__ == "__main__":
