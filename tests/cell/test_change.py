@@ -6,43 +6,52 @@ import pytest
 from bare import BIN, Pair, end, text, until
 
 
-def test_a_further_standby(made):
-    third = made.third()
-    unknown = made.run("cell", "add-standby", "eu-fr/eu-fr-1", "eu3", check=False)
-    assert unknown.returncode == 4 and 'has no node "eu3"' in unknown.stderr
-    made.declare(made.eu1, made.eu2, third)
-    done = made.run("cell", "add-standby", "eu-fr/eu-fr-1", "eu3")
-    assert "[16/16] done" in done.stdout
-    assert made.eu1.sql("SHOW synchronous_standby_names") == 'ANY 1 ("eu2", "eu3")'
-    assert made.eu1.sql("SELECT string_agg(application_name, ',' ORDER BY application_name) FROM pg_stat_replication") == "eu2,eu3"
-    again = made.run("cell", "add-standby", "eu-fr/eu-fr-1", "eu3")
-    assert "already done, nothing was changed" in again.stdout
-    made.provision()  # the rules of the other standby
-    assert not made.undone()
-
-
-def test_a_standby_leaves(made):
-    done = made.run("cell", "remove-standby", "eu-fr/eu-fr-1", "eu3")
-    assert done.stdout.rstrip().endswith("done")
-    assert made.eu3.pid() is None and os.path.exists(made.eu3.data)
-    assert made.eu1.sql("SELECT string_agg(slot_name, ',') FROM pg_replication_slots") == "eu2"
-    assert made.eu1.sql("SHOW synchronous_standby_names") == 'ANY 1 ("eu2")'
-    assert made.eu3.address not in text(f"{made.eu1.data}/pg_hba.conf")
+@pytest.fixture
+def pair(made):
+    """A pair, and afterwards it is again as it was made, whatever the test did to it."""
+    yield made
+    made.extra = made.eu2.commands = ""
     made.declare()
     made.provision()
 
 
-def test_the_last_standby_leaves_only_when_told_twice(made):
-    done = made.run("cell", "remove-standby", "eu-fr/eu-fr-1", "eu2", check=False)
+def standbys(pair):
+    return pair.eu1.sql("SELECT string_agg(application_name, ',' ORDER BY application_name) FROM pg_stat_replication")
+
+
+def test_a_further_standby_comes_and_goes(pair):
+    third = pair.third()
+    unknown = pair.run("cell", "add-standby", "eu-fr/eu-fr-1", "eu3", check=False)
+    assert unknown.returncode == 4 and 'has no node "eu3"' in unknown.stderr
+    pair.declare(pair.eu1, pair.eu2, third)
+    done = pair.run("cell", "add-standby", "eu-fr/eu-fr-1", "eu3")
+    assert "[16/16] done" in done.stdout
+    assert pair.eu1.sql("SHOW synchronous_standby_names") == 'ANY 1 ("eu2", "eu3")'
+    assert standbys(pair) == "eu2,eu3"
+    again = pair.run("cell", "add-standby", "eu-fr/eu-fr-1", "eu3")
+    assert "already done, nothing was changed" in again.stdout
+    pair.provision()  # the rules of the other standby
+    assert not pair.undone()
+
+    done = pair.run("cell", "remove-standby", "eu-fr/eu-fr-1", "eu3")
+    assert done.stdout.rstrip().endswith("done")
+    assert third.pid() is None and os.path.exists(third.data)
+    assert pair.eu1.sql("SELECT string_agg(slot_name, ',') FROM pg_replication_slots") == "eu2"
+    assert pair.eu1.sql("SHOW synchronous_standby_names") == 'ANY 1 ("eu2")'
+    assert third.address not in text(f"{pair.eu1.data}/pg_hba.conf")
+
+
+def test_the_last_standby_leaves_only_when_told_twice(pair):
+    done = pair.run("cell", "remove-standby", "eu-fr/eu-fr-1", "eu2", check=False)
     assert done.returncode == 6 and "is the only standby of the synchronous cell" in done.stderr
-    assert made.eu2.pid()
-    primary = made.run("cell", "remove-standby", "eu-fr/eu-fr-1", "eu1", "--yes", check=False)
+    assert pair.eu2.pid()
+    primary = pair.run("cell", "remove-standby", "eu-fr/eu-fr-1", "eu1", "--yes", check=False)
     assert primary.returncode == 2 and "is the primary" in primary.stderr
-    made.run("cell", "remove-standby", "eu-fr/eu-fr-1", "eu2", "--yes")
-    assert made.eu2.pid() is None and made.eu1.sql("SHOW synchronous_standby_names") == ""
-    made.eu1.sql("SELECT pg_logical_emit_message(true, 'test', 'a write')")
-    made.provision()  # the region's file still has it
-    assert made.eu1.sql("SELECT sync_state FROM pg_stat_replication") == "quorum"
+    pair.run("cell", "remove-standby", "eu-fr/eu-fr-1", "eu2", "--yes")
+    assert pair.eu2.pid() is None and pair.eu1.sql("SHOW synchronous_standby_names") == ""
+    pair.eu1.sql("SELECT pg_logical_emit_message(true, 'test', 'a write')")
+    pair.provision()  # the region's file still has it
+    assert pair.eu1.sql("SELECT sync_state FROM pg_stat_replication") == "quorum"
 
 
 def test_an_asynchronous_cell_waits_for_nobody(made):
@@ -61,73 +70,71 @@ def copies(path):
                           check=False).returncode == 0
 
 
-def test_a_copy_that_is_killed_is_made_again(made):
-    made.run("cell", "remove-standby", "eu-fr/eu-fr-1", "eu2", "--yes")
-    made.eu2.run("rm", "-rf", made.eu2.data)
-    made.eu2.commands = f'base_backup = [ "{BIN}/pg_basebackup", "--max-rate=1024k" ];'
-    made.declare()
-    half = f"{made.eu2.data}.domicile-new"
-    with subprocess.Popen(made.command("cell", "provision", "eu-fr/eu-fr-1"), stdout=subprocess.DEVNULL) as driver:
+def test_a_copy_that_is_killed_is_made_again(pair):
+    pair.run("cell", "remove-standby", "eu-fr/eu-fr-1", "eu2", "--yes")
+    pair.eu2.run("rm", "-rf", pair.eu2.data)
+    pair.eu2.commands = f'base_backup = [ "{BIN}/pg_basebackup", "--max-rate=1024k" ];'
+    pair.declare()
+    half = f"{pair.eu2.data}.domicile-new"
+    with subprocess.Popen(pair.command("cell", "provision", "eu-fr/eu-fr-1"), stdout=subprocess.DEVNULL) as driver:
         until(lambda: os.path.exists(f"{half}/backup_label"), 60, "a part of the copy")
         assert copies(half)
         end(driver)
-    assert os.path.exists(half) and not os.path.exists(made.eu2.data)
+    assert os.path.exists(half) and not os.path.exists(pair.eu2.data)
     until(lambda: not copies(half), 8, "the end of the copy, which would take half a minute,")
-    made.eu2.commands = ""
-    made.declare()
-    done = made.provision()
+    pair.eu2.commands = ""
+    pair.declare()
+    done = pair.provision()
     assert "going on with the run" in done.stdout
-    assert not os.path.exists(half) and made.eu1.sql("SELECT sync_state FROM pg_stat_replication") == "quorum"
+    assert not os.path.exists(half) and pair.eu1.sql("SELECT sync_state FROM pg_stat_replication") == "quorum"
 
 
-def test_tools_of_the_host(made):
+def test_tools_of_the_host(pair):
     """All that a plan asks of a host beside files is asked by the host's own commands."""
-    own = {"postgres": f'{BIN}/postgres "$@"', "status": f"{BIN}/pg_ctl status -D {made.eu2.data}",
+    own = {"postgres": f'{BIN}/postgres "$@"', "status": f"{BIN}/pg_ctl status -D {pair.eu2.data}",
            "sockets": "grep -h ' 0A ' /proc/net/tcp /proc/net/tcp6",
            **{name: f'{name} "$@"' for name in ("locale", "df", "date", "stat")}}
     for name, command in own.items():
-        made.eu2.script(f"own-{name}", f"echo {name} >>{made.eu2.home}/tools; exec {command}")
-    made.eu2.commands = "".join(f'{name} = [ "own-{name}" ];' for name in own)
-    made.declare()
-    assert not made.undone()
-    assert set(text(f"{made.eu2.home}/tools").split()) == set(own)
-    made.eu2.script("own-status", "exit 3")
-    made.eu2.script("own-sockets", "echo '  0: 0100007F:0016 00000000:0000 0A'")
-    made.eu2.script("own-date", "echo 0")
-    planned = made.planned()
-    assert planned["ports"] == ("yes", f"eu1: port {made.eu1.port} is its own PostgreSQL's; eu2: port {made.eu2.port} is free")
+        pair.eu2.script(f"own-{name}", f"echo {name} >>{pair.eu2.home}/tools; exec {command}")
+    pair.eu2.commands = "".join(f'{name} = [ "own-{name}" ];' for name in own)
+    pair.declare()
+    assert not pair.undone()
+    assert set(text(f"{pair.eu2.home}/tools").split()) == set(own)
+    pair.eu2.script("own-status", "exit 3")
+    pair.eu2.script("own-sockets", "echo '  0: 0100007F:0016 00000000:0000 0A'")
+    pair.eu2.script("own-date", "echo 0")
+    planned = pair.planned()
+    assert planned["ports"] == ("yes", f"eu1: port {pair.eu1.port} is its own PostgreSQL's; eu2: port {pair.eu2.port} is free")
     assert planned["clocks"][0] == "no" and planned["start-standbys"][0] == "no"
-    made.eu2.commands = ""
-    made.declare()
 
 
-def test_commands_of_the_host(made):
+def test_commands_of_the_host(pair):
     """As on a host with systemd: start, stop and reload are the host's own."""
-    words = {"start": f"{BIN}/pg_ctl start -w -s -D {made.eu2.data} -l {made.eu2.log}",
-             "stop": f"{BIN}/pg_ctl stop -w -s -m fast -D {made.eu2.data}",
-             "reload": f"{BIN}/pg_ctl reload -s -D {made.eu2.data}"}
+    words = {"start": f"{BIN}/pg_ctl start -w -s -D {pair.eu2.data} -l {pair.eu2.log}",
+             "stop": f"{BIN}/pg_ctl stop -w -s -m fast -D {pair.eu2.data}",
+             "reload": f"{BIN}/pg_ctl reload -s -D {pair.eu2.data}"}
     for verb, command in words.items():
-        made.eu2.script(f"unit-{verb}", f"echo {verb} >>{made.eu2.home}/units; exec {command}")
-    made.eu2.commands = "".join(f'{verb} = [ "unit-{verb}" ];' for verb in words)
-    made.declare(issuing_ca='{ certificate = "pg/ca.crt"; private_key = "pg/ca.key"; days = 800; renew_days = 500; }')
-    made.provision()
-    made.eu2.stop()
-    made.provision()
-    made.run("cell", "remove-standby", "eu-fr/eu-fr-1", "eu2", "--yes")
-    assert text(f"{made.eu2.home}/units").split() == ["reload", "start", "stop"]
+        pair.eu2.script(f"unit-{verb}", f"echo {verb} >>{pair.eu2.home}/units; exec {command}")
+    pair.eu2.commands = "".join(f'{verb} = [ "unit-{verb}" ];' for verb in words)
+    pair.declare(issuing_ca='{ certificate = "pg/ca.crt"; private_key = "pg/ca.key"; days = 800; renew_days = 500; }')
+    pair.provision()
+    pair.eu2.stop()
+    pair.provision()
+    pair.run("cell", "remove-standby", "eu-fr/eu-fr-1", "eu2", "--yes")
+    assert text(f"{pair.eu2.home}/units").split() == ["reload", "start", "stop"]
 
 
-def test_steps_of_the_operator(made):
-    made.extra = (f'steps = ( {{ name = "tell-dns"; runbook = "provision"; after = "synchronous"; on = "eu1"; '
-                  f'run = [ "/usr/bin/touch", "{made.eu1.home}/told" ]; check = [ "/usr/bin/test", "-e", '
-                  f'"{made.eu1.home}/told" ]; }} );')
-    made.declare()
-    made.provision()
-    assert os.path.exists(f"{made.eu1.home}/told")
-    assert made.planned()["tell-dns"] == ("yes", "eu1: status 0")
+def test_steps_of_the_operator(pair):
+    pair.extra = (f'steps = ( {{ name = "tell-dns"; runbook = "provision"; after = "synchronous"; on = "eu1"; '
+                  f'run = [ "/usr/bin/touch", "{pair.eu1.home}/told" ]; check = [ "/usr/bin/test", "-e", '
+                  f'"{pair.eu1.home}/told" ]; }} );')
+    pair.declare()
+    pair.provision()
+    assert os.path.exists(f"{pair.eu1.home}/told")
+    assert pair.planned()["tell-dns"] == ("yes", "eu1: status 0")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def otherwise():
     """A pair that somebody made by hand: open rules, other settings, a standby by pg_basebackup -R."""
     pair = Pair()
@@ -148,7 +155,7 @@ def otherwise():
     pair.done()
 
 
-def test_adopt_shows_the_differences_and_changes_nothing(otherwise):
+def test_adopt_shows_the_differences_and_with_yes_takes_over(otherwise):
     done = otherwise.run("cell", "adopt", "eu-fr/eu-fr-1")
     assert "give the command again with --yes" in done.stdout and "nothing was changed" in done.stdout
     planned = otherwise.planned("cell", "adopt", "eu-fr/eu-fr-1")
@@ -159,8 +166,6 @@ def test_adopt_shows_the_differences_and_changes_nothing(otherwise):
     assert planned["configure-standbys"][0] == "no"
     assert not os.path.exists(f"{otherwise.eu1.data}/domicile.conf") and not os.path.exists(otherwise.eu1.tls)
 
-
-def test_adopt_with_yes_takes_over(otherwise):
     pid = otherwise.eu1.pid()
     system = otherwise.eu1.sql("SELECT system_identifier FROM pg_control_system()", "postgres", otherwise.eu1.home)
     otherwise.run("cell", "adopt", "eu-fr/eu-fr-1", "--yes")

@@ -1,5 +1,6 @@
 """Whoever makes a cell is killed with -9 at each write of the journal, and goes on each time: the cell is the same in the
 end. Two at once never both act."""
+import contextlib
 import glob
 import json
 import os
@@ -9,7 +10,7 @@ import subprocess
 import time
 
 import pytest
-from bare import ROOT, Pair, end, text, until
+from bare import BIN, ROOT, Pair, end, text, until
 
 KILLER = os.environ.get("KILLER", os.path.join(ROOT, "build/release/cell_killer"))
 FACTS = {
@@ -100,19 +101,48 @@ def test_the_program_itself_is_killed(facts, other):
     assert facts_of(other) == facts
 
 
+@contextlib.contextmanager
+def held(pair):
+    """The start of eu2 takes until it is let go: who makes the cell has the lease until then. Yields what lets go."""
+    script, arrived, go = f"{pair.dir}/start", f"{pair.eu2.home}/arrived", f"{pair.dir}/go"
+    with open(script, "w", encoding="utf-8") as file:
+        file.write(f"#!/bin/sh\ntouch {arrived}\nuntil [ -e {go} ]; do sleep 0.05; done\n"
+                   f"exec {BIN}/pg_ctl start -w -s -D {pair.eu2.data} -l {pair.eu2.log}\n")
+    os.chmod(script, 0o755)
+    pair.eu2.commands = f'start = [ "{script}" ];'
+    pair.declare()
+
+    def let_go():
+        with open(go, "w", encoding="utf-8"):
+            pass
+
+    with subprocess.Popen(pair.command("cell", "provision", "eu-fr/eu-fr-1"), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          text=True) as first:
+        try:
+            until(lambda: os.path.exists(arrived), 60, "the start of eu2")
+            yield let_go
+        finally:
+            let_go()
+            out, err = first.communicate(timeout=120)
+    assert first.returncode == 0, out + err
+    os.unlink(arrived)
+
+
 def test_two_at_once_never_both_act(facts, other):
-    command = other.command("cell", "provision", "eu-fr/eu-fr-1")
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as first:
-        until(lambda: lines_of(other) >= 12, 60, "the first one's work")
+    with held(other):  # the second waits for as long as a lease lives whose holder is gone
         second = other.provision(check=False)
-        if second.returncode:  # the second waits for as long as a lease lives whose holder is gone
-            assert second.returncode == 5 and 'another process changes "eu-fr/eu-fr-1"' in second.stderr
-        else:
-            assert "already done, nothing was changed" in second.stdout
-        out, err = first.communicate(timeout=120)
-        assert first.returncode == 0, out + err
-    runs = glob.glob(f"{other.config}/state/commands/provision-*.jsonl")
-    assert len(runs) == 1
+        assert second.returncode == 5 and 'another process changes "eu-fr/eu-fr-1"' in second.stderr, second
+    assert len(glob.glob(f"{other.config}/state/commands/provision-*.jsonl")) == 1
+    assert facts_of(other) == facts
+
+
+def test_one_that_waited_for_another_finds_it_done(facts, other):
+    with held(other) as let_go, subprocess.Popen(other.command("cell", "provision", "eu-fr/eu-fr-1"),
+                                                 stdout=subprocess.PIPE, text=True) as second:
+        let_go()
+        assert "already done, nothing was changed" in second.communicate(timeout=120)[0]
+    assert second.returncode == 0
+    assert len(glob.glob(f"{other.config}/state/commands/provision-*.jsonl")) == 1
     assert facts_of(other) == facts
 
 
