@@ -261,10 +261,10 @@ def test_every_counter_is_looked_at():
         "domicile_cell_connections_lost_total": "tests/pg/test_pg_faults.c: losses",
         "domicile_cell_calls_refused_total": "tests/pg/test_pg_pool.c: busy",
         "domicile_cell_calls_late_total": "tests/pg/test_pg_pool.c: late",
-        "domicile_cell_state_changes_total": "tests/pg/test_cell_monitor.c: changes",
-        "domicile_cell_degrades_total": "tests/pg/test_cell_monitor.c: degrades",
-        "domicile_cell_restores_total": "tests/pg/test_cell_monitor.c: restores",
-        "domicile_cell_slots_dropped_total": "tests/pg/test_cell_monitor.c: slots_dropped",
+        "domicile_cell_state_changes_total": "tests/pg/test_health_monitor.c: changes",
+        "domicile_cell_degrades_total": "tests/pg/test_health_monitor.c: degrades",
+        "domicile_cell_restores_total": "tests/pg/test_health_monitor.c: restores",
+        "domicile_cell_slots_dropped_total": "tests/pg/test_health_monitor.c: slots_dropped",
         "process_cpu_seconds_total": "tests/integration/test_metrics.py: process_cpu_seconds_total",
     }
     assert declared == set(GROWS) | set(elsewhere)
