@@ -23,18 +23,19 @@ LOGS = os.path.join(ROOT, "build", "test-logs")
 ALONE = os.path.join(ROOT, "tools", "lib", "alone")
 PLACES = 2 * os.cpu_count()  # tests mostly wait
 TELL_EVERY_S = 30
+IDLE = 19
 FAR_CHARACTERS = 150
 
 
 class Job:
     """One process of a stage: a stage has one, or several that run side by side."""
 
-    def __init__(self, stage, *words, part="", preset=None, places=1, alone=False, idle=False):
+    def __init__(self, stage, *words, part="", preset=None, places=1, alone=False, nice=0):
         self.stage, self.words, self.part = stage, words, part
         self.preset = preset    # the build that it needs, or makes
         self.places = places    # how much of the machine it is worth
         self.alone = alone      # it has the sandbox's addresses
-        self.idle = idle        # it takes what the others leave: it does not count, and is nice
+        self.nice = nice        # tests that wait for something go first; the last in niceness does not count at all
         self.process = self.result = self.began = self.took_s = self.cpu_s = None
 
     @property
@@ -42,12 +43,16 @@ class Job:
         return f"{self.stage} {self.part}".rstrip()
 
     @property
+    def idle(self):
+        return self.nice == IDLE
+
+    @property
     def log(self):
         return self.name.replace(" ", "-")
 
 
 def build(preset):
-    return Job("build", "build", preset, part=preset, preset=preset, places=2)
+    return Job("build", "build", preset, part=preset, preset=preset, places=2, nice=10)
 
 
 def unit(preset, *options):
@@ -70,8 +75,8 @@ def plan():
         Job("demo", "demo", preset="release", alone=True),
         Job("smoke", "integration", "release", "smoke", "tests/integration/test_records.py", preset="release", alone=True),
         unit("tsan", "-L", "threads"),
-        Job("check", "check", preset="clang", idle=True),
-        Job("fuzz", "fuzz", preset="fuzz", idle=True),
+        Job("check", "check", preset="clang", nice=IDLE),
+        Job("fuzz", "fuzz", preset="fuzz", nice=IDLE),
     ]
 
 
@@ -176,8 +181,8 @@ class Run:
         command = ["/usr/bin/python3", os.path.join(root, "tools", "lib", "stages.py"), job.path, *job.words]
         if job.alone:
             command = [ALONE, *command]
-        if job.idle:
-            command = ["nice", "-n", "19", *command]
+        if job.nice:
+            command = ["nice", "-n", str(job.nice), *command]
         with open(os.path.join(LOGS, f"{job.log}.out"), "wb") as out:
             job.process = subprocess.Popen(command, cwd=root, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
                                            env={**os.environ, "DOMICILE_TEST_LOGS": LOGS}, start_new_session=True,
@@ -331,7 +336,8 @@ def parse(arguments):
 
 def main(arguments):
     names, far = parse(arguments)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM):  # also where a shell that started us in the background ignores it
+        signal.signal(number, signal.default_int_handler)
     began = time.monotonic()
     try:
         with one_at_a_time():
