@@ -210,7 +210,8 @@ static result lines_read(struct window *window, struct lines *lines)
     }
 }
 
-/* The answer begins before the request ends: a failure after that is reported in a last line, and the answer is cut off. */
+/* The answer begins before the request ends: a failure after that is reported in a last line, and the answer is cut
+ * off. */
 result bulk_in(struct api_call *call)
 {
     struct record_shelf shelf;

@@ -30,7 +30,7 @@ struct api_call {
 
 /* ---- who asks, and may they (admit.c) ----
  * The order is part of P1 and P2: token, the token's region, its customer, policy, and only then whether and where the
- * customer exists. So no answer tells a principal about a customer that it has no right to. */
+ * customer exists. So no answer tells a principal about a customer for which it has no rights. */
 
 /* E_UNAUTHENTICATED, E_TOKEN_EXPIRED; E_WRONG_REGION: a token of another region. */
 result api_authenticate(struct api_call *call) MUST_USE;
@@ -39,8 +39,8 @@ result api_authenticate(struct api_call *call) MUST_USE;
  * E_CLASS_UNKNOWN. */
 result api_decide(struct api_call *call, enum action action, struct str class) MUST_USE;
 
-/* All these checks, for the customer of the path. E_FORBIDDEN: another customer's client. E_CUSTOMER_UNKNOWN, E_WRONG_REGION,
- * E_CUSTOMER_MOVING; E_REGION_UNKNOWN: the directory names a region or cell that is not configured. */
+/* All these checks, for the customer of the path. E_FORBIDDEN: another customer's client. E_CUSTOMER_UNKNOWN,
+ * E_WRONG_REGION, E_CUSTOMER_MOVING; E_REGION_UNKNOWN: the directory names a region or cell that is not configured. */
 result api_admit(struct api_call *call, enum action action, struct str class) MUST_USE;
 
 /* The same for the class of the path, and where its records are. */

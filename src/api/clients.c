@@ -43,7 +43,8 @@ static result find_in_cell(struct record_cell *cell, struct str id, struct clien
     return r;
 }
 
-/* If a cell does not answer, only its own clients cannot be found; a client that is found in no cell may be in that one. */
+/* If a cell does not answer, only its own clients cannot be found; a client that is found in no cell may be in that
+ * one. */
 static result clients_find(void *context, struct str id, struct client *ret, bool *ret_found)
 {
     struct gateway *gateway = context;

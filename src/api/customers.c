@@ -1,5 +1,5 @@
-/* Customers: onboarding is a promise in two places, the directory and the cell, so it is a small state machine that can be
- * asked for again until it is done: onboarding in the directory, then in the cell, then active in the directory. */
+/* Customers: onboarding is a promise in two places, the directory and the cell, so it is a small state machine that can
+ * be asked for again until it is done: onboarding in the directory, then in the cell, then active in the directory. */
 #include "api/call.h"
 #include "records/call.h"
 
@@ -44,7 +44,7 @@ static bool names_exactly(const json_t *acknowledged, const json_t *services)
     return true;
 }
 
-/* A customer chooses knowing what cannot stay: the list is part of the refusal, and its version part of the promise. */
+/* A customer must know which services cannot stay in the region: the refusal has the list, and the promise its version. */
 static result check_acknowledged(struct api_call *call, const json_t *body)
 {
     uint32_t current = call->snapshot->config->services_version;

@@ -1,4 +1,4 @@
-/* Rotation of class keys: writes switch at once, and records are sealed anew behind. */
+/* Rotation of class keys: writes switch at once, and records are re-sealed afterwards. */
 #include "records/keys.h"
 
 #include "api/call.h"

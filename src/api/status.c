@@ -1,4 +1,5 @@
-/* How the gateway is: for load balancers, and for Prometheus. None of it names a customer, and none of it needs a token. */
+/* How the gateway is: for load balancers, and for Prometheus. None of it names a customer, and none of it needs a
+ * token. */
 #include "api/call.h"
 #include "base/buf.h"
 #include "base/clock.h"

@@ -35,8 +35,8 @@ struct client_gate {
 };
 void client_gate_init(struct client_gate *gate, size_t at_once, size_t waiting_max);
 
-/* Waits. E_CLIENT, always in the same words and after the same work: unknown, disabled, or the wrong secret. E_BUSY: too
- * many wait; errors of the store; E_CANCELLED, E_DEADLINE. */
+/* Waits. E_CLIENT, always in the same words and after the same work: unknown, disabled, or the wrong secret. E_BUSY:
+ * too many wait; errors of the store; E_CANCELLED, E_DEADLINE. */
 result client_authenticate(struct client_gate *gate, const struct client_store *store, struct str id,
                            struct str secret, struct client *ret) MUST_USE;
 

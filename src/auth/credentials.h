@@ -25,6 +25,6 @@ struct token_form {
     char text[TOKEN_FORM_MAX]; /* what the fields point into */
 };
 /* application/x-www-form-urlencoded. Unknown fields are ignored. E_BODY_SIZE: more than TOKEN_FORM_MAX bytes; E_BODY:
- * malformed, a field twice, no grant_type, or a client_secret, which belongs into the Authorization header; then *ret is
- * of no use. */
+ * malformed, a field twice, no grant_type, or a client_secret, which belongs in the Authorization header; then *ret
+ * is of no use. */
 result token_form_parse(struct str body, struct token_form *ret) MUST_USE;

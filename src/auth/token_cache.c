@@ -5,9 +5,9 @@
 
 #include <stdlib.h>
 
-/* A token has one set of slots to be in, by the hash of its last bytes: they are of its signature, so they differ from
- * token to token, and hashing all of it would take as long as comparing it. The key of the hash keeps a stranger from
- * aiming at a set. There are twice as many slots as tokens, so that few sets overflow when the cache is full. */
+/* The hash of a token's last bytes selects its set of slots: they are of its signature, so they differ from token to
+ * token, and hashing all of it would take as long as comparing it. The key of the hash stops an attacker from choosing
+ * the set. There are twice as many slots as tokens, so that few sets overflow when the cache is full. */
 enum { WAYS = 8, HASHED_BYTES = 64, SIGNATURE_BYTES = 86 };
 
 struct slot {
@@ -82,7 +82,7 @@ static uint64_t hash_of(const struct token_cache *cache, struct str token)
     return siphash(&cache->key, (struct str){ token.ptr + token.len - len, len }).words[0];
 }
 
-/* The signature in constant time. Nobody has it who does not have the rest as well, so the rest need not be. */
+/* The signature in constant time. Whoever has the signature has the rest too, so the rest need not be. */
 static bool is_token(const struct slot *slot, struct str token)
 {
     if (slot->len != token.len)

@@ -7,8 +7,8 @@
 enum { TOKEN_CACHE_MAX = 1 << 20 };
 
 struct token_cache;
-/* Room for `tokens`, and never for more than four times as many: 240 bytes a slot, taken when used, and each token's own
- * bytes. E_LIMIT, E_MEMORY. */
+/* Room for `tokens`, and never for more than four times as many: 240 bytes a slot, taken when used, and each token's
+ * own bytes. E_LIMIT, E_MEMORY. */
 result token_cache_new(struct token_cache **ret, size_t tokens) MUST_USE;
 void token_cache_free(struct token_cache *cache); /* takes NULL */
 

@@ -19,5 +19,6 @@ void clock_set_source(const struct clock_source *source);
 
 enum { CLOCK_TEXT_SIZE = 25 };
 void clock_format(int64_t wall_ms, char text[CLOCK_TEXT_SIZE]); /* RFC 3339, "2026-01-31T12:00:00.000Z" */
-/* What clock_format makes; the milliseconds, or all of the time, may be left out ("2026-01-31"). False: it is no such text. */
+/* What clock_format makes; the milliseconds, or all of the time, may be left out ("2026-01-31"). False: it is no such
+ * text. */
 bool clock_parse(struct str text, int64_t *ret_wall_ms);

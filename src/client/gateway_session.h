@@ -53,8 +53,8 @@ struct gateway_answer {
 };
 void gateway_answer_done(struct gateway_answer *answer);
 
-/* An answer of 400 or more is an error: what was said is in options.refusal, and its code is that of the problem's
- * type. *ret is set on success alone. */
+/* An answer of 400 or more is an error: the answer is in options.refusal, and the code is that of the problem's type.
+ * *ret is set only on success. */
 result gateway_ask(struct gateway_session *session, const struct gateway_ask *ask, struct gateway_answer *ret)
     MUST_USE;
 /* The same for a JSON object as the answer (or nothing: NULL). The caller owns *ret. */

@@ -1,4 +1,4 @@
-/* What a gateway says when it refuses, as an error of ours. */
+/* The refusal of a gateway, as an error of this program. */
 #include "client/gateway_session.h"
 
 #include <string.h>

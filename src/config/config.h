@@ -1,7 +1,7 @@
 #pragma once
-/* The configuration: DIR/regions/NAME.cfg (one region each), DIR/policies/NAME.cfg (data register, rules, blocs, services)
- * and, if it is there, DIR/domicile.cfg, read whole, checked whole, and kept as one snapshot that nobody changes.
- * domicile.cfg(5) describes every key; src/config/schema.c declares them.
+/* The configuration: DIR/regions/NAME.cfg (one region each), DIR/policies/NAME.cfg (data register, rules, blocs,
+ * services) and, if it is there, DIR/domicile.cfg, read whole, checked whole, and kept as one snapshot that nobody
+ * changes. domicile.cfg(5) describes every key; src/config/schema.c declares them.
  *
  * Loading blocks on the disk for some milliseconds: at start, or by fiber_offload. Everything else here is pure. A
  * snapshot may be read by any thread; all pointers and strings in it live until config_free. Every struct str in it has
@@ -102,7 +102,8 @@ struct cell_step {
     const struct node *on;
 };
 
-/* What is declared in a cell's cluster in addition to domicile's own set-up: the watch reports everything else as a finding. */
+/* What is declared in a cell's cluster in addition to domicile's own set-up: the watch reports everything else as a
+ * finding. */
 struct cell_declared {
     uint32_t interval_ms;
     bool sever; /* ends a replication connection from another region */
@@ -226,7 +227,7 @@ struct policy_rule {
     /* For each home region: the places that match. */
     struct policy_reach {
         uint32_t regions;                              /* by region.index */
-        uint64_t countries[CONFIG_COUNTRIES_MAX / 64]; /* by country.index; not of a region of ours */
+        uint64_t countries[CONFIG_COUNTRIES_MAX / 64]; /* by country.index; not of a declared region */
     } * reach;
 };
 

@@ -63,7 +63,7 @@ static bool is_decimal(struct str s)
     return s.len > 0;
 }
 
-/* Integers beyond INT32_MAX are of no use to any key. Words that are no integers are libconfig's to judge. */
+/* No key takes integers beyond INT32_MAX. Words that are not integers are checked by libconfig. */
 static bool fits(struct str word)
 {
     if (word.len > 0 && (word.ptr[0] == '-' || word.ptr[0] == '+'))

@@ -69,7 +69,7 @@ static SCHEMA(root_key_schema, "root key", 0, root_key_keys);
 #key, KEY_INT, .restart = (when), .preset = normal, .min = (smallest), .max = (largest),             \
                        AT(struct region_limits, key), .help = words                                          \
     }
-/* The server has most of them from its start; these a reload sets anew. */
+/* The server takes most limits only at its start; a reload changes these. */
 #define LIMIT(key, ...) LIMIT_KEY(key, true, __VA_ARGS__)
 #define LIMIT_AT_ONCE(key, ...) LIMIT_KEY(key, false, __VA_ARGS__)
 static const struct schema_key limits_keys[] = {

@@ -7,8 +7,8 @@
  *
  * Every call here may wait and is made on a fiber; the loop never blocks on the engine. A call that does not
  * return OK changed nothing, with one exception: E_DEADLINE or E_CANCELLED from a change means that it may
- * have been made. E_DIRECTORY  the engine does not answer, or what it holds is not a directory: nothing can
- * be concluded from it. */
+ * have been made.
+ * E_DIRECTORY  the engine does not answer, or its file is not a directory: nothing can be concluded from it. */
 #include "base/arena.h"
 
 enum customer_state {
@@ -59,8 +59,8 @@ result directory_list(struct directory *directory, struct arena *arena, struct s
 
 /* Writes the entry if the stored one has the version `expected` (0: if there is none). entry->version is
  * ignored.
- *   E_STALE     the stored one has another version (or there is one, or none)
- *   E_ARGUMENT  a name without the shape of an id, or a state that has no name */
+ *   E_STALE     the stored entry has another version, or exists, or does not exist
+ *   E_ARGUMENT  a malformed name, or a state that has no name */
 result directory_swap(struct directory *directory, const struct directory_entry *entry, uint64_t expected,
                       uint64_t *ret_version) MUST_USE;
 
@@ -85,8 +85,9 @@ enum { DIRECTORY_WATCH_MS = 1000 };
 result directory_watch(struct directory *directory, struct arena *arena, uint64_t after_revision,
                        struct directory_changes *ret) MUST_USE;
 
-/* ---- services ---- the vendor's lists of services, by version. A list is written once and stays: customers acknowledged
- * it by its version. On etcd: a key for each version, and one with the greatest; one txn that compares both writes them. */
+/* ---- services ---- the vendor's lists of services, by version. A list is written once and stays: customers
+ * acknowledged it by its version. On etcd: a key for each version, and one with the greatest; one txn that compares
+ * both writes them. */
 enum { DIRECTORY_SERVICES_BYTES_MAX = 512 * 1024, DIRECTORY_DIGEST_SIZE = 65 };
 struct directory_services {
     uint32_t version;                   /* at least 1 */

@@ -18,10 +18,10 @@ void directory_replica_free(struct directory_replica *replica); /* takes NULL; i
 /* From memory, without waiting, if the customer is known here; else, or while it is being onboarded, asks the directory
  * once (may wait, at most DIRECTORY_ASK_MS), since that may have ended a moment ago at another gateway. Strings of *ret
  * live as long as the replica, except ret->id, which is `id` itself.
- *   E_CUSTOMER_UNKNOWN  the directory answered: there is none
- *   E_DIRECTORY         not known here, and the directory does not answer; or the entry's state has no meaning here
- *   E_BUSY              DIRECTORY_ASKING_MAX callers are asking already
- *   E_ID                not the shape of an id */
+ *   E_CUSTOMER_UNKNOWN  the directory answered that there is no such customer
+ *   E_DIRECTORY         not known here, and the directory does not answer; or this program does not know the entry's state
+ *   E_BUSY              DIRECTORY_ASKING_MAX callers are already asking
+ *   E_ID                the id is malformed */
 enum { DIRECTORY_ASK_MS = 3000, DIRECTORY_ASKING_MAX = 64 };
 result directory_lookup(struct directory_replica *replica, struct str id, struct directory_entry *ret)
     MUST_USE;
@@ -30,8 +30,8 @@ result directory_lookup(struct directory_replica *replica, struct str id, struct
 result directory_replica_learn(struct directory_replica *replica, const struct directory_entry *entry)
     MUST_USE;
 
-/* The list of services of a version that an entry names: from memory, or asked for once, as above; a list never changes.
- * The document lives as long as the replica. E_DIRECTORY also: the directory holds no such list. */
+/* The list of services of a version that an entry names: from memory, or asked for once, as above; a list never
+ * changes. The document lives as long as the replica. E_DIRECTORY also: the directory holds no such list. */
 result directory_replica_services(struct directory_replica *replica, uint32_t version, struct str *ret)
     MUST_USE;
 /* For the one who just kept the list. */

@@ -27,8 +27,8 @@ struct gateway {
     } counters;
 };
 
-/* Re-seals records after key rotations, also after those that an earlier process did not finish; one gateway of the region at
- * a time, by a lease in the directory. A fiber's body; ends when it is cancelled. */
+/* Re-seals records after key rotations, also after those that an earlier process did not finish; one gateway of the
+ * region at a time, by a lease in the directory. A fiber's body; ends when it is cancelled. */
 void gateway_reseal(void *gateway);
 void gateway_want_reseal(struct gateway *gateway); /* a key was rotated */
 

@@ -1,5 +1,5 @@
-/* The vendor's services are promised by version: a list that customers may have acknowledged is never served under its
- * number as another one, by no gateway and after no restart. The directory keeps them all. */
+/* The vendor's services are promised by version: no gateway ever serves a different list under a version that customers
+ * may have acknowledged, also not after a restart. The directory keeps all lists. */
 #include "gateway/wire.h"
 
 #include "base/log.h"

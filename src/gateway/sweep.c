@@ -1,4 +1,4 @@
-/* What has expired goes: keys from memory, old Idempotency-Keys from the cells. */
+/* Deletes what has expired: keys from memory, old Idempotency-Keys from the cells. */
 #include "base/log.h"
 #include "gateway/gateway.h"
 #include "loop/fiber.h"

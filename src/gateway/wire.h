@@ -19,7 +19,7 @@ struct gateway_process {
     struct root_key root;
     struct record_cell *cells;
     struct scope follower;   /* the directory's replica */
-    struct scope background; /* sealing anew, sweeping */
+    struct scope background; /* re-sealing, sweeping */
 };
 
 /* Waits. Listens when it returns; the cells connect behind. On failure everything is undone. */

@@ -1,5 +1,6 @@
-/* The body of an HTTP/1.1 request: a length, or chunks (RFC 9112 7.1). Chunks are decoded here and not by llhttp, which,
- * as hosts build it, takes a bare CR or any two bytes for a line's end. Extensions and trailers are bounded and dropped. */
+/* The body of an HTTP/1.1 request: a length, or chunks (RFC 9112 7.1). Chunks are decoded here and not by llhttp,
+ * which, as hosts build it, takes a bare CR or any two bytes for a line's end. Extensions and trailers are bounded and
+ * dropped. */
 #include "http/internal.h"
 
 enum { SIZE_DIGITS_MAX = 15, FRAMING_BYTES_MAX = 8 * 1024 };

@@ -1,5 +1,5 @@
-/* The head of an HTTP/1.1 request. It is read twice: by the scan and checks here, which are strict, and by llhttp; where
- * the two see different framing, the request is refused. */
+/* The head of an HTTP/1.1 request. It is read twice: by the scan and checks here, which are strict, and by llhttp;
+ * where the two see different framing, the request is refused. */
 #include "http/internal.h"
 
 #include <llhttp.h>

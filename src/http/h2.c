@@ -373,8 +373,8 @@ static int on_stream_close(nghttp2_session *session, int32_t stream_id, uint32_t
 
 /* The answer is out. If it was the last of the connection, GOAWAY comes only now: some clients (python's h2 and what is
  * built on it) take nothing that comes behind it, not even the answer. If the request is not all in, the rest is not
- * wanted (RFC 9113 8.1); but a reset that comes together with the answer makes curl 7.88 and others forget the answer, so
- * the peer has a moment to stop by itself. */
+ * wanted (RFC 9113 8.1); but a reset that comes together with the answer makes curl 7.88 and others forget the answer,
+ * so the peer has a moment to stop by itself. */
 static int on_sent(nghttp2_session *session, const nghttp2_frame *frame, void *user)
 {
     struct conn *conn = user;

@@ -1,8 +1,8 @@
 #pragma once
 /* What the files of http share; nobody else includes it, but for the tests of this folder.
  *
- * Bytes go socket -> conn (TLS) -> h1 or h2 -> exchange -> the handler's fiber, and back the same way. A conn takes bytes
- * in and gives bytes out; only sock.c knows sockets, so that all the rest runs without them.
+ * Bytes go socket -> conn (TLS) -> h1 or h2 -> exchange -> the handler's fiber, and back the same way. A conn takes
+ * bytes in and gives bytes out; only sock.c knows sockets, so that all the rest runs without them.
  *
  * Lifetimes: an exchange is a request and its answer; it goes when its handler has returned and, in HTTP/2, its stream
  * is closed. A conn goes when its handle is closed and it has no exchange. Both only at these two places: nothing is

@@ -21,8 +21,8 @@ struct http_problem_extra {
  * failed inside. The caller owns it. */
 struct json_t *http_problem_json(struct arena *arena, const struct error *error);
 
-/* Answers with the error: the members of http_problem_json, instance "urn:domicile:request:ID", and extra's. A status of
- * 500 is logged with its cause and the request's id. E_WRONG_REGION, E_BODY_SIZE, E_SLOW and E_BODY close the
+/* Answers with the error: the members of http_problem_json, instance "urn:domicile:request:ID", and extra's. A status
+ * of 500 is logged with its cause and the request's id. E_WRONG_REGION, E_BODY_SIZE, E_SLOW and E_BODY close the
  * connection. If the answer has begun already, nothing is sent. extra may be NULL. */
 void http_problem(struct http_request *request, const struct error *error,
                   const struct http_problem_extra *extra);

@@ -1,8 +1,8 @@
 #pragma once
 /* A request, and its answer. The handler of a request runs on a fiber of its own, after the head is complete and
- * checked and before any of the body is read; it answers exactly once and returns. What it does not read of the body
- * is dropped, or the connection is closed after the answer. The request lives until the handler returns, also when the
- * peer is gone: what the handler has begun it may end.
+ * checked and before any of the body is read; it answers exactly once and returns. The part of the body that it does
+ * not read is dropped, or the connection is closed after the answer. The request lives until the handler returns, also
+ * when the peer is gone: the handler may finish what it has begun.
  *
  * Functions that wait are called by the handler's fiber only. */
 #include "base/arena.h"
@@ -57,7 +57,7 @@ result http_query(struct http_request *request, const char *name, struct str *re
 
 /* ---- the body ----
  * E_BODY_SIZE  413 declared or counted to be more than is allowed
- * E_SLOW       408 not whole in the time allowed, which runs from the first read, however steadily it dribbles
+ * E_SLOW       408 not complete within the time limit, which starts at the first read
  * E_BODY       400 the chunks are malformed, or bytes are missing
  * E_PEER_GONE  the peer has left or has reset the stream
  * Where the client asked for "100 Continue", it gets it at the first read that has to wait, and not before. */
@@ -72,8 +72,8 @@ result http_body_read(struct http_request *request, char *buf, size_t size, size
 void http_body_allow(struct http_request *request, uint64_t max, uint64_t within_ms);
 
 /* ---- the answer ----
- * Content-Length, Date, Transfer-Encoding and Connection are the server's to add. Everything is copied. HEAD is looked
- * after: the body is left out. Does not wait. A name or value that may not stand in a header is a bug. */
+ * The server adds Content-Length, Date, Transfer-Encoding and Connection. Everything is copied. For HEAD the body is
+ * left out. Does not wait. A name or value that may not stand in a header is a bug. */
 void http_respond(struct http_request *request, int status, const struct http_header *headers, size_t count,
                   struct str body);
 

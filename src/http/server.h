@@ -46,8 +46,8 @@ struct http_server_options {
 struct http_server;
 
 /* Listens when it returns. Inside loop_run. From then on the process ignores SIGPIPE. The options' strings need not
- * outlive the call.
- * E_CERTIFICATE: unreadable, expired, not yet valid, or not the key's. E_IO: an address cannot be listened on. */
+ * outlive the call. E_CERTIFICATE: unreadable, expired, not yet valid, or not the key's. E_IO: an address cannot be
+ * listened on. */
 result http_server_new(struct http_server **ret, const struct http_server_options *options) MUST_USE;
 uint16_t http_server_port(const struct http_server *server, size_t listener);
 
@@ -77,8 +77,8 @@ result http_server_drain(struct http_server *server, uint64_t within_ms) MUST_US
 /* Cuts all connections, cancels the handlers and waits until they have returned. Takes NULL. On a fiber. */
 void http_server_free(struct http_server *server);
 
-/* How long answers took: the upper bounds of the histogram's buckets, in microseconds; what is above the last is only in
- * the count. */
+/* How long answers took: the upper bounds of the histogram's buckets, in microseconds; what is above the last is only
+ * in the count. */
 #define HTTP_DURATION_BOUNDS_US                                                                              \
     {                                                                                                        \
         250, 500, 1000, 2500, 5000, 10000, 25000, 50000, 100000, 250000, 500000, 1000000, 2500000, 10000000  \

@@ -23,8 +23,8 @@ struct str pg_first_line(const char *message)
     return (struct str){ message, strcspn(message, "\n") };
 }
 
-/* Refused for being there at the same time as others, or for having to wait too long; the same statement may pass later:
- * serialization_failure, deadlock_detected, lock_not_available, query_canceled. */
+/* Refused for being there at the same time as others, or for having to wait too long; the same statement may pass
+ * later: serialization_failure, deadlock_detected, lock_not_available, query_canceled. */
 static bool is_busy(const char *sqlstate)
 {
     static const char busy[][6] = { "40001", "40P01", "55P03", "57014" };

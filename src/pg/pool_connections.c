@@ -7,7 +7,7 @@
 enum {
     BACKOFF_FIRST_MS = 50,
     BACKOFF_MAX_MS = 2000,
-    SETTLED_MS = 10000, /* a connection that lived this long starts the backoff anew */
+    SETTLED_MS = 10000, /* a connection that lived this long resets the backoff */
 };
 
 /* ---- waiting for one to come up ---- */
@@ -48,7 +48,7 @@ static void report(struct member *member, const struct error *why)
         pool->options.changed(pool->options.context, member->number, why);
 }
 
-/* Every statement here goes by index; a plan made while a table was still empty must not read it from end to end. And
+/* Every statement here goes by index; a plan made while a table was still empty must not become a full scan. And
  * every one is short, but the planner, who does not know a LIMIT that is a parameter, takes a page of a large class for
  * long: compiling it costs some 40 ms, a hundred times what running it does. */
 static const char settings[] =

@@ -238,8 +238,8 @@ static void flush(struct session *session)
         watch(session, left == 1 ? UV_READABLE | UV_WRITABLE : UV_READABLE);
 }
 
-/* While one batch is in flight, the next leaves when it is as large: a small one would only cost a commit of its own, and
- * its calls gain nothing, since the server takes one after the other. */
+/* While one batch is in flight, the next leaves when it is as large: a small one would only cost a commit of its own,
+ * and its calls gain nothing, since the server takes one after the other. */
 static bool batch_is_due(const struct session *session)
 {
     if (session->in_flight == 0)
@@ -384,8 +384,8 @@ static void take_all(struct session *session)
     }
 }
 
-/* A TLS record may hold more than libpq took, and the socket is silent about that part. PostgreSQL 15 sends records that
- * libpq takes whole; 17 sends larger ones. */
+/* A TLS record may hold more than libpq took, and the socket is silent about that part. PostgreSQL 15 sends records
+ * that libpq takes whole; 17 sends larger ones. */
 static bool has_more(PGconn *pq)
 {
     SSL *ssl = PQsslStruct(pq, "OpenSSL");

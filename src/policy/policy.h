@@ -63,8 +63,8 @@ size_t policy_services_leaving(const struct config *config, const struct region 
  * are laid out. */
 struct str policy_services_document(const struct config *config, struct arena *arena);
 
-/* Of such a document: the names of those that could not be kept in the region, which a customer acknowledged. The caller
- * owns *ret, an array of strings in the order of the alphabet. E_FORMAT: the document is not such a list. */
+/* Of such a document: the names of those that could not be kept in the region, which a customer acknowledged. The
+ * caller owns *ret, an array of strings in the order of the alphabet. E_FORMAT: the document is not such a list. */
 result policy_services_acknowledged(struct str document, struct str region, json_t **ret) MUST_USE;
 
 /* What differs in the list `to`, in words: "service \"e-mail\": where was \"...\", is \"...\"". Empty: nothing. */

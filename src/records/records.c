@@ -40,7 +40,7 @@ static struct str content_pack(struct arena *arena, struct str type, struct str 
     return (struct str){ packed, 1 + type.len + body.len };
 }
 
-/* Whoever can write into the cell's tables can put anything there; what is not sealed comes here as it stands. */
+/* Whoever can write into the cell's tables can store anything there; unsealed content arrives here unchecked. */
 static bool content_unpack(struct str packed, struct str *ret_type, struct str *ret_body)
 {
     size_t type_len = packed.len > 0 ? (unsigned char)packed.ptr[0] : 0;
@@ -56,7 +56,7 @@ static struct record_place place_of(const struct record_shelf *shelf, struct str
     return (struct record_place){ shelf->store->region, shelf->customer, shelf->class, key, revision };
 }
 
-/* One error whatever is wrong: who can write into the cell learns nothing from the answer. */
+/* One error for all causes: whoever can write into the cell learns nothing from the answer. */
 static result unopened(const struct record_shelf *shelf, struct str key)
 {
     shelf->store->alarm(shelf->store->alarm_context, shelf->customer, shelf->class, key);
@@ -84,8 +84,8 @@ result record_sealed_open(const struct record_shelf *shelf, struct arena *arena,
     return OK;
 }
 
-/* A clear row in a sealed class was put there by somebody else; but where the class has no key yet, nothing was ever sealed,
- * and it is policy that has changed. */
+/* A clear row in a sealed class was written by somebody else; but if the class has no key yet, nothing was ever sealed,
+ * and the policy has changed. */
 static result clear_in_sealed_class(const struct record_shelf *shelf, struct str key)
 {
     uint32_t version = 0;
@@ -122,8 +122,9 @@ static int64_t condition_revision(const struct record_condition *condition)
     return condition->if_present ? -1 : condition->if_revision;
 }
 
-/* What an Idempotency-Key stands for: whose it is, place, type and body, without what differs at each attempt. Keyed, since
- * it stays in the cell for a day, in clear: under a plain hash whoever reads the cell's files could confirm guesses. */
+/* The digest of a request with an Idempotency-Key: customer, place, type and body, without what differs at each
+ * attempt. Keyed, since it stays in the cell for a day, in clear: under a plain hash whoever reads the cell's files
+ * could confirm guesses. */
 static void idempotency_digest(const struct record_shelf *shelf, const struct record_write *write,
                                struct str content, uint8_t digest[MAC_BYTES])
 {

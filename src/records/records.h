@@ -11,7 +11,8 @@
 
 enum { RECORDS_TYPE_MAX = 255, RECORDS_PAGE_MAX = 1000, RECORDS_IDEMPOTENCY_MAX = 128 };
 
-/* What may be a content type: up to RECORDS_TYPE_MAX visible ASCII characters and spaces, a media type with a slash first. */
+/* What may be a content type: up to RECORDS_TYPE_MAX visible ASCII characters and spaces, a media type with a slash
+ * first. */
 bool record_type_is_sound(struct str type);
 
 /* What must hold for a write: nothing (all zero), or one of these. */
@@ -41,17 +42,17 @@ struct record {
     int64_t revision;
     struct str type, body; /* in the arena */
 };
-/* E_RECORD_UNKNOWN; E_SEAL: it does not open, E_KEY_VERSION_UNKNOWN: its key is not there, and the store's alarm was told;
- * E_CONFIG: it is not sealed, and policy seals its class since. */
+/* E_RECORD_UNKNOWN; E_SEAL: it does not open, E_KEY_VERSION_UNKNOWN: its key is not there, and the store's alarm was
+ * told; E_CONFIG: it is not sealed, and policy seals its class since. */
 result records_get(const struct record_shelf *shelf, struct arena *arena, struct str key, struct record *ret)
     MUST_USE;
 
 result records_delete(const struct record_shelf *shelf, struct str key,
                       const struct record_condition *condition) MUST_USE;
 
-/* Up to `limit` records (1 to RECORDS_PAGE_MAX), in the order of their keys' bytes, from the first behind `after` (empty:
- * the first of all), whose keys begin with `prefix`. with_content: opened, as many as fit about 1 MiB and at least one;
- * one that does not open fails the page. `more`: there may be others behind the last. */
+/* Up to `limit` records (1 to RECORDS_PAGE_MAX), in the order of their keys' bytes, from the first behind `after`
+ * (empty: the first of all), whose keys begin with `prefix`. with_content: opened, as many as fit about 1 MiB and at
+ * least one; one that does not open fails the page. `more`: there may be others behind the last. */
 struct record_page {
     struct record_item {
         struct str key;

@@ -1,9 +1,10 @@
 #pragma once
 /* Revisions of records: a hybrid logical clock (Kulkarni et al., 2014, "Logical Physical Clocks"). A revision is known
  * before the record is sealed, since the seal is bound to it, and only grows: wall-clock milliseconds in the upper 47
- * bits, a counter in the next 6, and in the lowest 10 a number that each process draws, so that two gateways do not give
- * the same revision to two contents. A cell refuses a revision that is not greater than the stored one and says which is
- * stored; revision_observe then moves this clock past it. A wall clock that jumps back costs nothing but its meaning. */
+ * bits, a counter in the next 6, and in the lowest 10 a number that each process draws, so that two gateways do not
+ * give the same revision to two contents. A cell refuses a revision that is not greater than the stored one and says
+ * which is stored; revision_observe then moves this clock past it. A wall clock that jumps back costs nothing but its
+ * meaning. */
 #include "base/str.h"
 
 #include <stdint.h>

@@ -9,15 +9,15 @@
 enum {
     PAGE_RECORDS = 64,
     PAGE_BYTES = 4 * 1024 * 1024,
-    PASS_RECORDS = 4096,   /* sealed anew before the cell is told how far it is */
+    PASS_RECORDS = 4096,   /* re-sealed before the cell is told the progress */
     RETIRE_RECORDS = 1000, /* looked at in one call */
     COUNT_RECORDS = 5000,
 };
 
 /* ---- a new key ---- */
 
-/* The key itself is not put into the ring: the next write is told of it, at every gateway alike. What was rotated must not
- * be answered with an error, or it is asked for again. */
+/* The key itself is not put into the ring: the next write is told of it, at every gateway alike. What was rotated must
+ * not be answered with an error, or it is asked for again. */
 result record_key_rotate(const struct record_shelf *shelf, uint32_t *ret_version)
 {
     uint32_t current;
@@ -67,7 +67,7 @@ result record_key_rotation(const struct record_shelf *shelf, struct record_rotat
     return r;
 }
 
-/* ---- sealing anew ---- */
+/* ---- re-sealing ---- */
 
 struct reseal {
     const struct record_shelf *shelf;
@@ -128,8 +128,8 @@ static void reseal_run(void *arg)
     reseal->outcome = reseal_record(reseal);
 }
 
-/* A record that does not open is somebody's tampering, one whose key is not there somebody's loss: the others go on, and
- * *ret_unopened counts it. */
+/* A record that does not open was changed by somebody, or its key was lost: the others continue, and *ret_unopened
+ * counts it. */
 static result page_reseal(const struct record_shelf *shelf, const struct pg_reply *page, size_t *ret_unopened)
 {
     size_t rows = pg_reply_rows(page);
@@ -197,8 +197,8 @@ static result pass_page(const struct record_shelf *shelf, uint32_t current, stru
     return r;
 }
 
-/* From where the cell knows the class to be done. What does not open keeps the cell from knowing more: then it is to the
- * end, for the sake of those behind. */
+/* Starts where the cell's progress ends. A record that does not open stops that progress: then the pass goes to the
+ * end, for the records after it. */
 static result pass_reseal(const struct record_shelf *shelf, uint32_t current, struct pass *pass)
 {
     while (!pass->at_end && (pass->records < PASS_RECORDS || pass->unopened > 0))
@@ -223,7 +223,7 @@ static result keys_retire(const struct record_shelf *shelf, uint32_t current, st
             more = str_is(outcome, "more");
             *ret_retired = str_is(outcome, "retired");
             pass_stand(pass, pg_reply_str(&reply, 0, 1));
-            pass->at_end = str_is(outcome, "version"); /* rotated again: begin anew under that key */
+            pass->at_end = str_is(outcome, "version"); /* rotated again: start again under that key */
             if (!more && !*ret_retired && !pass->at_end && !str_is(outcome, "in-use"))
                 r = record_outcome_error(shelf, outcome);
         }

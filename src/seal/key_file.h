@@ -4,8 +4,8 @@
 
 #include <sys/types.h>
 
-/* Opens for reading. Refused with `code`: it cannot be opened, is not a regular file, or has a mode other than 0600 or 0400;
- * so it belongs to this user, or this user is root. The caller closes. Does not wait for a FIFO's writer. */
+/* Opens for reading. Refused with `code`: it cannot be opened, is not a regular file, or has a mode other than 0600 or
+ * 0400; so it belongs to this user, or this user is root. The caller closes. Does not wait for a FIFO's writer. */
 result key_file_open(const char *path, enum error_code code, int *ret_fd) MUST_USE;
 
 /* A new file with these bytes and this mode, whatever the umask; on disk when this returns. E_CONFLICT: there is one

@@ -76,7 +76,7 @@ static result await_readable(const struct command *command, int fd)
     }
 }
 
-/* The deadline is for all of it, so it holds for a command that dribbles as well. */
+/* The deadline is for all of it, so it also limits a command that prints slowly. */
 static result command_read(const struct command *command, struct secret *given, size_t *ret_len)
 {
     size_t len = 0;
