@@ -1,5 +1,5 @@
 /* The checks that every engine relies on, and the way to it. */
-#include "directory/engine.h"
+#include "directory/directory_engine.h"
 
 #include <openssl/evp.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 #pragma once
 /* The open file of the embedded directory, and how a statement gets from a fiber to a thread and back; for
  * src/directory alone. */
-#include "directory/engine.h"
+#include "directory/directory_engine.h"
 #include "loop/fiber.h"
 
 #include <sqlite3.h>

@@ -2,8 +2,8 @@
 #include "base/encode.h"
 #include "config/host_key.h"
 #include "loop/resolve.h"
+#include "ssh/algorithms.h"
 #include "ssh/internal.h"
-#include "ssh/policy.h"
 #include "ssh/user_key.h"
 
 #include <errno.h>
@@ -110,7 +110,7 @@ static result why_no_session(struct ssh *ssh)
     if (ssh->seen.code == E_OK && ssh->hello.state == HELLO_LINES)
         return why_no_version(ssh);
     result r = ssh->seen.code == E_OK && ssh->hello.state == HELLO_KNOWN
-                   ? policy_check_offer(&ssh->hello.offer)
+                   ? algorithms_check_offer(&ssh->hello.offer)
                    : OK;
     if (failed(r))
         return FAIL(r.error.code, r.error.hint, "\"%s\": %s", ssh->host, r.error.what);
@@ -120,11 +120,11 @@ static result why_no_session(struct ssh *ssh)
 static result shake_hands(struct ssh *ssh)
 {
     int rc;
-    TRY(policy_prefer(ssh->session));
+    TRY(algorithms_prefer(ssh->session));
     AGAIN(ssh, rc, libssh2_session_handshake(ssh->session, ssh->fd));
     if (rc != 0)
         return why_no_session(ssh);
-    result r = policy_check_agreed(ssh->session);
+    result r = algorithms_check_agreed(ssh->session);
     if (failed(r))
         return FAIL(r.error.code, r.error.hint, "\"%s\": %s", ssh->host, r.error.what);
     return OK;

@@ -1,6 +1,6 @@
 /* What an SSH server says first: whole and byte by byte it is judged alike, and an offer lies within the bytes. */
+#include "ssh/algorithms.h"
 #include "ssh/hello.h"
-#include "ssh/policy.h"
 
 static void check_within(struct str part, struct str whole)
 {
@@ -14,7 +14,7 @@ static void check_payload(struct str bytes)
         return;
     for (size_t i = 0; i < KEXINIT_LISTS; i++)
         check_within(offer.lists[i], bytes);
-    result r = policy_check_offer(&offer);
+    result r = algorithms_check_offer(&offer);
     must(!failed(r) || r.error.code == E_SSH);
 }
 

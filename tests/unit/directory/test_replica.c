@@ -2,7 +2,7 @@
 #include "directory_test.h"
 
 #include "base/clock.h"
-#include "directory/engine.h"
+#include "directory/directory_engine.h"
 #include "directory/replica.h"
 
 /* ---- over a file ---- */

@@ -1,8 +1,8 @@
 /* What a server says first, whole and in pieces, right and wrong. */
 #include "check.h"
 
+#include "ssh/algorithms.h"
 #include "ssh/hello.h"
-#include "ssh/policy.h"
 
 static const char *const strong[KEXINIT_LISTS] = {
     "sntrup761x25519-sha512@openssh.com,curve25519-sha256,kex-strict-s-v00@openssh.com",
@@ -76,7 +76,7 @@ static void an_offer_is_read_whatever_the_pieces(void **state)
             assert_true(str_is(hello.offer.lists[i], strong[i]));
         assert_true(hello_offers(&hello, KEXINIT_KEX, STR("kex-strict-s-v00@openssh.com")));
         assert_false(hello_offers(&hello, KEXINIT_KEX, STR("kex-strict")));
-        check_ok(policy_check_offer(&hello.offer));
+        check_ok(algorithms_check_offer(&hello.offer));
         hello_done(&hello);
     }
     buf_done(&buf);
@@ -184,7 +184,7 @@ static void each_algorithm_that_is_missing_is_named(void **state)
         struct kexinit offer;
         for (size_t j = 0; j < KEXINIT_LISTS; j++)
             offer.lists[j] = str_from(j == cases[i].list ? cases[i].weak : strong[j]);
-        result r = policy_check_offer(&offer);
+        result r = algorithms_check_offer(&offer);
         check_fails(E_SSH, r);
         assert_non_null(strstr(r.error.what, cases[i].words));
         assert_non_null(strstr(r.error.what, cases[i].weak));

@@ -1,4 +1,4 @@
-#include "ssh/policy.h"
+#include "ssh/algorithms.h"
 
 enum { DIRECTIONS = 2 };
 
@@ -28,7 +28,7 @@ static const struct row {
 };
 enum { ROWS = COUNT(rows) };
 
-result policy_prefer(LIBSSH2_SESSION *session)
+result algorithms_prefer(LIBSSH2_SESSION *session)
 {
     for (size_t i = 0; i < ROWS; i++)
         for (size_t j = 0; j < DIRECTIONS; j++)
@@ -48,7 +48,7 @@ static bool offers_one(struct str offered, struct str allowed)
     return false;
 }
 
-result policy_check_offer(const struct kexinit *offer)
+result algorithms_check_offer(const struct kexinit *offer)
 {
     for (size_t i = 0; i < ROWS; i++)
         for (size_t j = 0; j < DIRECTIONS; j++) {
@@ -62,7 +62,7 @@ result policy_check_offer(const struct kexinit *offer)
 }
 
 /* libssh2 is asked again what it did: a list that it kept to itself would show here. */
-result policy_check_agreed(LIBSSH2_SESSION *session)
+result algorithms_check_agreed(LIBSSH2_SESSION *session)
 {
     for (size_t i = 0; i < ROWS; i++)
         for (size_t j = 0; j < DIRECTIONS; j++) {

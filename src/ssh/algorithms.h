@@ -6,8 +6,8 @@
 #include <libssh2.h>
 
 /* E_INTERNAL: libssh2 does not know one of them, and would have gone on with its own, weaker list. */
-result policy_prefer(LIBSSH2_SESSION *session) MUST_USE;
+result algorithms_prefer(LIBSSH2_SESSION *session) MUST_USE;
 
 /* E_SSH names what the server offers instead. */
-result policy_check_offer(const struct kexinit *offer) MUST_USE;
-result policy_check_agreed(LIBSSH2_SESSION *session) MUST_USE;
+result algorithms_check_offer(const struct kexinit *offer) MUST_USE;
+result algorithms_check_agreed(LIBSSH2_SESSION *session) MUST_USE;
