@@ -267,8 +267,10 @@ static result read_count(struct cli *cli, uint32_t *ret)
     uint64_t count = COUNT_PRESET;
     if (cli_has(cli, OPT_SAMPLES) &&
         !str_to_u64(str_from(cli->values[OPT_SAMPLES]), LOCATION_COUNT_MAX, &count))
-        return FAIL(E_ARGUMENT, "0 measures nothing, and says what is known.",
-                    "--samples is no number from 0 to %d", LOCATION_COUNT_MAX);
+        return FAIL(
+            E_ARGUMENT,
+            "Give a number in this range; with 0 nothing is measured, and the stored measurements are shown.",
+            "--samples is no number from 0 to %d", LOCATION_COUNT_MAX);
     *ret = (uint32_t)count;
     return OK;
 }

@@ -46,8 +46,8 @@ struct http_server_options {
 struct http_server;
 
 /* Listens when it returns. Inside loop_run. From then on the process ignores SIGPIPE. The options' strings need not
- * outlive the call. E_CERTIFICATE: unreadable, expired, not yet valid, or not the key's. E_IO: an address cannot be
- * listened on. */
+ * outlive the call.
+ * E_CERTIFICATE: unreadable, expired, not yet valid, or not the key's. E_IO: cannot listen on an address. */
 result http_server_new(struct http_server **ret, const struct http_server_options *options) MUST_USE;
 uint16_t http_server_port(const struct http_server *server, size_t listener);
 

@@ -21,9 +21,10 @@ struct pg_connect_options {
 
 struct pg_conn;
 
-/* Waits. The strings are not kept. E_UNAVAILABLE: nobody answers, or the server is starting or full (try again); E_TLS:
- * certificates or names do not match; E_CONFIG: the server refuses this user or database.
- */
+/* Waits. The strings are not kept.
+ *   E_UNAVAILABLE  nobody answers, or the server is starting or full (try again)
+ *   E_TLS          certificates or names do not match
+ *   E_CONFIG       the server refuses this user or database */
 result pg_connect(const struct pg_connect_options *options, struct pg_conn **ret) MUST_USE;
 void pg_close(struct pg_conn *conn); /* does not wait; takes NULL */
 

@@ -192,6 +192,41 @@ def gate_size():
     return [f"{path}: {count} lines, more than {MOST_LINES}" for path, count in counted if count > MOST_LINES]
 
 
+HINT_OF = re.compile(r"\b(FAIL|COMPLAIN|COMPLAIN_AT|config_complain|static const char \w*hint\w*\[\] =)\s*(\(?)")
+HINT_ARGUMENT = {"FAIL": 1, "COMPLAIN": 1, "COMPLAIN_AT": 2, "config_complain": 3}
+STRING = re.compile(r'"((?:[^"\\]|\\.)*)"')
+
+
+def argument(text, start, wanted):
+    """The argument number `wanted` of a call whose arguments begin at start."""
+    depth, number, begin, at = 0, 0, start, start
+    while at < len(text):
+        string = STRING.match(text, at)
+        if string:
+            at = string.end()
+            continue
+        if text[at] in ",);" and depth == 0:
+            if number == wanted or text[at] != ",":
+                return text[begin:at] if number == wanted else ""
+            number, begin = number + 1, at + 1
+        depth += (text[at] in "([{") - (text[at] in ")]}")
+        at += 1
+    return ""
+
+
+def gate_hints():
+    """Every hint of an error is a sentence: a capital letter, a command or a name first, and a period at the end."""
+    complaints = []
+    for path in sources("src"):
+        text = "\n".join(lines_of(path))
+        for found in HINT_OF.finditer(text):
+            hint = argument(text, found.end(), HINT_ARGUMENT.get(found.group(1), 0))
+            for string in STRING.findall(re.sub(r'"\s*"', "", hint)):
+                if not re.match(r'[A-Z"$/]|\\"|domicile ', string) or not string.endswith("."):
+                    complaints.append(f"{path}:{text.count(chr(10), 0, found.start()) + 1}: the hint \"{string}\" is no sentence")
+    return complaints
+
+
 def gate_shell():
     """shellcheck is content with the shell scripts."""
     paths = scripts("bash") + files("src", "tests", "tools", endings=(".sh",))
