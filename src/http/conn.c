@@ -20,7 +20,7 @@ struct conn *conn_new(struct http_server *server, SSL *ssl)
     conn->protocol = &h1_protocol;
     conn->state = CONN_HANDSHAKE;
     conn->in_due_ms = conn_now_ms() + server->limits.handshake_within_ms;
-    conn->out_due_ms = NEVER;
+    conn->out_due_ms = conn->h2_head_due_ms = NEVER;
     buf_init(&conn->stash, STASH_BYTES + READ_BYTES);
     buf_init(&conn->plain, server->limits.head_bytes + 2 * PLAIN_BYTES);
     buf_init(&conn->out, SIZE_MAX / 4);

@@ -12,8 +12,10 @@ enum {
     RESETS_PER_S = 33,
     BUDGET_FRAMES = 1000, /* frames that are neither request nor body: so many at once, */
     BUDGET_FRAMES_PER_S = 100,
-    REST_MS = 1000,     /* for a peer to end a request that is answered */
-    BUDGET_FOR_SENT = 2 /* and so many for each frame that we send of an answer */
+    BUDGET_FOR_SENT = 2,      /* and so many for each frame that we send of an answer, */
+    BYTES_FOR_A_FRAME = 256,  /* or one for so many bytes of bodies, either way: a peer may give room in small steps, */
+    EARNED_BYTES = 64 << 20,  /* also long after it got what it pays with */
+    REST_MS = 1000            /* for a peer to end a request that is answered */
 };
 
 static struct exchange *exchange_at(nghttp2_session *session, int32_t stream_id)
@@ -41,12 +43,24 @@ static void reset(struct exchange *exchange, uint32_t why)
 
 /* ---- requests in ---- */
 
+/* Frames against bytes: what a transfer costs in frames is paid by what it moves. */
+static void earn(struct conn *conn, size_t bytes)
+{
+    conn->h2_earned_bytes += bytes;
+    if (conn->h2_earned_bytes > EARNED_BYTES)
+        conn->h2_earned_bytes = EARNED_BYTES;
+}
+
 static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *header, void *user)
 {
     struct conn *conn = user;
     (void)session;
     if (header->type == NGHTTP2_HEADERS || (header->type == NGHTTP2_DATA && header->length > 0))
         return 0;
+    if (conn->h2_earned_bytes >= BYTES_FOR_A_FRAME) {
+        conn->h2_earned_bytes -= BYTES_FOR_A_FRAME;
+        return 0;
+    }
     uint64_t now = conn_now_ms(), refill = (now - conn->h2_budget_at_ms) * BUDGET_FRAMES_PER_S / 1000;
     if (refill > 0) {
         conn->h2_budget_at_ms = now;
@@ -60,8 +74,8 @@ static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *head
 static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *user)
 {
     struct conn *conn = user;
-    conn->h2_in_head = true;
-    conn->in_due_ms = conn_now_ms() + conn->server->limits.head_within_ms;
+    conn->h2_head_stream = frame->hd.stream_id;
+    conn->h2_head_due_ms = conn_now_ms() + conn->server->limits.head_within_ms;
     if (frame->headers.cat != NGHTTP2_HCAT_REQUEST)
         return 0;
     /* A reset stream's handler still runs: the streams that nghttp2 counts are not all that cost. */
@@ -99,6 +113,12 @@ static int on_invalid_header(nghttp2_session *session, const nghttp2_frame *fram
     return 0;
 }
 
+static void head_ended(struct conn *conn)
+{
+    conn->h2_head_stream = 0;
+    conn->h2_head_due_ms = NEVER;
+}
+
 static void start_request(struct conn *conn, struct exchange *exchange, bool whole)
 {
     exchange->body_whole = whole;
@@ -122,7 +142,7 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
     struct exchange *exchange = exchange_at(session, frame->hd.stream_id);
     bool whole = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
     if (frame->hd.type == NGHTTP2_HEADERS)
-        conn->h2_in_head = false;
+        head_ended(conn);
     if (exchange == NULL)
         return 0;
     if (frame->hd.type == NGHTTP2_HEADERS && frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
@@ -142,7 +162,7 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t stream_id, c
 {
     struct exchange *exchange = exchange_at(session, stream_id);
     (void)flags;
-    (void)user;
+    earn(user, length);
     if (exchange == NULL)
         return nghttp2_session_consume(session, stream_id, length);
     if (exchange->handled) /* nobody reads it: the stream gets no more room, the others keep theirs */
@@ -188,8 +208,10 @@ static enum taken body_take(struct exchange *exchange, char *buf, size_t size, s
 
 static void check_submitted(struct exchange *exchange, int status)
 {
-    if (status != 0) /* the stream is closing, or there is no memory */
+    if (status != 0) { /* the stream is closing, or there is no memory: then nobody else would end it */
+        reset(exchange, NGHTTP2_INTERNAL_ERROR);
         exchange_lost(exchange);
+    }
     conn_touch(exchange->conn);
 }
 
@@ -321,7 +343,7 @@ static void stream_end(struct exchange *exchange)
 
 static void rest_if_empty(struct conn *conn)
 {
-    if (conn->exchange_count == 0 && !conn->h2_in_head)
+    if (conn->exchange_count == 0)
         conn->in_due_ms = conn_now_ms() + conn->server->limits.idle_ms;
 }
 
@@ -357,7 +379,8 @@ static int on_stream_close(nghttp2_session *session, int32_t stream_id, uint32_t
 {
     struct conn *conn = user;
     struct exchange *exchange = exchange_at(session, stream_id);
-    conn->h2_in_head = false;
+    if (conn->h2_head_stream == stream_id)
+        head_ended(conn); /* what else there is of it belongs to no stream, and the idle limit to the connection */
     if (exchange == NULL)
         return 0;
     exchange->stream_open = false;
@@ -381,6 +404,8 @@ static int on_sent(nghttp2_session *session, const nghttp2_frame *frame, void *u
     if (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA)
         return 0;
     conn->h2_budget += BUDGET_FOR_SENT;
+    if (frame->hd.type == NGHTTP2_DATA)
+        earn(conn, frame->hd.length);
     struct exchange *exchange = exchange_at(session, frame->hd.stream_id);
     if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0 || exchange == NULL)
         return 0;
@@ -480,17 +505,23 @@ static void pump(struct conn *conn)
         conn_finish(conn);
 }
 
+/* The streams go too. */
+static void cut(struct conn *conn, uint32_t why)
+{
+    (void)nghttp2_session_terminate_session(conn->h2, why); /* without memory the close says it */
+    pump(conn);
+    conn_finish(conn);
+}
+
 static void receive(struct conn *conn, struct str plain)
 {
     ssize_t used = nghttp2_session_mem_recv(conn->h2, (const uint8_t *)plain.ptr, plain.len);
     if (used == (ssize_t)plain.len)
         return;
-    /* A flood, or no HTTP/2 at all: the streams go too. */
+    /* A flood, or no HTTP/2 at all. */
     uint32_t why = used == NGHTTP2_ERR_BAD_CLIENT_MAGIC ? NGHTTP2_PROTOCOL_ERROR : NGHTTP2_ENHANCE_YOUR_CALM;
     conn->server->stats.heads_refused += used == NGHTTP2_ERR_BAD_CLIENT_MAGIC;
-    (void)nghttp2_session_terminate_session(conn->h2, why); /* without memory the close says it */
-    pump(conn);
-    conn_finish(conn);
+    cut(conn, why);
 }
 
 static void advance(struct conn *conn)
@@ -542,13 +573,13 @@ static void check_due(struct conn *conn, uint64_t now_ms)
         check_stall(exchange, now_ms);
         check_rest(exchange, now_ms);
     }
-    if (now_ms < conn->in_due_ms)
-        return;
-    conn->in_due_ms = NEVER;
-    if (conn->h2_in_head)
-        conn_abort(conn);
-    else
+    if (now_ms >= conn->h2_head_due_ms) {
+        conn->server->stats.heads_refused++;
+        cut(conn, NGHTTP2_ENHANCE_YOUR_CALM);
+    } else if (now_ms >= conn->in_due_ms) {
+        conn->in_due_ms = NEVER;
         leave(conn);
+    }
 }
 
 static void nothing(struct conn *conn) {}

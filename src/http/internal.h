@@ -165,9 +165,12 @@ struct conn {
     uint64_t h1_discarded_bytes;
     /* HTTP/2 */
     nghttp2_session *h2;
-    bool h2_leaving, h2_in_head;
-    int32_t h2_budget; /* frames that carry no request and no body */
+    bool h2_leaving;
+    int32_t h2_head_stream;  /* whose head is half here; 0: none. Nothing else can come in meanwhile */
+    uint64_t h2_head_due_ms; /* of that head, whatever the other streams do */
+    int32_t h2_budget;       /* frames that carry no request and no body */
     uint64_t h2_budget_at_ms;
+    uint64_t h2_earned_bytes; /* moved, and not yet spent on such frames */
     uv_tcp_t tcp;
     uv_shutdown_t shutdown;
     char peer[48];

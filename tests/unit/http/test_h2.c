@@ -492,6 +492,59 @@ static void p8_limits_on_heads_and_bodies_hold(void **state)
     on_loop(too_much, &client);
 }
 
+/* ---- half heads ---- */
+
+/* HEADERS of a stream without END_HEADERS. */
+static void send_half_head(struct client *client, int32_t stream_id)
+{
+    const char half[] = { 0, 0, 1, 1, 0, 0, 0, 0, (char)stream_id, (char)0x82 };
+    conn_receive(client->memory.conn, (struct str){ half, sizeof half });
+}
+
+/* What else the connection does neither ends the wait for the head nor makes it longer. */
+static void half_heads(void *arg)
+{
+    static const struct {
+        const char *title, *method, *path;
+        size_t body;
+    } cases[] = {
+        { "answered at once", "GET", "/", SIZE_MAX },
+        { "answered later", "GET", "/wait", SIZE_MAX },
+        { "with a body", "PUT", "/echo", 100 },
+    };
+    enum { HEAD_MS = 60 * 1000 };
+    struct http_server_options limited = options;
+    struct client *client = arg;
+    limited.limits.head_within_ms = HEAD_MS;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        begin_with(client, &limited, false);
+        exchange_frames(client);
+        semaphore_init(&gate, 0);
+        int32_t whole = request(client, cases[i].method, cases[i].path, cases[i].body, NULL);
+        const uint8_t *frames;
+        for (ssize_t length; (length = nghttp2_session_mem_send(client->session, &frames)) > 0;)
+            conn_receive(client->memory.conn, (struct str){ (const char *)frames, (size_t)length });
+        send_half_head(client, whole + 2);
+        semaphore_release(&gate);
+        exchange_frames(client);
+        check_row(cases[i].title, answer_of(client, whole)->status == 200 && answer_of(client, whole)->closed);
+        conn_check_due(client->memory.conn, conn_now_ms() + HEAD_MS / 2);
+        check_row(cases[i].title, memory_is_open(&client->memory));
+        conn_check_due(client->memory.conn, conn_now_ms() + HEAD_MS);
+        exchange_frames(client);
+        check_row(cases[i].title, !memory_is_open(&client->memory));
+        check_row(cases[i].title, client->goaway && client->goaway_error == NGHTTP2_ENHANCE_YOUR_CALM);
+        check_row(cases[i].title, http_server_stats(client->memory.server)->heads_refused == 1);
+        end(client);
+    }
+}
+
+static void p8_a_half_head_is_cut_whatever_other_streams_do(void **state)
+{
+    static struct client client;
+    on_loop(half_heads, &client);
+}
+
 /* ---- floods ---- */
 
 static void send_frames(struct client *client, const uint8_t *frame, size_t length, size_t count)
@@ -530,6 +583,41 @@ static void p8_floods_of_control_frames_are_cut(void **state)
 {
     static struct client client;
     on_loop(floods, &client);
+}
+
+/* A client that gives room in small steps, for the stream and for the connection each. */
+static void small_steps(void *arg)
+{
+    static const struct {
+        const char *title;
+        size_t step;
+    } cases[] = { { "4 KiB", 4096 }, { "1 KiB", 1024 }, { "512 bytes", 512 } };
+    struct client *client = arg;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        begin_with(client, &options, true);
+        nghttp2_session_set_local_window_size(client->session, 0, 0, 16 << 20);
+        for (int round = 0; round < 8; round++) {
+            int32_t down = request(client, "GET", "/stream", SIZE_MAX, NULL);
+            size_t given = 0;
+            struct answer *answer = answer_of(client, down);
+            exchange_frames(client);
+            while (memory_is_open(&client->memory) && !answer->closed && answer->bytes > given) {
+                for (; given < answer->bytes; given += cases[i].step) {
+                    nghttp2_submit_window_update(client->session, 0, down, (int32_t)cases[i].step);
+                    nghttp2_submit_window_update(client->session, 0, 0, (int32_t)cases[i].step);
+                }
+                exchange_frames(client);
+            }
+            check_row(cases[i].title, answer->closed && answer->bytes == 1024 * 1024);
+        }
+        end(client);
+    }
+}
+
+static void room_may_be_given_in_small_steps(void **state)
+{
+    static struct client client;
+    on_loop(small_steps, &client);
 }
 
 static void empty_data(void *arg)
@@ -836,7 +924,9 @@ int main(void)
         cmocka_unit_test(continue_is_sent_when_the_handler_waits_for_the_body),
         cmocka_unit_test(hostile_heads_are_refused),
         cmocka_unit_test(p8_limits_on_heads_and_bodies_hold),
+        cmocka_unit_test(p8_a_half_head_is_cut_whatever_other_streams_do),
         cmocka_unit_test(p8_floods_of_control_frames_are_cut),
+        cmocka_unit_test(room_may_be_given_in_small_steps),
         cmocka_unit_test(p8_a_flood_of_empty_data_is_cut),
         cmocka_unit_test(p8_rapid_reset_is_cut),
         cmocka_unit_test(p8_a_flood_of_continuations_is_cut),
