@@ -62,6 +62,8 @@ static void http_metrics(struct buf *out, const struct http_stats *stats)
            (double)stats->handshakes_failed);
     metric(out, "domicile_http_heads_refused_total", true, "Request heads refused.",
            (double)stats->heads_refused);
+    metric(out, "domicile_http_floods_cut_total", true,
+           "Connections closed for a flood of frames or TLS records.", (double)stats->floods_cut);
     metric(out, "domicile_http_answers_broken_off_total", true,
            "Answers that the peer did not receive completely.", (double)stats->answers_broken_off);
     metric(out, "domicile_http_received_bytes_total", true, "Bytes received on the wire.",

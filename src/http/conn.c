@@ -169,6 +169,7 @@ static void keep_input(struct conn *conn)
 void conn_receive(struct conn *conn, struct str bytes)
 {
     conn->server->stats.bytes_received += bytes.len;
+    conn->received += bytes.len;
     if (conn->state == CONN_FINISHING || conn->state == CONN_LINGERING) {
         conn->lingered_bytes += bytes.len;
         if (conn->lingered_bytes > LINGER_BYTES)

@@ -12,10 +12,11 @@ enum {
     RESETS_PER_S = 33,
     BUDGET_FRAMES = 1000, /* frames that are neither request nor body: so many at once, */
     BUDGET_FRAMES_PER_S = 100,
-    BUDGET_FOR_SENT = 2,      /* and so many for each frame that we send of an answer, */
-    BYTES_FOR_A_FRAME = 256,  /* or one for so many bytes of bodies, either way: a peer may give room in small steps, */
-    EARNED_BYTES = 64 << 20,  /* also long after it got what it pays with */
-    REST_MS = 1000            /* for a peer to end a request that is answered */
+    BUDGET_FOR_SENT = 2, /* and so many for each frame that we send of an answer, */
+    BYTES_FOR_A_FRAME =
+        256, /* or one for so many bytes of bodies, either way: a peer may give room in small steps, */
+    EARNED_BYTES = 64 << 20, /* also long after it got what it pays with */
+    REST_MS = 1000           /* for a peer to end a request that is answered */
 };
 
 static struct exchange *exchange_at(nghttp2_session *session, int32_t stream_id)
@@ -380,7 +381,8 @@ static int on_stream_close(nghttp2_session *session, int32_t stream_id, uint32_t
     struct conn *conn = user;
     struct exchange *exchange = exchange_at(session, stream_id);
     if (conn->h2_head_stream == stream_id)
-        head_ended(conn); /* what else there is of it belongs to no stream, and the idle limit to the connection */
+        head_ended(
+            conn); /* what else there is of it belongs to no stream, and the idle limit to the connection */
     if (exchange == NULL)
         return 0;
     exchange->stream_open = false;
@@ -521,6 +523,7 @@ static void receive(struct conn *conn, struct str plain)
     /* A flood, or no HTTP/2 at all. */
     uint32_t why = used == NGHTTP2_ERR_BAD_CLIENT_MAGIC ? NGHTTP2_PROTOCOL_ERROR : NGHTTP2_ENHANCE_YOUR_CALM;
     conn->server->stats.heads_refused += used == NGHTTP2_ERR_BAD_CLIENT_MAGIC;
+    conn->server->stats.floods_cut += used != NGHTTP2_ERR_BAD_CLIENT_MAGIC;
     cut(conn, why);
 }
 

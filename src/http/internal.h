@@ -154,7 +154,8 @@ struct conn {
     size_t plain_at;
     struct buf out; /* for the wire */
     struct sending *sending;
-    uint64_t sent, sent_mark; /* bytes; the mark is where the stall limit began */
+    uint64_t received, sent, sent_mark; /* bytes; the mark is where the stall limit began */
+    uint64_t tls_records;               /* that carried no data */
     uint64_t lingered_bytes;
     struct exchange *exchanges;
     uint32_t exchange_count, requests;

@@ -92,8 +92,9 @@ struct http_stats {
     uint64_t durations_us;                        /* their sum */
     uint64_t connections_accepted, connections_refused; /* refused: over the limit */
     uint64_t handshakes_failed;
-    uint64_t heads_refused;                 /* malformed, too large, or too slow */
-    uint64_t answers_broken_off;            /* the peer left or stalled before its answer was whole */
+    uint64_t heads_refused;      /* malformed, too large, or too slow */
+    uint64_t floods_cut;         /* connections that sent more of what costs us than of what they asked */
+    uint64_t answers_broken_off; /* the peer left or stalled before its answer was whole */
     uint64_t bytes_received, bytes_sent;    /* on the wire */
     size_t connections, requests_in_flight; /* gauges */
 };

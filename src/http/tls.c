@@ -135,11 +135,34 @@ void tls_describe(const X509 *certificate, struct http_certificate *ret)
     ERR_clear_error();
 }
 
+/* ---- records that are not data ---- */
+
+/* A handshake takes a handful, and so does what may come after it: a key update in gigabytes, an alert at the end. Each
+ * costs as much as kilobytes of data (0.7 s of CPU for a megabyte of key updates), and OpenSSL takes any number. */
+enum { RECORDS_FREE = 64, BYTES_FOR_A_RECORD = 1024 * 1024 };
+
+static bool is_flood(const struct conn *conn)
+{
+    return conn->tls_records > RECORDS_FREE + (conn->received + conn->sent) / BYTES_FOR_A_RECORD;
+}
+
+/* Of TLS 1.3 the type that counts is inside; the outer one says "data" once there are keys. */
+static void count_record(int written, int version, int what, const void *bytes, size_t length, SSL *ssl,
+                         void *context)
+{
+    struct conn *conn = context;
+    (void)version, (void)ssl;
+    if (!written && length > 0 && (what == SSL3_RT_HEADER || what == SSL3_RT_INNER_CONTENT_TYPE))
+        conn->tls_records += *(const uint8_t *)bytes != SSL3_RT_APPLICATION_DATA;
+}
+
 /* ---- a connection's bytes as OpenSSL's input and output ---- */
 
 static int wire_read(BIO *bio, char *buf, size_t size, size_t *ret_len)
 {
-    *ret_len = conn_take_input(BIO_get_data(bio), buf, size);
+    struct conn *conn = BIO_get_data(bio);
+    *ret_len =
+        is_flood(conn) ? 0 : conn_take_input(conn, buf, size); /* OpenSSL would go on to the last byte */
     BIO_clear_retry_flags(bio);
     if (*ret_len > 0)
         return 1;
@@ -195,6 +218,8 @@ SSL *tls_new(SSL_CTX *context)
 void tls_attach(SSL *ssl, struct conn *conn)
 {
     BIO_set_data(SSL_get_rbio(ssl), conn);
+    SSL_set_msg_callback(ssl, count_record);
+    SSL_set_msg_callback_arg(ssl, conn);
 }
 
 bool tls_is_h2(const SSL *ssl)
@@ -210,6 +235,10 @@ bool tls_handshake(struct conn *conn, bool *ret_done)
     ERR_clear_error();
     int status = SSL_do_handshake(conn->ssl);
     *ret_done = status == 1;
+    if (is_flood(conn)) {
+        conn->server->stats.floods_cut++;
+        return false;
+    }
     if (status == 1 || SSL_get_error(conn->ssl, status) == SSL_ERROR_WANT_READ)
         return true;
     ERR_clear_error();
@@ -234,6 +263,9 @@ size_t tls_read(struct conn *conn, char *buf, size_t size)
     int error = SSL_get_error(conn->ssl, 0);
     if (error == SSL_ERROR_ZERO_RETURN) {
         conn->peer_ended = true;
+    } else if (is_flood(conn)) {
+        conn->server->stats.floods_cut++;
+        conn_finish(conn);
     } else if (error != SSL_ERROR_WANT_READ) { /* the alert, if any, is in conn->out */
         ERR_clear_error();
         conn->peer_ended = true;

@@ -8,6 +8,7 @@ from pathlib import Path
 import api
 import exposition
 import pytest
+from h2wire import H2Wire
 from until import until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -189,6 +190,13 @@ def half_a_head(eu):
         assert wire.answer().status == 400
 
 
+def flood(eu):
+    ping = bytes([0, 0, 8, 6, 0, 0, 0, 0, 0]) + bytes(8)
+    with H2Wire(eu) as wire:
+        wire.send_raw(ping * 3000)
+        assert wire.closed()
+
+
 def no_handshake(eu):
     with socket.create_connection((eu.address, eu.port), timeout=10) as plain:
         plain.sendall(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
@@ -208,6 +216,7 @@ GROWS = {
     "domicile_http_requests_total": lambda world: world.customer.get("health", "none"),
     "domicile_http_connections_accepted_total": lambda world: world.eu.ask("GET", "/healthz"),
     "domicile_http_heads_refused_total": lambda world: half_a_head(world.eu),
+    "domicile_http_floods_cut_total": lambda world: flood(world.eu),
     "domicile_tls_handshakes_failed_total": lambda world: no_handshake(world.eu),
     "domicile_http_received_bytes_total": lambda world: world.customer.put("health", "bytes", b"x" * 1000),
     "domicile_http_sent_bytes_total": lambda world: world.customer.get("health", "bytes"),

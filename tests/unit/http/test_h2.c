@@ -527,7 +527,8 @@ static void half_heads(void *arg)
         send_half_head(client, whole + 2);
         semaphore_release(&gate);
         exchange_frames(client);
-        check_row(cases[i].title, answer_of(client, whole)->status == 200 && answer_of(client, whole)->closed);
+        check_row(cases[i].title,
+                  answer_of(client, whole)->status == 200 && answer_of(client, whole)->closed);
         conn_check_due(client->memory.conn, conn_now_ms() + HEAD_MS / 2);
         check_row(cases[i].title, memory_is_open(&client->memory));
         conn_check_due(client->memory.conn, conn_now_ms() + HEAD_MS);

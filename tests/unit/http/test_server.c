@@ -740,6 +740,58 @@ static void p8_clients_that_abort_harm_nobody(void **state)
     on_loop(rudeness, NULL);
 }
 
+/* ---- records that carry no data ---- */
+
+struct updates {
+    struct wish wish;
+    int count, every; /* a request after so many */
+    int answered;
+    bool all_sent;
+};
+
+static void update_keys(void *arg)
+{
+    struct updates *updates = arg;
+    struct client client;
+    updates->answered = 0;
+    updates->all_sent = client_open(&client, &updates->wish);
+    for (int i = 1; i <= updates->count && updates->all_sent; i++) {
+        updates->all_sent = SSL_key_update(client.ssl, SSL_KEY_UPDATE_NOT_REQUESTED) == 1 &&
+                            SSL_do_handshake(client.ssl) == 1;
+        if (!updates->all_sent || i % updates->every != 0)
+            continue;
+        client.length = 0;
+        client.text[0] = '\0';
+        updates->answered +=
+            client_say(&client, "GET / HTTP/1.1\r\nHost: a\r\n\r\n") && client_read(&client, "hello");
+    }
+    client_close(&client);
+}
+
+static void key_updates(void *arg)
+{
+    start(NULL);
+    struct updates few = { .wish = tls_wish(), .count = 50, .every = 1 };
+    beside(update_keys, &few);
+    assert_true(few.all_sent && few.answered == 50 && http_server_stats(server)->floods_cut == 0);
+    struct updates slow = { .wish = tls_wish(), .count = 1000, .every = 50 };
+    beside(update_keys, &slow);
+    assert_true(slow.answered <= 2 && http_server_stats(server)->floods_cut == 1);
+    struct updates flood = { .wish = tls_wish(), .count = 20 * 1000, .every = INT32_MAX };
+    beside(update_keys, &flood);
+    assert_true(http_server_stats(server)->floods_cut == 2);
+    assert_true(http_server_stats(server)->handshakes_failed == 0);
+    struct handshake handshake = { .wish = tls_wish() };
+    beside(shake, &handshake);
+    assert_true(handshake.works);
+    http_server_free(server);
+}
+
+static void p8_a_flood_of_key_updates_is_cut(void **state)
+{
+    on_loop(key_updates, NULL);
+}
+
 static void crowd(void *arg)
 {
     const struct http_limits few = { .connections = 2 };
@@ -904,6 +956,7 @@ int main(void)
         cmocka_unit_test(p8_a_reader_that_takes_nothing_is_cut_and_costs_little),
         cmocka_unit_test(p8_a_reader_that_takes_nothing_leaves_the_loop_asleep),
         cmocka_unit_test(p8_clients_that_abort_harm_nobody),
+        cmocka_unit_test(p8_a_flood_of_key_updates_is_cut),
         cmocka_unit_test(p8_connections_beyond_the_limit_are_closed),
         cmocka_unit_test(a_drain_answers_what_is_in_flight),
         cmocka_unit_test(a_drain_cuts_what_does_not_end),
