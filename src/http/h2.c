@@ -36,12 +36,6 @@ static void leave(struct conn *conn)
     conn_touch(conn);
 }
 
-static void reset(struct exchange *exchange, uint32_t why)
-{
-    (void)nghttp2_submit_rst_stream(exchange->conn->h2, NGHTTP2_FLAG_NONE, exchange->stream_id,
-                                    why); /* without memory the stream ends with its connection */
-}
-
 /* ---- requests in ---- */
 
 /* Frames against bytes: what a transfer costs in frames is paid by what it moves. */
@@ -205,142 +199,7 @@ static enum taken body_take(struct exchange *exchange, char *buf, size_t size, s
     return TAKEN_BYTES;
 }
 
-/* ---- the answer ---- */
-
-static void check_submitted(struct exchange *exchange, int status)
-{
-    if (status != 0) { /* the stream is closing, or there is no memory: then nobody else would end it */
-        reset(exchange, NGHTTP2_INTERNAL_ERROR);
-        exchange_lost(exchange);
-    }
-    conn_touch(exchange->conn);
-}
-
-static nghttp2_nv pair(struct str name, struct str value)
-{
-    return (nghttp2_nv){ .name = (uint8_t *)(uintptr_t)name.ptr,
-                         .namelen = name.len,
-                         .value = (uint8_t *)(uintptr_t)(value.ptr == NULL ? "" : value.ptr),
-                         .valuelen = value.len };
-}
-
-static struct str lower(struct arena *arena, struct str name)
-{
-    char *copy = arena_cstr(arena, name);
-    for (size_t i = 0; i < name.len; i++)
-        if (copy[i] >= 'A' && copy[i] <= 'Z')
-            copy[i] = (char)(copy[i] | 0x20);
-    return (struct str){ copy, name.len };
-}
-
-static void submit(struct exchange *exchange, int status, const struct http_header *headers, size_t count,
-                   const struct str *length, const nghttp2_data_provider *provider)
-{
-    struct conn *conn = exchange->conn;
-    struct arena *arena = &exchange->request.arena;
-    nghttp2_nv *pairs = arena_alloc(arena, (count + 3) * sizeof *pairs);
-    char text[HEAD_NUMBER_SIZE];
-    size_t used = 0;
-    pairs[used++] = pair(STR(":status"), head_number(text, (uint64_t)status));
-    pairs[used++] = pair(STR("date"), server_date(conn->server));
-    for (size_t i = 0; i < count; i++)
-        pairs[used++] = pair(lower(arena, headers[i].name), headers[i].value);
-    if (length != NULL)
-        pairs[used++] = pair(STR("content-length"), *length);
-    check_submitted(exchange, nghttp2_submit_response(conn->h2, exchange->stream_id, pairs, used, provider));
-}
-
-static size_t out_left(const struct exchange *exchange)
-{
-    return (exchange->streaming ? exchange->out_stream.len : exchange->out.len) - exchange->out_at;
-}
-
-static ssize_t give_data(nghttp2_session *session, int32_t stream_id, uint8_t *buf, size_t size,
-                         uint32_t *flags, nghttp2_data_source *source, void *user)
-{
-    enum { FRAME_HEADER = 9 }; /* a frame fits a TLS record */
-    struct exchange *exchange = source->ptr;
-    (void)session, (void)stream_id, (void)user;
-    size_t length = out_left(exchange);
-    const char *from = (exchange->streaming ? exchange->out_stream.ptr : exchange->out.ptr);
-    if (length == 0 && exchange->streaming && !exchange->stream_ended) {
-        exchange->out_deferred = true;
-        return NGHTTP2_ERR_DEFERRED;
-    }
-    if (size > PLAIN_BYTES - FRAME_HEADER)
-        size = PLAIN_BYTES - FRAME_HEADER;
-    if (length > size)
-        length = size;
-    if (length > 0)
-        memcpy(buf, from + exchange->out_at, length);
-    exchange->out_at += length;
-    exchange->out_moved += length;
-    if (exchange->streaming) {
-        if (exchange->out_at == exchange->out_stream.len) {
-            buf_clear(&exchange->out_stream);
-            exchange->out_at = 0;
-        }
-        exchange_wake(exchange);
-    }
-    if (out_left(exchange) == 0 && (!exchange->streaming || exchange->stream_ended))
-        *flags |= NGHTTP2_DATA_FLAG_EOF;
-    return (ssize_t)length;
-}
-
-static void go_ahead(struct exchange *exchange)
-{
-    nghttp2_nv status = pair(STR(":status"), STR("100"));
-    check_submitted(exchange, nghttp2_submit_headers(exchange->conn->h2, NGHTTP2_FLAG_NONE,
-                                                     exchange->stream_id, NULL, &status, 1, NULL));
-}
-
-static void answer(struct exchange *exchange, int status, const struct http_header *headers, size_t count,
-                   struct str body)
-{
-    struct arena *arena = &exchange->request.arena;
-    nghttp2_data_provider provider = { .source.ptr = exchange, .read_callback = give_data };
-    bool has_body = status != 204 && status != 304;
-    bool sends = has_body && exchange->request.method != METHOD_HEAD && body.len > 0;
-    char text[HEAD_NUMBER_SIZE];
-    struct str length = head_number(text, body.len);
-    exchange->out = sends ? arena_str(arena, body) : (struct str){ 0 };
-    submit(exchange, status, headers, count, has_body ? &length : NULL, sends ? &provider : NULL);
-}
-
-static void stream_begin(struct exchange *exchange, int status, const struct http_header *headers,
-                         size_t count)
-{
-    nghttp2_data_provider provider = { .source.ptr = exchange, .read_callback = give_data };
-    bool sends = exchange->request.method != METHOD_HEAD;
-    buf_init(&exchange->out_stream, SIZE_MAX / 4);
-    submit(exchange, status, headers, count, NULL, sends ? &provider : NULL);
-}
-
-static void go_on(struct exchange *exchange)
-{
-    if (!exchange->out_deferred)
-        return;
-    exchange->out_deferred = false;
-    check_submitted(exchange, nghttp2_session_resume_data(exchange->conn->h2, exchange->stream_id));
-}
-
-static void stream_write(struct exchange *exchange, struct str bytes)
-{
-    if (exchange->out_at > 0) {
-        buf_consume(&exchange->out_stream, exchange->out_at);
-        exchange->out_at = 0;
-    }
-    if (!buf_append(&exchange->out_stream, bytes)) {
-        exchange_lost(exchange);
-        return;
-    }
-    go_on(exchange);
-}
-
-static void stream_end(struct exchange *exchange)
-{
-    go_on(exchange);
-}
+/* ---- the end of a handler ---- */
 
 static void rest_if_empty(struct conn *conn)
 {
@@ -353,7 +212,7 @@ static void handled(struct exchange *exchange)
     struct conn *conn = exchange->conn;
     bool open = conn->state == CONN_OPEN;
     if (open && exchange->stream_open && exchange->streaming && !exchange->stream_ended)
-        reset(exchange, NGHTTP2_INTERNAL_ERROR);
+        h2_reset(exchange, NGHTTP2_INTERNAL_ERROR);
     consume(exchange, exchange->body_in.len - exchange->body_in_at);
     buf_done(&exchange->body_in);
     exchange->body_in_at = 0;
@@ -373,7 +232,7 @@ static void handled(struct exchange *exchange)
 static bool is_complete(const struct exchange *exchange)
 {
     bool answered = exchange->answered && (!exchange->streaming || exchange->stream_ended);
-    return answered && out_left(exchange) == 0 && (exchange->handled || exchange->body_whole);
+    return answered && h2_out_left(exchange) == 0 && (exchange->handled || exchange->body_whole);
 }
 
 static int on_stream_close(nghttp2_session *session, int32_t stream_id, uint32_t error, void *user)
@@ -546,14 +405,14 @@ static void check_stall(struct exchange *exchange, uint64_t now_ms)
 {
     struct conn *conn = exchange->conn;
     uint64_t stall_ms = conn->server->limits.stall_ms;
-    if (!exchange->stream_open || out_left(exchange) == 0) {
+    if (!exchange->stream_open || h2_out_left(exchange) == 0) {
         exchange->out_due_ms = NEVER;
     } else if (exchange->out_due_ms == NEVER || exchange->out_moved >= STALL_BYTES) {
         exchange->out_due_ms = now_ms + stall_ms;
         exchange->out_moved = 0;
     } else if (now_ms >= exchange->out_due_ms) {
         exchange->out_due_ms = NEVER;
-        reset(exchange, NGHTTP2_CANCEL);
+        h2_reset(exchange, NGHTTP2_CANCEL);
         exchange_lost(exchange);
         conn_touch(conn);
     }
@@ -566,7 +425,7 @@ static void check_rest(struct exchange *exchange, uint64_t now_ms)
     exchange->rest_due_ms = NEVER;
     if (!exchange->stream_open)
         return;
-    reset(exchange, NGHTTP2_NO_ERROR);
+    h2_reset(exchange, NGHTTP2_NO_ERROR);
     conn_touch(exchange->conn);
 }
 
@@ -601,10 +460,10 @@ const struct protocol h2_protocol = {
     .close = close_session,
     .handled = handled,
     .body_take = body_take,
-    .go_ahead = go_ahead,
-    .answer = answer,
-    .stream_begin = stream_begin,
-    .stream_write = stream_write,
-    .stream_end = stream_end,
-    .stream_queued = out_left,
+    .go_ahead = h2_go_ahead,
+    .answer = h2_answer,
+    .stream_begin = h2_stream_begin,
+    .stream_write = h2_stream_write,
+    .stream_end = h2_stream_end,
+    .stream_queued = h2_out_left,
 };

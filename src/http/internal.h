@@ -128,6 +128,16 @@ void h2_head_malformed(struct exchange *exchange); /* a header that nghttp2 woul
 /* When it is whole; `whole`: and the request with it. Fails with the first thing that was wrong. */
 result h2_head_check(struct exchange *exchange, bool whole) MUST_USE;
 
+/* ---- the answer on a stream of HTTP/2 (h2_answer.c): what struct protocol says ---- */
+void h2_reset(struct exchange *exchange, uint32_t why);
+size_t h2_out_left(const struct exchange *exchange); /* bytes of the answer that have not gone into frames */
+void h2_go_ahead(struct exchange *exchange);
+void h2_answer(struct exchange *exchange, int status, const struct http_header *headers, size_t count,
+               struct str body);
+void h2_stream_begin(struct exchange *exchange, int status, const struct http_header *headers, size_t count);
+void h2_stream_write(struct exchange *exchange, struct str bytes);
+void h2_stream_end(struct exchange *exchange);
+
 /* ---- conn.c ---- */
 
 enum conn_state {
