@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { CONNECT_WITHIN_MS = 5000, KEYWORDS_MAX = 24 };
+enum { CONNECT_WITHIN_MS = 5000, KEYWORDS_MAX = 24, CLIENT_LOOKED_FOR_EVERY_MS = 500 };
 
 /* ---- options ---- */
 
@@ -55,12 +55,17 @@ static result put_place(struct keywords *keywords, const struct pg_connect_optio
     return OK;
 }
 
-/* A server or a network that is silent is noticed even while nothing is asked. passfile: this is not psql. */
+/* A server or a network that is silent is noticed even while nothing is asked. passfile: this is not psql.
+ *
+ * client_connection_check_interval: the server ends the statement of a client that is gone. That, and not a cancel
+ * request: it can never reach a later statement, it does not end the wait of a commit for a standby (the row would show
+ * though no standby has it), and it needs no connection to a server that may not answer. */
 static void put_habits(struct keywords *keywords, const struct pg_connect_options *options)
 {
     snprintf(keywords->settings, sizeof keywords->settings,
-             "-c jit=off -c client_min_messages=error -c statement_timeout=%llu",
-             (unsigned long long)options->statement_within_ms);
+             "-c jit=off -c client_min_messages=error -c client_connection_check_interval=%d "
+             "-c statement_timeout=%llu",
+             CLIENT_LOOKED_FOR_EVERY_MS, (unsigned long long)options->statement_within_ms);
     put(keywords, "options", keywords->settings);
     put(keywords, "application_name",
         options->application_name != NULL ? options->application_name : "domicile");

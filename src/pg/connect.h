@@ -26,6 +26,7 @@ struct pg_conn;
  *   E_TLS          certificates or names do not match
  *   E_CONFIG       the server refuses this user or database */
 result pg_connect(const struct pg_connect_options *options, struct pg_conn **ret) MUST_USE;
-void pg_close(struct pg_conn *conn); /* does not wait; takes NULL */
+/* Does not wait. Takes NULL. The server ends what it still runs on it, as after a wait that is cut short (exec.h). */
+void pg_close(struct pg_conn *conn);
 
 PGconn *pg_conn_raw(struct pg_conn *conn); /* for pool.c and exec.c */

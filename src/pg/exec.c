@@ -4,6 +4,7 @@
 #include "pg/internal.h"
 
 #include <stdio.h>
+#include <sys/socket.h>
 
 enum { NAME_SIZE = 128 };
 
@@ -106,13 +107,22 @@ static result take_results(struct pg_conn *conn, const char *name, struct pg_rep
     return failed(outcome) && PQstatus(conn->pq) == CONNECTION_BAD ? lost(conn) : outcome;
 }
 
+/* Nobody waits for the answer any more. The server sees the end of the connection, and ends the statement. */
+static void hang_up(struct pg_conn *conn)
+{
+    (void)shutdown(PQsocket(conn->pq), SHUT_RDWR); /* fails when it is over already */
+}
+
 static result finish(struct pg_conn *conn, int sent, const char *name, struct pg_reply *reply)
 {
     if (sent == 0)
         return lost(conn);
-    TRY(send_all(conn));
     struct pg_reply taken = PG_REPLY_INIT;
-    result r = take_results(conn, name, &taken);
+    result r = send_all(conn);
+    if (!failed(r))
+        r = take_results(conn, name, &taken);
+    if (r.error.code == E_DEADLINE || r.error.code == E_CANCELLED)
+        hang_up(conn);
     if (failed(r)) {
         PQclear(taken.result);
         taken.result = NULL;

@@ -1,7 +1,10 @@
 #pragma once
 /* Single statements and scripts on a plain connection: migrations, the CLI, checks. The record path uses
  * pool.h. Every function here waits. One fiber at a time on a connection. When the wait is cut short
- * (E_DEADLINE, E_CANCELLED) or fails with E_UNAVAILABLE, the connection cannot be used any more: close it. */
+ * (E_DEADLINE, E_CANCELLED) or fails with E_UNAVAILABLE, the connection cannot be used any more: close it.
+ *
+ * A wait that is cut short also ends the statement on the server, within a second: nothing of it is done. But a commit
+ * that waits for a standby goes on waiting, and may be done later: of a write the outcome is unknown. */
 #include "pg/connect.h"
 #include "pg/reply.h"
 

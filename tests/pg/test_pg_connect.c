@@ -197,6 +197,115 @@ ON_LOOP(a_connection_that_dies_is_unavailable)
     pg_close(conn);
 }
 
+/* ---- a wait that is cut short ---- */
+
+struct asking {
+    struct pg_connect_options options;
+    const char *sql;
+    uint64_t within_ms;
+    enum error_code code;
+};
+
+/* Keeps the connection for a while: the server is told by the wait's end, not by the close. */
+static void ask_and_give_up(void *arg)
+{
+    struct asking *asking = arg;
+    struct pg_conn *conn = server_open(asking->options);
+    struct deadline deadline;
+    deadline_begin(&deadline, asking->within_ms);
+    asking->code = pg_run(conn, asking->sql).error.code;
+    deadline_end(&deadline);
+    struct shield shield;
+    fiber_shield(&shield);
+    check_ok(fiber_sleep(1500));
+    check_fails(E_UNAVAILABLE, pg_run(conn, "SELECT 1"));
+    fiber_unshield(&shield);
+    pg_close(conn);
+}
+
+static int64_t running(struct pg_conn *observer, const char *sql)
+{
+    struct pg_reply reply = PG_REPLY_INIT;
+    const struct pg_value like = pg_text(str_from(sql));
+    check_ok(pg_exec(observer, "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query = $1",
+                     &like, 1, &reply));
+    int64_t count = pg_reply_number(&reply, 0, 0);
+    pg_reply_done(&reply);
+    return count;
+}
+
+/* Until as many run it; ms. */
+static uint64_t until_running(struct pg_conn *observer, const char *sql, int64_t count)
+{
+    uint64_t begun_ms = now_ms();
+    while (running(observer, sql) != count && now_ms() - begun_ms < 10000)
+        check_ok(fiber_sleep(10));
+    return now_ms() - begun_ms;
+}
+
+ON_LOOP(a_deadline_ends_the_statement_on_the_server)
+{
+    static const char sql[] = "SELECT pg_sleep(600)";
+    const struct pg_connect_options ways[] = { server_superuser(), server_role("gateway") };
+    struct pg_conn *observer = server_open(server_superuser());
+    for (size_t i = 0; i < 2; i++) {
+        struct asking asking = { ways[i], sql, .within_ms = 200 };
+        struct scope scope = SCOPE_INIT;
+        check_ok(fiber_spawn(&scope, "asks", ask_and_give_up, &asking));
+        assert_in_range(until_running(observer, sql, 1), 0, 5000);
+        assert_in_range(until_running(observer, sql, 0), 0, 1200);
+        check_ok(scope_join(&scope));
+        assert_int_equal(asking.code, E_DEADLINE);
+    }
+    pg_close(observer);
+}
+
+ON_LOOP(a_cancel_ends_the_statement_on_the_server)
+{
+    static const char sql[] = "SELECT pg_sleep(601)";
+    struct pg_conn *observer = server_open(server_superuser());
+    struct asking asking = { server_role("gateway"), sql, .within_ms = SEC(600) };
+    struct scope scope = SCOPE_INIT;
+    check_ok(fiber_spawn(&scope, "asks", ask_and_give_up, &asking));
+    assert_in_range(until_running(observer, sql, 1), 0, 5000);
+    scope_cancel(&scope);
+    assert_in_range(until_running(observer, sql, 0), 0, 1000);
+    check_ok(scope_join(&scope));
+    assert_int_equal(asking.code, E_CANCELLED);
+    pg_close(observer);
+}
+
+/* Ending its wait would show the row to everybody though no standby has it. */
+ON_LOOP(p4_a_commit_that_waits_for_a_standby_goes_on_waiting)
+{
+    static const char sql[] = "INSERT INTO waited VALUES (1)",
+                      waiting[] = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'",
+                      rows[] = "SELECT count(*) FROM waited";
+    struct pg_conn *observer = server_open(server_superuser());
+    server_do(observer, "CREATE TABLE waited (i int)");
+    check_ok(pg_run(observer, "ALTER SYSTEM SET synchronous_standby_names = 'nobody'"));
+    check_ok(pg_run(observer, "SELECT pg_reload_conf()"));
+    while (server_number("SELECT (current_setting('synchronous_standby_names') = 'nobody')") != 1)
+        check_ok(fiber_sleep(10));
+
+    struct asking asking = { server_superuser(), sql, .within_ms = 300 };
+    struct scope scope = SCOPE_INIT;
+    check_ok(fiber_spawn(&scope, "writes", ask_and_give_up, &asking));
+    check_ok(scope_join(&scope));
+    assert_int_equal(asking.code, E_DEADLINE);
+    check_ok(fiber_sleep(1500)); /* several intervals of the server's look at its client */
+    assert_int_equal(server_number_on(observer, waiting), 1);
+    assert_int_equal(server_number_on(observer, rows), 0);
+
+    check_ok(pg_run(observer, "ALTER SYSTEM RESET synchronous_standby_names"));
+    check_ok(pg_run(observer, "SELECT pg_reload_conf()"));
+    for (int i = 0; i < 500 && server_number_on(observer, waiting) > 0; i++)
+        check_ok(fiber_sleep(10));
+    assert_int_equal(server_number_on(observer, rows), 1);
+    server_do(observer, "DROP TABLE waited");
+    pg_close(observer);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -212,6 +321,9 @@ int main(void)
         cmocka_unit_test(a_refused_statement_says_why_and_the_connection_goes_on),
         cmocka_unit_test(a_script_larger_than_the_socket_takes_at_once_is_sent_whole),
         cmocka_unit_test(a_connection_that_dies_is_unavailable),
+        cmocka_unit_test(a_deadline_ends_the_statement_on_the_server),
+        cmocka_unit_test(a_cancel_ends_the_statement_on_the_server),
+        cmocka_unit_test(p4_a_commit_that_waits_for_a_standby_goes_on_waiting),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
