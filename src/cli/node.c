@@ -11,10 +11,10 @@ struct checked {
     const struct node *node;
     struct ssh_options options;
     result outcome; /* of it all */
-    bool entered;   /* what follows is known */
+    bool entered;   /* the members below are known */
     const char *kex, *host_key, *cipher_out, *cipher_in, *mac_out, *mac_in, *server, *client, *fingerprint;
     bool strict_kex_offered;
-    double round_trip_ms; /* of a command that does nothing: the least of three */
+    double round_trip_ms; /* of a command that does nothing: the smallest of three */
     bool guarded;
 };
 
@@ -66,7 +66,7 @@ static result measure(struct arena *arena, struct ssh *ssh, struct checked *chec
         TRY(ssh_exec(ssh, arena, &command, &output));
         double ms = (double)(clock_monotonic_ns() - begin_ns) / 1e6;
         if (output.exit_status != 0)
-            return FAIL(E_SSH, "Give that user a shell on the host, and no ForceCommand.",
+            return FAIL(E_SSH, "Give that user a shell on the host, without ForceCommand.",
                         "\"%s\" cannot run \"true\" as \"%s\": exit status %d", checked->node->name.ptr,
                         checked->node->ssh.user, output.exit_status);
         checked->round_trip_ms = i == 0 || ms < checked->round_trip_ms ? ms : checked->round_trip_ms;
@@ -74,7 +74,7 @@ static result measure(struct arena *arena, struct ssh *ssh, struct checked *chec
     return OK;
 }
 
-/* The smallest token there is: it changes nothing, and where it is refused the guard works as well. */
+/* The smallest token: it changes nothing, and a refusal also shows that the guard works. */
 static result try_guard(struct arena *arena, struct ssh *ssh, struct checked *checked)
 {
     const struct ssh_guard guard = { .state = checked->node->ssh.state };
@@ -87,9 +87,9 @@ static result try_guard(struct arena *arena, struct ssh *ssh, struct checked *ch
     if (failed(r) && r.error.code != E_STALE)
         return r;
     if (!failed(r) && output.exit_status != 0)
-        return FAIL(E_IO, "The guard needs sh, flock, timeout, sync and stat on that host.",
-                    "the guard of \"%s\" ended with %d: %.100s", checked->node->name.ptr, output.exit_status,
-                    output.err.ptr);
+        return FAIL(E_IO, "Install sh, flock, timeout, sync and stat on that host: the guard needs them.",
+                    "the guard on \"%s\" failed with exit status %d: %.100s", checked->node->name.ptr,
+                    output.exit_status, output.err.ptr);
     checked->guarded = true;
     return OK;
 }
@@ -114,7 +114,7 @@ static void run_check(void *arg)
     one->checked->outcome = check_host(one->checking, one->checked);
 }
 
-/* All at once: a host that does not answer holds up no other. */
+/* All at the same time: a host that does not answer delays no other. */
 static result check_all(void *arg)
 {
     struct checking *checking = arg;
@@ -137,7 +137,7 @@ static result choose_named(struct cli *cli, const char *name, struct checking *r
 {
     const struct node *node = config_find_node(cli->config, str_from(name));
     if (node == NULL)
-        return FAIL(E_NOT_FOUND, "The region's file names the nodes of each cell.", "there is no node \"%s\"",
+        return FAIL(E_NOT_FOUND, "Use a name from nodes in the region's file.", "there is no node \"%s\"",
                     name);
     ret->nodes[0] = (struct checked){ .node = node };
     ret->count = 1;
@@ -168,8 +168,7 @@ static result choose(struct cli *cli, struct checking *ret)
         for (size_t j = 0; j < cli->config->regions[i].cell_count; j++)
             TRY(choose_in(&cli->config->regions[i].cells[j], ret));
     if (ret->count == 0)
-        return FAIL(E_NOT_FOUND,
-                    "Add ssh = { ... } to the nodes in their region's file; see domicile.cfg(5).",
+        return FAIL(E_NOT_FOUND, "Add ssh = { ... } to the nodes in the region's file; see domicile.cfg(5).",
                     "no node has ssh");
     return OK;
 }
@@ -219,15 +218,15 @@ static void print_checked(struct cli *cli, const struct checked *checked)
         return;
     print_line(cli, "server", checked->server);
     print_line(cli, "host key",
-               arena_printf(&cli->arena, "%s %s, as pinned", checked->host_key, checked->fingerprint));
+               arena_printf(&cli->arena, "%s %s, matches the pin", checked->host_key, checked->fingerprint));
     print_line(cli, "key exchange", checked->kex);
-    print_line(cli, "strict kex", checked->strict_kex_offered ? "offered, and not in use" : "not offered");
+    print_line(cli, "strict kex", checked->strict_kex_offered ? "offered, not used" : "not offered");
     print_line(cli, "cipher", both_ways(cli, checked->cipher_out, checked->cipher_in));
     print_line(cli, "MAC", both_ways(cli, checked->mac_out, checked->mac_in));
     print_line(cli, "round trip", arena_printf(&cli->arena, "%.1f ms", checked->round_trip_ms));
     print_line(cli, "guard",
                checked->guarded ? arena_printf(&cli->arena, "works in %s", checked->node->ssh.state)
-                                : "not tried out");
+                                : "not tested");
 }
 
 result cli_node_check(struct cli *cli)

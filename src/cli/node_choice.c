@@ -10,17 +10,16 @@ result node_choose(struct cli *cli, struct chosen_nodes *ret)
         struct chosen_node *chosen = &ret->items[ret->count++];
         chosen->node = config_find_node(cli->config, str_from(cli->arguments[0]));
         chosen->cell = config_cell_of(cli->config, chosen->node);
-        return chosen->node != NULL
-                   ? OK
-                   : FAIL(E_NOT_FOUND, "domicile cell show names the cells, and their files the nodes.",
-                          "there is no node \"%s\"", cli->arguments[0]);
+        return chosen->node != NULL ? OK
+                                    : FAIL(E_NOT_FOUND, "Use a name from nodes in the region's file.",
+                                           "there is no node \"%s\"", cli->arguments[0]);
     }
     for (size_t r = 0; r < cli->config->region_count; r++)
         for (size_t c = 0; c < cli->config->regions[r].cell_count; c++) {
             const struct cell *cell = &cli->config->regions[r].cells[c];
             for (size_t i = 0; i < cell->node_count; i++) {
                 if (ret->count == NODES_MAX)
-                    return FAIL(E_LIMIT, "Name the node that is meant.", "there are more than %d nodes",
+                    return FAIL(E_LIMIT, "Give the name of one node.", "there are more than %d nodes",
                                 NODES_MAX);
                 ret->items[ret->count++] = (struct chosen_node){ cell, &cell->nodes[i] };
             }

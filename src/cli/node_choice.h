@@ -1,5 +1,5 @@
 #pragma once
-/* Nodes as commands name them, and as whom they are asked. */
+/* The nodes that a command names, and the role by which they are asked. */
 #include "cli/cli.h"
 #include "pg/role.h"
 
@@ -15,8 +15,8 @@ struct chosen_nodes {
     size_t count;
 };
 
-/* The one that the first argument names, or all of them. Loads the configuration. E_NOT_FOUND. */
+/* The node of the first argument, or all nodes. Loads the configuration. E_NOT_FOUND. */
 result node_choose(struct cli *cli, struct chosen_nodes *ret) MUST_USE;
 
-/* As domicile_monitor where its certificate is declared and can be read, else as postgres; PG_NOBODY: neither. */
+/* domicile_monitor if its certificate is declared and can be read here, otherwise postgres; PG_NOBODY: neither. */
 enum pg_role node_sql_role(const struct cell *cell);

@@ -1,4 +1,4 @@
-/* node locate: how far away a node can be, measured from here and carried from elsewhere. */
+/* node locate: how far away a node can be, measured from here and imported from other vantages. */
 #include "base/clock.h"
 #include "cli/node_choice.h"
 #include "location/location.h"
@@ -14,7 +14,7 @@ struct locating {
     struct location_sample *taken; /* by this run */
     size_t taken_count;
     uint32_t count;
-    result first_failure; /* of a node; the others are measured all the same */
+    result first_failure; /* of a node; the other nodes are measured all the same */
     struct location_samples samples;
     struct location_judgement *judgements;
     bool contradicted;
@@ -27,9 +27,10 @@ static result measure_node(struct locating *locating, const struct chosen_node *
     struct location_asker asker = { .cell = chosen->cell, .vantage = cli->config->vantage };
     asker.role = node_sql_role(chosen->cell);
     if (asker.role == PG_NOBODY)
-        return FAIL(E_CONFIG,
-                    "Give the cell a monitor, or a superuser's certificate, and run this where its key is.",
-                    "the cell \"%s\" has no certificate that may ask its nodes", chosen->cell->name.ptr);
+        return FAIL(
+            E_CONFIG,
+            "Add monitor or superuser to the cell in the region's file, and run this on a host with its key.",
+            "the cell \"%s\" has no certificate here for asking its nodes", chosen->cell->name.ptr);
     return location_measure(&asker, chosen->node, locating->count, &cli->arena,
                             &locating->taken[locating->taken_count]);
 }
@@ -61,13 +62,13 @@ static result measure(struct locating *locating)
     const struct config *config = locating->cli->config;
     if (config->vantage == NULL)
         return FAIL(E_CONFIG,
-                    "Declare vantages in domicile.cfg, and which of them this host is: vantage = \"...\".",
-                    "this host is no vantage");
+                    "Declare vantages in domicile.cfg, and set vantage to the name of this host's one.",
+                    "this host is not a vantage");
     TRY(cli_on_loop(measure_all, locating));
     return location_store_append(config->state_path, locating->taken, locating->taken_count);
 }
 
-/* ---- carried from elsewhere ---- */
+/* ---- imported from other vantages ---- */
 static bool has(const struct location_samples *samples, const struct location_sample *sample)
 {
     for (size_t i = 0; i < samples->count; i++)
@@ -87,7 +88,8 @@ static result import(struct locating *locating)
     locating->taken = arena_array(&cli->arena, struct location_sample, carried.count + 1);
     for (size_t i = 0; i < carried.count; i++) {
         if (config_find_vantage(cli->config, str_from(carried.items[i].vantage)) == NULL)
-            return FAIL(E_CONFIG, "Declare it in vantages of domicile.cfg, as it is declared there.",
+            return FAIL(E_CONFIG,
+                        "Declare the vantage in domicile.cfg, with the same values as on its own host.",
                         "the file has measurements of the vantage \"%s\", which is not declared",
                         carried.items[i].vantage);
         if (!has(&stored, &carried.items[i]))
@@ -154,25 +156,24 @@ static void print_judgement(struct cli *cli, const struct location_judgement *ju
 {
     static const enum location_grade grades[] = { LOCATION_CORROBORATED, LOCATION_OBSERVED };
     const char *name = judgement->node->name.ptr;
-    fprintf(cli->out, "\n%s: declared in %s; outside %s it is nowhere: %s\n", name,
-            judgement->node->site->country, judgement->cell->region->jurisdiction.bloc.ptr,
-            location_grade_word(judgement->outside));
+    fprintf(cli->out, "\n%s: declared in %s; not outside %s: %s\n", name, judgement->node->site->country,
+            judgement->cell->region->jurisdiction.bloc.ptr, location_grade_word(judgement->outside));
     for (size_t i = 0; i < COUNT(grades); i++) {
         const char *text = countries(cli, judgement, grades[i]);
         if (text[0] != '\0')
             fprintf(cli->out, "  %s: not in %s\n", location_grade_word(grades[i]), text);
     }
     if (judgement->contradicted)
-        fprintf(cli->out, "  %sfinding:%s it answered too soon to be in %s, where it is declared\n",
+        fprintf(cli->out, "  %sfinding:%s it answered too fast to be in %s, where it is declared\n",
                 cli_style(cli, STYLE_BAD), cli_plain(cli), judgement->node->site->country);
     if (judgement->torn)
-        fprintf(cli->out, "  %sfinding:%s no host is near enough to both %s and %s: two of them answered\n",
+        fprintf(cli->out, "  %sfinding:%s no place is near enough to both %s and %s: two hosts answered\n",
                 cli_style(cli, STYLE_BAD), cli_plain(cli),
                 judgement->measures[judgement->torn_pair[0]].vantage->name.ptr,
                 judgement->measures[judgement->torn_pair[1]].vantage->name.ptr);
     if (judgement->elsewhere + judgement->too_old > 0)
         fprintf(cli->out,
-                "  samples that do not count: %zu older than %d days, %zu of another address or vantage\n",
+                "  samples that do not count: %zu older than %d days, %zu with another address or vantage\n",
                 judgement->too_old, LOCATION_AGE_MAX_DAYS, judgement->elsewhere);
 }
 
@@ -242,7 +243,7 @@ static void print(struct cli *cli, const struct locating *locating)
     for (size_t i = 0; i < locating->nodes.count; i++)
         print_judgement(cli, &locating->judgements[i]);
     if (locating->samples.unread > 0)
-        fprintf(cli->out, "\n%zu lines of %s are no samples, and do not count\n", locating->samples.unread,
+        fprintf(cli->out, "\n%zu lines of %s are not samples, and do not count\n", locating->samples.unread,
                 location_store_path(cli->config->state_path, &cli->arena));
 }
 
@@ -270,7 +271,7 @@ static result read_count(struct cli *cli, uint32_t *ret)
         return FAIL(
             E_ARGUMENT,
             "Give a number in this range; with 0 nothing is measured, and the stored measurements are shown.",
-            "--samples is no number from 0 to %d", LOCATION_COUNT_MAX);
+            "--samples is not a number from 0 to %d", LOCATION_COUNT_MAX);
     *ret = (uint32_t)count;
     return OK;
 }
@@ -290,8 +291,7 @@ result cli_node_locate(struct cli *cli)
     TRY(judge(locating));
     print(cli, locating);
     if (locating->contradicted)
-        return FAIL(E_FINDING,
-                    "Find out where that host stands, and which host answers; see docs/location.md.",
-                    "a node is not where it is declared");
+        return FAIL(E_FINDING, "Find out where that host is, and which host answers; see docs/location.md.",
+                    "a node is not in the country where it is declared");
     return locating->first_failure;
 }

@@ -2,8 +2,8 @@
 
 #include <math.h>
 
-/* The smallest radius of curvature of WGS 84: along the meridian, at the equator. No path on the ground is shorter than
- * the same angle on a ball of this radius. */
+/* The smallest radius of curvature of WGS 84: along the meridian, at the equator. A path on the ground is never shorter than
+ * the same angle on a ball with this radius. */
 #define LEAST_RADIUS_KM 6335.4
 #define RADIANS(degrees) ((degrees) * (M_PI / 180))
 
@@ -14,7 +14,7 @@ const struct country_circle country_circles[] = {
 };
 const size_t country_circle_count = COUNT(country_circles);
 
-/* The haversine, with its argument kept in its domain: at the antipode rounding may carry it beyond 1. */
+/* The haversine. Its argument is limited to 1: at the antipode, rounding may make it larger. */
 double location_least_km(struct location_point a, struct location_point b)
 {
     double north = sin(RADIANS(b.latitude - a.latitude) / 2);
@@ -60,7 +60,7 @@ static struct location_point place_of(const struct vantage *vantage)
     return (struct location_point){ vantage->latitude, vantage->longitude };
 }
 
-/* The vantage is declared now as it was then: what it measured from another place counts no more. */
+/* Whether the vantage is declared at the same place now: a measurement from another place does not count any more. */
 static const struct vantage *vantage_of(const struct config *config, const struct location_sample *sample)
 {
     const struct vantage *vantage = config_find_vantage(config, str_from(sample->vantage));
@@ -76,7 +76,7 @@ static void take(struct location_judgement *ret, const struct vantage *vantage,
     size_t i = 0;
     while (i < ret->measure_count && ret->measures[i].vantage != vantage)
         i++;
-    /* A verified answer is worth more than a faster one that nobody could check. */
+    /* A verified answer counts before a faster one that nobody could check. */
     const struct location_sample *best = i < ret->measure_count ? ret->measures[i].sample : NULL;
     if (best != NULL &&
         ((best->verified != NULL) != (sample->verified != NULL) ? best->verified != NULL
@@ -144,7 +144,7 @@ static void exclude(struct location_judgement *ret, const struct country *countr
     };
 }
 
-/* Two answers from places that no host is near both of. */
+/* Two answers that one host cannot have given: no place is near enough to both vantages. */
 static void find_torn(struct location_judgement *ret)
 {
     for (size_t i = 0; i < ret->measure_count && !ret->torn; i++)

@@ -10,10 +10,10 @@
 enum {
     NONCE_BYTES = 32,
     ANSWER_BYTES = 32,
-    WARM_UP = 3,        /* questions that do not count: plans and caches are made */
-    CHECKED = 8,        /* of the answers, the soonest first, are held against the other node's */
-    TRIES = 3,          /* a row that is replaced between two questions is asked about again */
-    CATCH_UP_MS = 5000, /* how long a standby may lack what the answers are made of */
+    WARM_UP = 3,        /* questions that do not count: they fill plans and caches */
+    CHECKED = 8,        /* answers that are compared with the other node's, the fastest first */
+    TRIES = 3,          /* a question is asked again when its row was replaced meanwhile */
+    CATCH_UP_MS = 5000, /* how long a standby may lack the rows of the answers */
     CATCH_UP_EVERY_MS = 100,
     STATEMENT_WITHIN_MS = 10000,
 };
@@ -41,7 +41,7 @@ static result open_node(const struct location_asker *asker, const struct node *n
     return pg_connect(&options, ret);
 }
 
-/* One that cannot be had leaves the answers unverified, which the sample says. */
+/* Without another node the answers stay unverified, and the sample says so. */
 static void open_witness(struct measuring *measuring)
 {
     const struct cell *cell = measuring->asker->cell;
@@ -63,8 +63,9 @@ static result refused(const struct node *node, const result *r, const struct pg_
     return r->error.code != E_SQL || !unknown
                ? *r
                : FAIL(E_SCHEMA,
-                      "Migrate the cell, and call domicile.location_grant() if domicile_monitor came later.",
-                      "the node \"%s\" may not be asked: %s", node->name.ptr, r->error.what);
+                      "Migrate the cell; if domicile_monitor was created later, call "
+                      "domicile.location_grant().",
+                      "the node \"%s\" does not allow the question: %s", node->name.ptr, r->error.what);
 }
 
 static result ask_horizon(struct measuring *measuring)
@@ -74,8 +75,8 @@ static result ask_horizon(struct measuring *measuring)
     if (failed(r))
         r = refused(measuring->node, &r, &reply);
     else if (pg_reply_rows(&reply) != 1 || pg_reply_is_null(&reply, 0, 0))
-        r = FAIL(E_NOT_FOUND, "Measure again ten seconds after somebody has used the cell.",
-                 "the cell \"%s\" has no audit row yet that an answer could be made of",
+        r = FAIL(E_NOT_FOUND, "Write or read a record in the cell, and measure again ten seconds later.",
+                 "the cell \"%s\" has no audit row yet from which a node could answer",
                  measuring->asker->cell->name.ptr);
     else
         measuring->upto = pg_reply_number(&reply, 0, 0);
@@ -84,7 +85,7 @@ static result ask_horizon(struct measuring *measuring)
 }
 
 struct answer {
-    bool there; /* false: the node lacks what it is about, so far */
+    bool there; /* false: the node does not have the rows yet */
     unsigned char bytes[ANSWER_BYTES];
     uint32_t rows;
 };
@@ -96,8 +97,8 @@ static result read_answer(const struct node *node, const struct pg_reply *reply,
         return OK;
     struct str bytes = pg_reply_str(reply, 0, 0);
     if (bytes.len != ANSWER_BYTES || pg_reply_number(reply, 0, 1) < 1)
-        return FAIL(E_FORMAT, "Look at who answers for the node.",
-                    "the node \"%s\" gives an answer of %zu bytes", node->name.ptr, bytes.len);
+        return FAIL(E_FORMAT, "Find out which host answers at the node's address.",
+                    "the node \"%s\" gave an answer of %zu bytes", node->name.ptr, bytes.len);
     memcpy(ret->bytes, bytes.ptr, ANSWER_BYTES);
     ret->rows = (uint32_t)pg_reply_number(reply, 0, 1);
     return OK;
@@ -125,8 +126,8 @@ static result put_question(struct measuring *measuring, struct question *questio
     must(RAND_bytes(question->nonce, NONCE_BYTES) == 1);
     TRY(ask(measuring->conn, measuring->node, question->nonce, measuring->upto, &answer, &question->took_us));
     if (!answer.there)
-        return FAIL(E_FINDING, "Look at who answers for the node.",
-                    "the node \"%s\" lacks the audit row %lld that it has named itself",
+        return FAIL(E_FINDING, "Find out which host answers at the node's address.",
+                    "the node \"%s\" lacks the audit row %lld, which it has named itself",
                     measuring->node->name.ptr, (long long)measuring->upto);
     memcpy(question->answer, answer.bytes, ANSWER_BYTES);
     measuring->rows = answer.rows;
@@ -165,7 +166,7 @@ static result ask_witness(const struct measuring *measuring, const struct questi
     }
 }
 
-/* *ret_agree: whether all that were held against it were the same. E_UNAVAILABLE: it lacks what they are about. */
+/* *ret_agree: whether all compared answers were the same. E_UNAVAILABLE: the other node lacks the rows. */
 static result compare(const struct measuring *measuring, bool *ret_agree)
 {
     *ret_agree = true;
@@ -173,14 +174,15 @@ static result compare(const struct measuring *measuring, bool *ret_agree)
         struct answer answer = { 0 };
         TRY(ask_witness(measuring, &measuring->questions[i], &answer));
         if (!answer.there)
-            return FAIL(E_UNAVAILABLE, "Measure again when replication has caught up.",
-                        "the node \"%s\" lacks what the answers are made of", measuring->witness->name.ptr);
+            return FAIL(E_UNAVAILABLE, "Measure again when the standby has caught up.",
+                        "the node \"%s\" does not have the rows of the answers yet",
+                        measuring->witness->name.ptr);
         *ret_agree = memcmp(answer.bytes, measuring->questions[i].answer, ANSWER_BYTES) == 0;
     }
     return OK;
 }
 
-/* A witness that fails, or is too far behind, verifies nothing; one that disagrees is a finding. */
+/* A witness that fails, or is too far behind, verifies nothing; different answers are a finding. */
 static result put_and_compare(struct measuring *measuring, bool *ret_verified)
 {
     for (int attempt = 1;; attempt++) {
@@ -195,7 +197,8 @@ static result put_and_compare(struct measuring *measuring, bool *ret_verified)
             return OK;
         if (attempt == TRIES)
             return FAIL(E_FINDING,
-                        "One of the two does not have this cell's records: find out which answers there.",
+                        "One of the two does not have this cell's records: find out which host answers at "
+                        "each address.",
                         "the nodes \"%s\" and \"%s\" give different answers to the same question",
                         measuring->node->name.ptr, measuring->witness->name.ptr);
     }

@@ -29,7 +29,8 @@ static result take_word(const json_t *json, const char *name, struct arena *aren
 {
     struct str text = json_member_str(json, name);
     if (text.ptr == NULL || !is_word(text))
-        return FAIL(E_FORMAT, "Use a line that node locate wrote.", "\"%s\" of a sample is no word", name);
+        return FAIL(E_FORMAT, "Use lines that domicile node locate wrote.",
+                    "\"%s\" of a sample is not a word", name);
     *ret = arena_cstr(arena, text);
     return OK;
 }
@@ -39,8 +40,8 @@ static result take_number(const json_t *json, const char *name, uint64_t min, ui
     const json_t *value = json_object_get(json, name);
     json_int_t number = json_integer_value(value);
     if (!json_is_integer(value) || number < 0 || (uint64_t)number < min || (uint64_t)number > max)
-        return FAIL(E_FORMAT, "Use a line that node locate wrote.",
-                    "\"%s\" of a sample is no number from %llu to %llu", name, (unsigned long long)min,
+        return FAIL(E_FORMAT, "Use lines that domicile node locate wrote.",
+                    "\"%s\" of a sample is not a number from %llu to %llu", name, (unsigned long long)min,
                     (unsigned long long)max);
     *ret = (uint64_t)number;
     return OK;
@@ -51,8 +52,8 @@ static result take_degrees(const json_t *json, const char *name, double most, do
     const json_t *value = json_object_get(json, name);
     double degrees = json_number_value(value);
     if (!json_is_number(value) || !(fabs(degrees) <= most))
-        return FAIL(E_FORMAT, "Use a line that node locate wrote.",
-                    "\"%s\" of a sample is no number of degrees", name);
+        return FAIL(E_FORMAT, "Use lines that domicile node locate wrote.",
+                    "\"%s\" of a sample is not a number of degrees", name);
     *ret = degrees;
     return OK;
 }
@@ -89,12 +90,12 @@ result location_sample_read(struct str line, struct arena *arena, struct locatio
     enum { DEPTH = 1 };
     json_t *json = NULL;
     if (line.len > LOCATION_LINE_MAX)
-        return FAIL(E_LIMIT, "Use a line that node locate wrote.", "a sample has more than %d bytes",
+        return FAIL(E_LIMIT, "Use lines that domicile node locate wrote.", "a sample has more than %d bytes",
                     LOCATION_LINE_MAX);
     TRY(json_parse(line, DEPTH, &json));
     result r = json_is_object(json)
                    ? take_sample(json, arena, ret)
-                   : FAIL(E_FORMAT, "Use a line that node locate wrote.", "a line is no sample");
+                   : FAIL(E_FORMAT, "Use lines that domicile node locate wrote.", "a line is not a sample");
     json_decref(json);
     return r;
 }
@@ -113,11 +114,11 @@ result location_sample_write(const struct location_sample *sample, struct buf *r
     size_t len = json_dumpb(json, line, sizeof line - 1, JSON_COMPACT);
     json_decref(json);
     if (len == 0 || len > sizeof line - 1)
-        return FAIL(E_LIMIT, "Give the node shorter names.", "a sample of the node \"%s\" is too long",
-                    sample->node);
+        return FAIL(E_LIMIT, "Choose shorter names for the node and its cell.",
+                    "a sample of the node \"%s\" is too long", sample->node);
     line[len] = '\n';
     if (!buf_append(ret, (struct str){ line, len + 1 }))
-        return FAIL(E_LIMIT, "Store fewer samples at once.", "the samples are too many");
+        return FAIL(E_LIMIT, "Import fewer samples at once.", "there are too many samples");
     return OK;
 }
 
@@ -164,7 +165,7 @@ const char *location_store_path(const char *state_path, struct arena *arena)
 }
 
 #define FAIL_IO(what, path)                                                                                  \
-    FAIL(E_IO, "Look at state_path of domicile.cfg, its rights and its disk.", "\"%s\" cannot be %s: %s",    \
+    FAIL(E_IO, "Check permissions and free space of state_path in domicile.cfg.", "\"%s\" cannot be %s: %s", \
          path, what, strerror(errno))
 
 static result read_bytes(int fd, const char *path, struct arena *arena, struct str *ret)
@@ -173,7 +174,7 @@ static result read_bytes(int fd, const char *path, struct arena *arena, struct s
     if (fstat(fd, &status) != 0)
         return FAIL_IO("read", path);
     if (status.st_size > LOCATION_STORE_MAX)
-        return FAIL(E_LIMIT, "Move the file away, and keep its newest lines.",
+        return FAIL(E_LIMIT, "Move the file away, and put its newest lines back.",
                     "\"%s\" has more than %d bytes", path, LOCATION_STORE_MAX);
     char *bytes = arena_alloc(arena, (size_t)status.st_size + 1);
     size_t len = 0;
@@ -202,7 +203,7 @@ result location_store_read(const char *state_path, struct arena *arena, struct l
     return failed(r) ? r : location_samples_read(text, false, arena, ret);
 }
 
-/* Behind a line that a crash tore a new one begins. What cannot be written whole is cut off again. */
+/* After a line that a crash left incomplete, a new line begins. Lines that cannot be written as a whole are removed again. */
 static result append_to(int fd, const char *path, struct str lines)
 {
     struct stat status;
@@ -211,9 +212,9 @@ static result append_to(int fd, const char *path, struct str lines)
         (status.st_size > 0 && pread(fd, &last, 1, status.st_size - 1) != 1))
         return FAIL_IO("locked and read", path);
     if ((size_t)status.st_size + lines.len + 1 > LOCATION_STORE_MAX)
-        return FAIL(E_LIMIT, "Move the file away, and keep its newest lines.",
+        return FAIL(E_LIMIT, "Move the file away, and put its newest lines back.",
                     "\"%s\" would have more than %d bytes", path, LOCATION_STORE_MAX);
-    size_t skip = last == '\n' ? 1 : 0; /* lines begins with a newline of its own */
+    size_t skip = last == '\n' ? 1 : 0; /* `lines` begins with a newline */
     size_t wanted = lines.len - skip;
     ssize_t wrote = pwrite(fd, lines.ptr + skip, wanted, status.st_size);
     if (wrote == (ssize_t)wanted && fsync(fd) == 0)
@@ -222,7 +223,8 @@ static result append_to(int fd, const char *path, struct str lines)
         errno = ENOSPC;
     result r = FAIL_IO("written", path);
     if (ftruncate(fd, status.st_size) != 0)
-        return FAIL(E_IO, "Look at the file's last line.", "%s; and it cannot be cut back", r.error.what);
+        return FAIL(E_IO, "Remove the file's incomplete last line.",
+                    "%s; and its last line is incomplete now", r.error.what);
     return r;
 }
 
@@ -248,7 +250,7 @@ result location_store_append(const char *state_path, const struct location_sampl
 {
     struct buf lines;
     buf_init(&lines, LOCATION_STORE_MAX);
-    result r = buf_append(&lines, STR("\n")) ? OK : FAIL(E_MEMORY, NULL, "there is no memory");
+    result r = buf_append(&lines, STR("\n")) ? OK : FAIL(E_MEMORY, NULL, "not enough memory");
     for (size_t i = 0; i < count && !failed(r); i++)
         r = location_sample_write(&samples[i], &lines);
     if (!failed(r) && count > 0)

@@ -1,4 +1,4 @@
-/* Asks a host over SSH and PostgreSQL over TLS, and hands what they say to the judges. Nothing here changes a host. */
+/* Asks a host over SSH and PostgreSQL over TLS, and gives the answers to the judges. Nothing here changes a host. */
 #include "posture/posture.h"
 
 #include "base/clock.h"
@@ -50,7 +50,7 @@ static const char *why_not(struct arena *arena, const char *const *argv, const s
         return arena_printf(arena, "%s was killed by a signal: %s", program_of(argv),
                             posture_clean(str_from(output->signal), arena));
     if (output->exit_status == 127 || output->exit_status == 126)
-        return arena_printf(arena, "there is no \"%s\" on the host that this user may run", program_of(argv));
+        return arena_printf(arena, "the host has no \"%s\" that this user may run", program_of(argv));
     if (output->exit_status != 0)
         return arena_printf(arena, "%s ended with %d%s%s", program_of(argv), output->exit_status,
                             said.len > 0 ? ": " : "",
@@ -119,7 +119,7 @@ static struct posture_line ask_swap(struct scanning *scanning)
     struct posture_swaps swaps = { 0 };
     size_t count = 0;
     if (said.why == NULL && failed(posture_parse_swaps(said.out, scanning->subject.arena, &swaps)))
-        swaps.count = 0; /* the judge says so */
+        swaps.count = 0; /* the judge reports it */
     for (; count < swaps.count && count < SWAPS_MAX; count++) {
         const struct posture_swap *swap = &swaps.items[count];
         places[count] =
@@ -142,7 +142,7 @@ static struct posture_line ask_cores(struct scanning *scanning)
         limits =
             run(scanning, WORDS("cat", arena_printf(arena, "/proc/%llu/limits", (unsigned long long)pid)));
     else if (limits.why == NULL)
-        limits.why = "postmaster.pid names no process";
+        limits.why = "postmaster.pid has no process id";
     return posture_judge_cores(&scanning->subject, &pattern, &limits);
 }
 
@@ -152,7 +152,7 @@ static int compare_names(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* The names of the directory's files, sorted. False: it cannot be listed, or there are too many. */
+/* The names of the directory's files, sorted. False: it cannot be listed, or has too many files. */
 static bool list_included(struct scanning *scanning, const char *directory, const char *names[INCLUDES_MAX],
                           size_t *ret_count)
 {
@@ -174,7 +174,7 @@ static bool list_included(struct scanning *scanning, const char *directory, cons
     return true;
 }
 
-/* Puts the included files where they are included. If one cannot be read, the Include stays, and the judge says so. */
+/* Replaces each Include by its files. If one cannot be read, the Include stays, and the judge reports it. */
 static void put_includes(struct scanning *scanning, struct posture_said *said)
 {
     struct arena *arena = scanning->subject.arena;
@@ -233,7 +233,7 @@ static void ask_files(struct scanning *scanning)
     }
 }
 
-/* Neither -s nor these options let apt-get write anything, its caches included. */
+/* With -s and these options apt-get writes nothing, not even its caches. */
 static struct posture_line ask_updates(struct scanning *scanning)
 {
     const struct posture_said lists =
@@ -256,7 +256,7 @@ static struct posture_line ask_clock_sync(struct scanning *scanning)
     return posture_judge_clock_sync(&scanning->subject, &timedatectl, &chrony);
 }
 
-/* The host read its clock somewhere between the two times that are read here. */
+/* The host read its clock at some time between the two readings here. */
 static struct posture_line ask_clock_offset(struct scanning *scanning)
 {
     struct posture_clock clock = { 0 };
@@ -270,7 +270,7 @@ static struct posture_line ask_clock_offset(struct scanning *scanning)
             continue;
         result r = posture_parse_time(said.out, &there_ms);
         if (failed(r)) {
-            clock.said.why = "date prints no time";
+            clock.said.why = "date printed no time";
         } else if (!clock.known || half_ms < clock.uncertainty_ms) {
             clock = (struct posture_clock){ true, there_ms - before_ms - half_ms, half_ms, said };
         }
@@ -301,7 +301,7 @@ static void ask_host(struct scanning *scanning)
     lines[POSTURE_UPDATES] = ask_updates(scanning);
 }
 
-/* A host without ssh is not asked; what the region's file declares of it is said all the same. */
+/* A host without ssh is not asked; its declarations in the region's file are shown all the same. */
 static void skip_host(struct scanning *scanning, const char *why)
 {
     const struct posture_said nothing = { .command = "-", .why = why, .exit_status = -1 };
@@ -358,7 +358,7 @@ static result ask_postgres(struct scanning *scanning)
 {
     struct posture_settings settings = { 0 };
     result r = OK;
-    const char *why = "not asked: the cell has no certificate here that may ask PostgreSQL";
+    const char *why = "not asked: there is no certificate here for PostgreSQL of this cell";
     if (scanning->asker->sql_role != PG_NOBODY) {
         r = ask_settings(scanning, &settings);
         why = failed(r) ? posture_clean(str_from(r.error.what), scanning->subject.arena) : NULL;

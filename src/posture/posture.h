@@ -1,7 +1,7 @@
 #pragma once
-/* The posture of a host: what an auditor would ask, answered over SSH and SQL by commands and queries that change nothing
- * there. The table of questions is posture.def. A question that could not be asked, or whose answer was not understood, is
- * unknown, and says why: it is never a pass. */
+/* The posture of a host: the questions of an auditor, answered over SSH and SQL by commands and queries that change nothing.
+ * The table of questions is posture.def. A question that could not be asked, or whose answer was not understood, is unknown,
+ * with the reason: it never counts as ok. */
 #include "base/arena.h"
 #include "config/config.h"
 #include "hosts/host_log.h"
@@ -22,8 +22,8 @@ extern const struct posture_check posture_checks[POSTURE_COUNT];
 
 enum posture_verdict { POSTURE_UNKNOWN, POSTURE_OK, POSTURE_FINDING };
 enum posture_grade {
-    POSTURE_NOBODY,   /* nobody told: the verdict is unknown */
-    POSTURE_OBSERVED, /* a command or a query told */
+    POSTURE_NOBODY,   /* no source answered: the verdict is unknown */
+    POSTURE_OBSERVED, /* a command or a query answered */
     POSTURE_DECLARED, /* only the region's file says so */
 };
 const char *posture_verdict_word(enum posture_verdict verdict);
@@ -33,7 +33,7 @@ struct posture_line {
     enum posture_verdict verdict;
     enum posture_grade grade;
     const char *answer;
-    /* The command, the query, or the key of the region's file; of an unknown one what was tried. */
+    /* The command, the query, or the key of the region's file; if unknown: what was tried. */
     const char *told_by;
 };
 
@@ -44,7 +44,8 @@ struct posture_asker {
     struct host_log *log;  /* of what the host is asked over SSH */
 };
 
-/* Waits, some seconds. Every line is there, whatever fails: what could not be asked says so. OK also for a node without
- * ssh, or without a certificate. As ssh_connect and pg_connect: the host, or PostgreSQL, could not be reached. */
+/* Waits, some seconds. Gives every line, even when it fails: a line that could not be asked says so. OK also for a node
+ * without ssh, or without a certificate. Errors as of ssh_connect and pg_connect: the host, or PostgreSQL, could not be
+ * reached. */
 result posture_scan(const struct posture_asker *asker, struct arena *arena,
                     struct posture_line ret_lines[POSTURE_COUNT]) MUST_USE;

@@ -1,4 +1,4 @@
-/* Who can come to the host, and who can read what is on it: sshd, sockets, files, PostgreSQL's settings. */
+/* Access to the host and to its files: sshd, sockets, files, PostgreSQL's settings. */
 #include "posture/posture_judge.h"
 
 /* ---- sshd ---- */
@@ -34,7 +34,7 @@ static void look_at_value(const struct posture_subject *subject, const struct wi
             opinion->bad = posture_join(subject, opinion->bad, item);
         return;
     }
-    /* +, ^ and - change the preset list, which only sshd itself knows. */
+    /* +, ^ and - change the default list, which only sshd itself knows. */
     bool relative = value[0] != '\0' && strchr("+^-", value[0]) != NULL;
     const char *weak = value[0] == '-' ? "" : posture_weak(wish->algorithms, value, subject->arena);
     if (weak[0] != '\0')
@@ -42,7 +42,7 @@ static void look_at_value(const struct posture_subject *subject, const struct wi
     else if (relative || value[0] == '\0')
         opinion->unclear =
             posture_join(subject, opinion->unclear,
-                         arena_printf(subject->arena, "%s is made of sshd's preset", wish->name));
+                         arena_printf(subject->arena, "%s changes sshd's default list", wish->name));
     else
         opinion->good =
             posture_join(subject, opinion->good, arena_printf(subject->arena, "%s: none weak", wish->name));
@@ -58,17 +58,18 @@ static void look_at_wish(const struct posture_subject *subject, const struct pos
     if (settings->includes && !sshd->effective)
         opinion->unclear =
             posture_join(subject, opinion->unclear,
-                         arena_printf(subject->arena, "%s: other files are included", wish->name));
+                         arena_printf(subject->arena, "%s: unknown, other files are included", wish->name));
     else if (value != NULL)
         look_at_value(subject, wish, value, "", opinion);
     else if (wish->preset != NULL && !sshd->effective)
-        look_at_value(subject, wish, wish->preset, " (not set: OpenSSH's preset)", opinion);
+        look_at_value(subject, wish, wish->preset, " (not set: OpenSSH's default)", opinion);
     else
         opinion->unclear = posture_join(subject, opinion->unclear,
-                                        arena_printf(subject->arena, "%s is not named", wish->name));
+                                        arena_printf(subject->arena, "%s is not shown", wish->name));
     for (size_t i = 0; i < settings->matched_count; i++)
         if (strcmp(settings->matched[i].name, wish->name) == 0)
-            look_at_value(subject, wish, settings->matched[i].value, " (for some, by Match)", opinion);
+            look_at_value(subject, wish, settings->matched[i].value,
+                          " (for some users or addresses, by Match)", opinion);
 }
 
 struct posture_line posture_judge_sshd(const struct posture_subject *subject, enum posture_id id,
@@ -87,7 +88,7 @@ struct posture_line posture_judge_sshd(const struct posture_subject *subject, en
     for (size_t i = 0; i < COUNT(wishes); i++)
         if (wishes[i].id == id)
             look_at_wish(subject, sshd, &settings, &wishes[i], &opinion);
-    const char *of = sshd->effective ? "" : " (by the file alone: sshd -T cannot be run)";
+    const char *of = sshd->effective ? "" : " (from the file only: sshd -T cannot be run)";
     if (opinion.bad[0] != '\0')
         return posture_observed(false, arena_printf(subject->arena, "%s%s", opinion.bad, of),
                                 sshd->said.command);
@@ -108,7 +109,7 @@ static struct config_network address_of(const char *text)
     struct config_network network;
     return config_network_parse(str_from(text), &network)
                ? network
-               : (struct config_network){ 0 }; /* of a name: any address */
+               : (struct config_network){ 0 }; /* for a name: any address */
 }
 
 static void allow(struct allowed *allowed, const char *address, uint32_t port, bool anywhere)
@@ -120,8 +121,8 @@ static void allow(struct allowed *allowed, const char *address, uint32_t port, b
         allowed->items[allowed->count++] = socket;
 }
 
-/* PostgreSQL on its address; sshd on any, since it listens on all of them by itself; the gateways of the region, which
- * may be on the same host; and what the node declares beside. */
+/* PostgreSQL on its address; sshd on any address, which is its default; the gateways of the region, which may be on the same
+ * host; and what the node declares in listens. */
 static void gather_allowed(const struct posture_subject *subject, struct allowed *allowed)
 {
     const struct node *node = subject->node;
@@ -142,7 +143,7 @@ static bool same_address(const struct config_network *a, const struct config_net
     return a->length == b->length && memcmp(a->bytes, b->bytes, a->length) == 0;
 }
 
-/* A declared "*" takes every address; a declared address takes itself alone, not a socket on all of them. */
+/* A declared "*" covers every address; a declared address covers only itself, not a socket on all addresses. */
 static bool is_allowed(const struct allowed *allowed, const struct config_socket *socket)
 {
     for (size_t i = 0; i < allowed->count; i++) {
@@ -197,8 +198,8 @@ struct posture_line posture_judge_sockets(const struct posture_subject *subject,
     }
     const char *rest =
         subject->node->shared_host
-            ? arena_printf(subject->arena, "%zu of other addresses of this shared host not looked at", others)
-            : arena_printf(subject->arena, "%zu on the loopback only", local);
+            ? arena_printf(subject->arena, "%zu on other addresses of this shared host not checked", others)
+            : arena_printf(subject->arena, "%zu on the loopback address only", local);
     return count > 0 ? posture_observed(false,
                                         arena_printf(subject->arena, "%zu not declared: %s; %zu declared; %s",
                                                      count, undeclared, fine, rest),
@@ -217,14 +218,14 @@ static bool is_key(const char *path)
 static unsigned forbidden(enum posture_id id, const struct posture_file *file)
 {
     if (id == POSTURE_FILES_DATA)
-        return 027; /* PostgreSQL itself takes 0700 or 0750 */
+        return 027; /* PostgreSQL itself accepts 0700 or 0750 */
     if (id == POSTURE_FILES_STATE)
         return 077;
     if (id == POSTURE_FILES_LOG)
         return 027;
     if (!is_key(file->path))
         return 022;
-    return strcmp(file->owner, "root") == 0 ? 037 : 077; /* a key of root's may be read by its group */
+    return strcmp(file->owner, "root") == 0 ? 037 : 077; /* root's key may be readable by its group */
 }
 
 struct posture_line posture_judge_files(const struct posture_subject *subject, enum posture_id id,
@@ -243,7 +244,7 @@ struct posture_line posture_judge_files(const struct posture_subject *subject, e
                               said->command);
     for (size_t i = 0; i < files.count; i++) {
         const struct posture_file *file = &files.items[i];
-        bool link = file->type == 'l'; /* a link's own mode says nothing */
+        bool link = file->type == 'l'; /* a link's own mode means nothing */
         bool stranger = strcmp(file->owner, "root") != 0 && strcmp(file->owner, subject->node->ssh.user) != 0;
         bool wrong = stranger || (!link && (file->mode & forbidden(id, file)) != 0);
         const char *text = arena_printf(subject->arena, "%s %04o %s", file->path, file->mode, file->owner);
@@ -253,11 +254,14 @@ struct posture_line posture_judge_files(const struct posture_subject *subject, e
             seen = posture_join(subject, seen, text);
     }
     if (count > 0)
-        return posture_observed(false, arena_printf(subject->arena, "%zu open to others: %s", count, open),
-                                said->command);
+        return posture_observed(
+            false, arena_printf(subject->arena, "%zu accessible to other users: %s", count, open),
+            said->command);
     return posture_observed(
         true,
-        files.count <= 2 ? seen : arena_printf(subject->arena, "%zu files, none open to others", files.count),
+        files.count <= 2
+            ? seen
+            : arena_printf(subject->arena, "%zu files, none accessible to other users", files.count),
         said->command);
 }
 
@@ -265,7 +269,7 @@ struct posture_line posture_judge_files(const struct posture_subject *subject, e
 struct pg_wish {
     enum posture_id id;
     const char *name;
-    const char *fine[3]; /* values that are; none: see judge_value */
+    const char *fine[3]; /* good values; none: see judge_value */
 };
 static const struct pg_wish pg_wishes[] = {
     { POSTURE_PG_VERSION, "server_version", { NULL } },
@@ -284,7 +288,7 @@ static const struct pg_wish pg_wishes[] = {
     { POSTURE_PG_DURABILITY, "synchronous_commit", { "on", "remote_apply", "remote_write" } },
 };
 
-/* Parameters of statements are logged only where slow statements are. */
+/* Parameters of statements are logged only if slow statements are. */
 static bool is_fine(const struct pg_wish *wish, const char *value, const struct posture_settings *settings)
 {
     const char *slow = posture_setting(settings, "log_min_duration_statement");

@@ -7,7 +7,7 @@ const struct posture_check posture_checks[POSTURE_COUNT] = {
 #include "posture/posture.def"
 #undef X
 };
-/* A row without its words does not compile. */
+/* A row without its texts does not compile. */
 #define X(id, name, question, asked, advice)                                                                 \
     _Static_assert(sizeof(question) > 10 && sizeof(asked) > 5 && sizeof(advice) > 10,                        \
                    "a check without words: " name);
@@ -86,7 +86,7 @@ struct posture_line posture_judge_os(const struct posture_subject *subject,
     if (failed(r))
         return misread(subject, &r, release->command);
     if (name == NULL)
-        return posture_untold("/etc/os-release names no system", release->command);
+        return posture_untold("/etc/os-release has no name of a system", release->command);
     const char *answer = arena_printf(subject->arena, "%s, kernel %s", name, one_line(subject, kernel->out));
     if (ends != NULL)
         answer = arena_printf(subject->arena, "%s, supported until %s", answer, ends);
@@ -94,13 +94,13 @@ struct posture_line posture_judge_os(const struct posture_subject *subject,
     return posture_observed(!ended, answer, both(subject, release, kernel));
 }
 
-/* "test -e" ends with 1 where there is none, and that is its answer. */
+/* "test -e" exits with 1 if there is no such file; that is its answer. */
 struct posture_line posture_judge_restart(const struct posture_said *said)
 {
     if (said->why != NULL && said->exit_status != 1)
         return unanswered(said);
     return posture_observed(said->why != NULL,
-                            said->why != NULL ? "no update asks for a restart" : "a restart is due",
+                            said->why != NULL ? "no update needs a restart" : "an update needs a restart",
                             said->command);
 }
 
@@ -121,7 +121,7 @@ struct posture_line posture_judge_updates(const struct posture_subject *subject,
     if (failed(r))
         return misread(subject, &r, told_by);
     if (found.count == 0)
-        return posture_untold("the host has no package lists: nothing is known of updates", told_by);
+        return posture_untold("the host has no package lists: updates are not known", told_by);
     long long age_days = (long long)((subject->now_ms - found.newest_ms) / day_ms);
     const char *answer = arena_printf(
         subject->arena, "%zu security updates pending%s%s, %zu updates in all; lists %lld days old",
@@ -130,9 +130,10 @@ struct posture_line posture_judge_updates(const struct posture_subject *subject,
         return posture_observed(false, answer, told_by);
     if (found.security == 0)
         return posture_observed(
-            false, arena_printf(subject->arena, "no list of a security archive; %s", answer), told_by);
+            false, arena_printf(subject->arena, "no package list of a security archive; %s", answer),
+            told_by);
     return age_days >= STALE_DAYS || age_days < -1
-               ? posture_untold(arena_printf(subject->arena, "the lists are too old to tell: %s", answer),
+               ? posture_untold(arena_printf(subject->arena, "the package lists are too old: %s", answer),
                                 told_by)
                : posture_observed(true, answer, told_by);
 }
@@ -140,7 +141,7 @@ struct posture_line posture_judge_updates(const struct posture_subject *subject,
 /* ---- disks ---- */
 enum encryption { ENCRYPTED, CLEAR, UNCLEAR };
 
-/* *ret_words: on what it is, or why that is not known. */
+/* *ret_words: the devices below it, or why they are not known. */
 static enum encryption encryption_of(const struct posture_subject *subject, const struct posture_place *place,
                                      const char **ret_words)
 {
@@ -153,7 +154,7 @@ static enum encryption encryption_of(const struct posture_subject *subject, cons
     if (place->mount.command != NULL) {
         result r = posture_parse_mount(place->mount.out, subject->arena, &mount);
         *ret_words = failed(r) ? posture_clean(str_from(r.error.what), subject->arena)
-                               : arena_printf(subject->arena, "%s is %s on %s, which is no block device",
+                               : arena_printf(subject->arena, "%s is %s on %s, which is not a block device",
                                               mount.target, mount.type, mount.source);
         if (failed(r) || place->blocks.command == NULL)
             return UNCLEAR;
@@ -219,15 +220,15 @@ struct posture_line posture_judge_swap(const struct posture_subject *subject, co
         arena_printf(subject->arena, "%s; %s", said->command, commands_of(subject, places, count));
     for (size_t i = 0; i < swaps.count; i++) {
         const char *name = swaps.items[i].name;
-        if (strstr(name, "/zram") != NULL) /* compressed memory */
+        if (strstr(name, "/zram") != NULL) /* compressed memory, not a disk */
             continue;
         enum encryption one = i < count ? encryption_of(subject, &places[i], &words) : UNCLEAR;
         if (one == CLEAR)
             clear = posture_join(subject, clear, arena_printf(subject->arena, "%s on %s", name, words));
         else if (one == UNCLEAR)
-            unclear = posture_join(
-                subject, unclear,
-                arena_printf(subject->arena, "%s (%s)", name, i < count ? words : "one too many"));
+            unclear = posture_join(subject, unclear,
+                                   arena_printf(subject->arena, "%s (%s)", name,
+                                                i < count ? words : "not checked: too many swap areas"));
     }
     if (clear[0] != '\0')
         return posture_observed(false, arena_printf(subject->arena, "not encrypted: %s", clear), told_by);
@@ -237,7 +238,7 @@ struct posture_line posture_judge_swap(const struct posture_subject *subject, co
         true, arena_printf(subject->arena, "%zu swap areas, encrypted or in memory", swaps.count), told_by);
 }
 
-/* ---- core dumps ---- a program that collects them gets them whatever the limit is (core(5)) */
+/* ---- core dumps ---- a program that collects them gets them despite the limit (core(5)) */
 struct posture_line posture_judge_cores(const struct posture_subject *subject,
                                         const struct posture_said *pattern, const struct posture_said *limits)
 {
@@ -247,10 +248,9 @@ struct posture_line posture_judge_cores(const struct posture_subject *subject,
     const char *where = one_line(subject, pattern->out), *told_by = both(subject, pattern, limits);
     if (where[0] == '|')
         return strcmp(where, "|/bin/false") == 0
-                   ? posture_observed(true, "core dumps are thrown away", pattern->command)
+                   ? posture_observed(true, "core dumps are discarded", pattern->command)
                    : posture_observed(
-                         false,
-                         arena_printf(subject->arena, "core dumps go to %s, whatever the limit", where),
+                         false, arena_printf(subject->arena, "core dumps go to %s, despite the limit", where),
                          pattern->command);
     if (limits->why != NULL)
         return posture_untold(limits->why, told_by);
@@ -262,8 +262,8 @@ struct posture_line posture_judge_cores(const struct posture_subject *subject,
     return posture_observed(
         false,
         limit == UINT64_MAX
-            ? arena_printf(subject->arena, "PostgreSQL dumps core without limit to \"%s\"", where)
-            : arena_printf(subject->arena, "PostgreSQL dumps core up to %llu bytes to \"%s\"",
+            ? arena_printf(subject->arena, "PostgreSQL writes core dumps of any size to \"%s\"", where)
+            : arena_printf(subject->arena, "PostgreSQL writes core dumps of up to %llu bytes to \"%s\"",
                            (unsigned long long)limit, where),
         told_by);
 }
@@ -277,7 +277,7 @@ struct posture_line posture_judge_clock_sync(const struct posture_subject *subje
     if (timedatectl->why == NULL) {
         result r = posture_parse_variable(timedatectl->out, "NTPSynchronized", subject->arena, &synchronised);
         if (failed(r) || synchronised == NULL)
-            return posture_untold("timedatectl does not say NTPSynchronized", timedatectl->command);
+            return posture_untold("timedatectl does not show NTPSynchronized", timedatectl->command);
         bool yes = strcmp(synchronised, "yes") == 0;
         return posture_observed(
             yes, yes ? "the kernel's clock is synchronised" : "the kernel's clock is not synchronised",
@@ -301,7 +301,7 @@ struct posture_line posture_judge_clock_offset(const struct posture_subject *sub
         return unanswered(&clock->said);
     int64_t size_ms = clock->offset_ms < 0 ? -clock->offset_ms : clock->offset_ms;
     const char *answer =
-        arena_printf(subject->arena, "%+lld ms, give or take %lld ms; the limit is %lld ms",
+        arena_printf(subject->arena, "%+lld ms, plus or minus %lld ms; the limit is %lld ms",
                      (long long)clock->offset_ms, (long long)clock->uncertainty_ms, (long long)limit_ms);
     if (size_ms - clock->uncertainty_ms > limit_ms)
         return posture_observed(false, answer, clock->said.command);

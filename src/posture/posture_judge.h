@@ -1,13 +1,13 @@
 #pragma once
-/* Verdicts over what commands have said. Pure: who asks is posture.c. */
+/* Verdicts about the output of commands. Pure; posture.c asks. */
 #include "posture/posture.h"
 #include "posture/posture_parse.h"
 
 struct posture_said {
     const char *command; /* in words */
     struct str out;
-    const char *why; /* it told nothing, and why; NULL: it ran, and ended with 0 */
-    int exit_status; /* of one that ran */
+    const char *why; /* why it gave no answer; NULL: it ran, and exited with 0 */
+    int exit_status; /* of a command that ran */
 };
 
 struct posture_subject {
@@ -17,17 +17,17 @@ struct posture_subject {
     struct arena *arena;
 };
 
-/* What a path or a device stands on. */
+/* The devices below a path or a device. */
 struct posture_place {
     const char *path;
-    struct posture_said mount;  /* of a path; command NULL: it is a device */
-    struct posture_said blocks; /* command NULL: it is on no block device */
+    struct posture_said mount;  /* for a path; command NULL: it is a device */
+    struct posture_said blocks; /* command NULL: there is no block device */
 };
 
 struct posture_sshd {
-    struct posture_said said; /* of the one that told */
-    bool effective;           /* sshd itself told, not the file */
-    const char *unasked;      /* why sshd itself did not; NULL: it did */
+    struct posture_said said; /* of the source that answered */
+    bool effective;           /* sshd itself answered, not the file */
+    const char *unasked;      /* why sshd itself did not answer; NULL: it did */
 };
 
 struct posture_clock {
@@ -67,6 +67,6 @@ struct posture_line posture_judge_clock_sync(const struct posture_subject *subje
                                              const struct posture_said *chrony);
 struct posture_line posture_judge_clock_offset(const struct posture_subject *subject,
                                                const struct posture_clock *clock);
-/* settings: what pg_settings says; told NULL: PostgreSQL was not asked, and why. */
+/* settings: of pg_settings; told NULL: PostgreSQL was not asked, and why. */
 struct posture_line posture_judge_pg(const struct posture_subject *subject, enum posture_id id,
                                      const struct posture_settings *settings, const char *why);

@@ -4,8 +4,7 @@
 
 #include <ctype.h>
 
-#define NOT_AS_KNOWN                                                                                         \
-    "The command may be of a version that is not known here; look at what it prints on the host."
+#define NOT_AS_KNOWN "Perhaps the command has an unknown version: run it on the host and look at its output."
 
 const char *posture_clean(struct str text, struct arena *arena)
 {
@@ -28,7 +27,7 @@ static result check_size(struct str text, const char *what)
     for (size_t i = 0; i < text.len; i++)
         lines += text.ptr[i] == '\n';
     if (text.len > POSTURE_TEXT_MAX || lines > POSTURE_LINES_MAX)
-        return FAIL(E_LIMIT, NOT_AS_KNOWN, "%s is more than a host can have", what);
+        return FAIL(E_LIMIT, NOT_AS_KNOWN, "%s is too long", what);
     return OK;
 }
 
@@ -62,7 +61,7 @@ static result json_of(struct str text, const char *list, const char *what, json_
     TRY(check_size(text, what));
     result r = json_parse(text, 2 * POSTURE_DEPTH_MAX + 2, &document);
     if (failed(r))
-        return FAIL(E_FORMAT, NOT_AS_KNOWN, "%s is no JSON: %s", what, r.error.what);
+        return FAIL(E_FORMAT, NOT_AS_KNOWN, "%s is not JSON: %s", what, r.error.what);
     json_t *items = json_object_get(document, list);
     if (!json_is_array(items) || json_array_size(items) == 0) {
         json_decref(document);
@@ -78,7 +77,7 @@ static result take_mount(const json_t *mount, struct arena *arena, struct postur
     struct str source = json_member_str(mount, "source"), target = json_member_str(mount, "target"),
                type = json_member_str(mount, "fstype");
     if (source.len == 0 || target.len == 0 || type.len == 0)
-        return FAIL(E_FORMAT, NOT_AS_KNOWN, "findmnt names no source, target or type");
+        return FAIL(E_FORMAT, NOT_AS_KNOWN, "the output of findmnt has no source, target or type");
     const char *bracket = source.ptr[0] == '/' ? memchr(source.ptr, '[', source.len) : NULL;
     if (bracket != NULL)
         source.len = (size_t)(bracket - source.ptr);
@@ -91,22 +90,22 @@ static result take_mount(const json_t *mount, struct arena *arena, struct postur
 result posture_parse_mount(struct str text, struct arena *arena, struct posture_mount *ret)
 {
     json_t *document = NULL, *list = NULL;
-    TRY(json_of(text, "filesystems", "what findmnt prints", &document, &list));
+    TRY(json_of(text, "filesystems", "the output of findmnt", &document, &list));
     const json_t *innermost = json_array_get(list, json_array_size(list) - 1);
     result r = take_mount(innermost, arena, ret);
     json_decref(document);
     return r;
 }
 
-/* One device and what it stands on. A device on several is encrypted if all of them are. */
+/* A device and the devices below it. If there are several, it is encrypted if all of them are. */
 static result take_block(const json_t *block, struct arena *arena, size_t depth, struct posture_blocks *ret)
 {
     struct str name = json_member_str(block, "name"), type = json_member_str(block, "type");
     const json_t *below = json_object_get(block, "children");
     if (name.len == 0 || type.len == 0 || (below != NULL && !json_is_array(below)))
-        return FAIL(E_FORMAT, NOT_AS_KNOWN, "lsblk names no device or no type");
+        return FAIL(E_FORMAT, NOT_AS_KNOWN, "the output of lsblk has no device or no type");
     if (depth > POSTURE_DEPTH_MAX)
-        return FAIL(E_LIMIT, NOT_AS_KNOWN, "block devices stand on one another more than %d deep",
+        return FAIL(E_LIMIT, NOT_AS_KNOWN, "more than %d block devices are stacked on each other",
                     POSTURE_DEPTH_MAX);
     ret->chain = arena_printf(arena, "%s (%s)", posture_clean(name, arena), posture_clean(type, arena));
     ret->encrypted = str_is(type, "crypt");
@@ -127,9 +126,10 @@ result posture_parse_blocks(struct str text, struct arena *arena, struct posture
 {
     json_t *document = NULL, *list = NULL;
     struct posture_blocks blocks = { 0 };
-    TRY(json_of(text, "blockdevices", "what lsblk prints", &document, &list));
-    result r = json_array_size(list) == 1 ? take_block(json_array_get(list, 0), arena, 1, &blocks)
-                                          : FAIL(E_FORMAT, NOT_AS_KNOWN, "lsblk names more than one device");
+    TRY(json_of(text, "blockdevices", "the output of lsblk", &document, &list));
+    result r = json_array_size(list) == 1
+                   ? take_block(json_array_get(list, 0), arena, 1, &blocks)
+                   : FAIL(E_FORMAT, NOT_AS_KNOWN, "the output of lsblk has more than one device");
     json_decref(document);
     TRY(r);
     *ret = blocks;
@@ -143,7 +143,7 @@ result posture_parse_swaps(struct str text, struct arena *arena, struct posture_
     TRY(check_size(text, "/proc/swaps"));
     swaps.items = arena_array(arena, struct posture_swap, lines_of(text));
     if (!str_cut(&text, '\n', &line) || !next_word(&line, &word) || !str_is(word, "Filename"))
-        return FAIL(E_FORMAT, NOT_AS_KNOWN, "/proc/swaps has no head");
+        return FAIL(E_FORMAT, NOT_AS_KNOWN, "/proc/swaps has no header line");
     while (text.len > 0 && str_cut(&text, '\n', &line)) {
         if (str_trim(line).len == 0)
             continue;
@@ -157,7 +157,7 @@ result posture_parse_swaps(struct str text, struct arena *arena, struct posture_
 }
 
 /* ---- sockets ---- */
-/* "127.0.0.53%lo:53", "[::]:22", "*:80": the interface is taken off; "[::]", "0.0.0.0" and "*" are all addresses. */
+/* "127.0.0.53%lo:53", "[::]:22", "*:80": the interface is removed; "[::]", "0.0.0.0" and "*" mean all addresses. */
 static bool parse_local(struct str text, bool udp, struct config_socket *ret)
 {
     char plain[80];
@@ -188,7 +188,7 @@ result posture_parse_sockets(struct str text, bool udp, struct arena *arena, str
 {
     struct posture_sockets sockets = { 0 };
     struct str line, state, word, local;
-    TRY(check_size(text, "what ss prints"));
+    TRY(check_size(text, "the output of ss"));
     sockets.items = arena_array(arena, struct config_socket, lines_of(text));
     while (text.len > 0 && str_cut(&text, '\n', &line)) {
         if (str_trim(line).len == 0)
@@ -197,7 +197,7 @@ result posture_parse_sockets(struct str text, bool udp, struct arena *arena, str
                      next_word(&line, &local) && next_word(&line, &word);
         if (!whole || !str_is(state, udp ? "UNCONN" : "LISTEN") ||
             !parse_local(local, udp, &sockets.items[sockets.count]))
-            return FAIL(E_FORMAT, NOT_AS_KNOWN, "a line of ss names no socket");
+            return FAIL(E_FORMAT, NOT_AS_KNOWN, "a line of ss has no socket");
         sockets.count++;
     }
     *ret = sockets;
@@ -217,11 +217,11 @@ result posture_parse_files(struct str text, struct arena *arena, struct posture_
         struct posture_file *file = &files.items[files.count++];
         if (!next_word(&line, &mode) || !next_word(&line, &owner) || !next_word(&line, &type) ||
             type.len != 1 || line.len < 2 || mode.len > 4)
-            return FAIL(E_FORMAT, NOT_AS_KNOWN, "a line names no file");
+            return FAIL(E_FORMAT, NOT_AS_KNOWN, "a line of find has no path");
         file->mode = 0;
         for (size_t i = 0; i < mode.len; i++) {
             if (mode.ptr[i] < '0' || mode.ptr[i] > '7')
-                return FAIL(E_FORMAT, NOT_AS_KNOWN, "a line has no mode");
+                return FAIL(E_FORMAT, NOT_AS_KNOWN, "a line of find has no mode");
             file->mode = file->mode * 8 + (unsigned)(mode.ptr[i] - '0');
         }
         file->owner = posture_clean(owner, arena);
@@ -243,22 +243,22 @@ static bool is_security(struct str line)
     return has_word(line, "-security") || has_word(line, "Security:") || has_word(line, "Debian-Security");
 }
 
-/* "Inst NAME [OLD] (NEW ORIGIN [ARCH])". The counting line is there whatever there is to upgrade: without it the text
- * was cut, or is no list of upgrades. */
+/* "Inst NAME [OLD] (NEW ORIGIN [ARCH])". apt-get always prints the line with the counts: without it the text was cut, or is
+ * not a list of upgrades. */
 result posture_parse_upgrades(struct str text, struct arena *arena, struct posture_upgrades *ret)
 {
     enum { NAMES_MAX = 8 };
     struct posture_upgrades upgrades = { .names = "" };
     struct str line, word, name;
     bool counted = false;
-    TRY(check_size(text, "what apt-get prints"));
+    TRY(check_size(text, "the output of apt-get"));
     while (text.len > 0 && str_cut(&text, '\n', &line)) {
         struct str rest = line;
         counted = counted || (has_word(line, " upgraded, ") && has_word(line, " newly installed, "));
         if (!next_word(&rest, &word) || !str_is(word, "Inst"))
             continue;
         if (!next_word(&rest, &name))
-            return FAIL(E_FORMAT, NOT_AS_KNOWN, "a line of apt-get names no package");
+            return FAIL(E_FORMAT, NOT_AS_KNOWN, "a line of apt-get has no package");
         upgrades.count++;
         if (!is_security(rest))
             continue;
@@ -267,7 +267,7 @@ result posture_parse_upgrades(struct str text, struct arena *arena, struct postu
                                           upgrades.names[0] != '\0' ? ", " : "", posture_clean(name, arena));
     }
     if (!counted)
-        return FAIL(E_FORMAT, NOT_AS_KNOWN, "what apt-get prints has no count of packages");
+        return FAIL(E_FORMAT, NOT_AS_KNOWN, "the output of apt-get has no count of packages");
     *ret = upgrades;
     return OK;
 }
@@ -282,7 +282,7 @@ result posture_parse_lists(struct str text, struct posture_lists *ret)
         if (str_trim(line).len == 0)
             continue;
         if (!next_word(&line, &type) || type.len != 1 || !next_word(&line, &time))
-            return FAIL(E_FORMAT, NOT_AS_KNOWN, "a line names no package list");
+            return FAIL(E_FORMAT, NOT_AS_KNOWN, "a line of find has no package list");
         TRY(posture_parse_time(time, &at_ms));
         if (type.ptr[0] == 'd')
             lists.newest_ms = at_ms > lists.newest_ms ? at_ms : lists.newest_ms;
@@ -319,14 +319,14 @@ result posture_parse_variable(struct str text, const char *name, struct arena *a
 result posture_parse_chrony(struct str text, struct arena *arena, const char **ret_leap)
 {
     struct str line, key;
-    TRY(check_size(text, "what chronyc prints"));
+    TRY(check_size(text, "the output of chronyc"));
     while (text.len > 0 && str_cut(&text, '\n', &line)) {
         if (!str_cut(&line, ':', &key) || !str_is(str_trim(key), "Leap status"))
             continue;
         *ret_leap = posture_clean(str_trim(line), arena);
         return OK;
     }
-    return FAIL(E_FORMAT, NOT_AS_KNOWN, "chronyc names no leap status");
+    return FAIL(E_FORMAT, NOT_AS_KNOWN, "the output of chronyc has no leap status");
 }
 
 result posture_parse_core_limit(struct str text, uint64_t *ret)
@@ -343,7 +343,7 @@ result posture_parse_core_limit(struct str text, uint64_t *ret)
             break;
         return OK;
     }
-    return FAIL(E_FORMAT, NOT_AS_KNOWN, "the limits of the process have no size of core files");
+    return FAIL(E_FORMAT, NOT_AS_KNOWN, "/proc/PID/limits has no size of core files");
 }
 
 result posture_parse_time(struct str text, int64_t *ret_ms)
@@ -354,10 +354,10 @@ result posture_parse_time(struct str text, int64_t *ret_ms)
         fraction.len--;
     if (!str_cut(&fraction, '.', &seconds) || !str_to_u64(seconds, INT32_MAX * UINT64_C(1000), &s) ||
         fraction.len < 3)
-        return FAIL(E_FORMAT, NOT_AS_KNOWN, "a time is not in seconds and their parts");
+        return FAIL(E_FORMAT, NOT_AS_KNOWN, "a time is not in seconds and nanoseconds");
     for (size_t i = 0; i < fraction.len; i++) {
         if (!isdigit((unsigned char)fraction.ptr[i]))
-            return FAIL(E_FORMAT, NOT_AS_KNOWN, "a time is not in seconds and their parts");
+            return FAIL(E_FORMAT, NOT_AS_KNOWN, "a time is not in seconds and nanoseconds");
         if (i < 3)
             ms = ms * 10 + (uint64_t)(fraction.ptr[i] - '0');
     }

@@ -1,7 +1,6 @@
 #pragma once
-/* What commands on a host print, read strictly: a text that is not what the command is known to print is E_FORMAT, never
- * half an answer; one that is more than a host can have is E_LIMIT. Pure; strings are in the arena, and fit for a
- * terminal. */
+/* Parsers of the output of commands on a host. They are strict: unexpected output is E_FORMAT, never a part of an answer; too
+ * much output is E_LIMIT. Pure; strings are in the arena, and safe for a terminal. */
 #include "base/arena.h"
 #include "config/config.h"
 
@@ -9,20 +8,20 @@ enum {
     POSTURE_TEXT_MAX = 256 * 1024, /* bytes that a command may print */
     POSTURE_WORD_MAX = 200,        /* shown of one word; the rest is cut */
     POSTURE_LINES_MAX = 4096,
-    POSTURE_DEPTH_MAX = 16, /* block devices on one another */
+    POSTURE_DEPTH_MAX = 16, /* block devices stacked on each other */
 };
 
-/* Control characters and what is no UTF-8 become "?"; more than POSTURE_WORD_MAX bytes end in "...". */
+/* Control characters and invalid UTF-8 become "?"; after POSTURE_WORD_MAX bytes comes "...". */
 const char *posture_clean(struct str text, struct arena *arena);
 
-/* ---- disks ---- "findmnt -J -o SOURCE,TARGET,FSTYPE -T PATH": the innermost of what is mounted there. A subvolume, as in
- * /dev/sda1[/@home], is taken off the source. */
+/* ---- disks ---- "findmnt -J -o SOURCE,TARGET,FSTYPE -T PATH": the innermost mount of the path. A subvolume, as in
+ * /dev/sda1[/@home], is removed from the source. */
 struct posture_mount {
     const char *source, *target, *type;
 };
 result posture_parse_mount(struct str text, struct arena *arena, struct posture_mount *ret) MUST_USE;
 
-/* "lsblk -J -s -o NAME,TYPE DEVICE": whether every way from the device down to hardware goes through dm-crypt. */
+/* "lsblk -J -s -o NAME,TYPE DEVICE": whether every path from the device to the hardware goes through dm-crypt. */
 struct posture_blocks {
     bool encrypted;
     const char *chain; /* "vg-data (lvm) on data (crypt) on sda2 (part) on sda (disk)" */
@@ -39,21 +38,21 @@ struct posture_swaps {
 result posture_parse_swaps(struct str text, struct arena *arena, struct posture_swaps *ret)
     MUST_USE; /* /proc/swaps */
 
-/* ---- sshd ---- "sshd -T", or a file of its configuration. Names are in small letters; of a name that stands there twice
- * the first counts, as for sshd. */
+/* ---- sshd ---- "sshd -T", or its configuration file. Names are in lower case; the first setting of a name counts, as for
+ * sshd. */
 struct posture_setting {
     const char *name, *value;
 };
 struct posture_settings {
     struct posture_setting *items;
     size_t count;
-    struct posture_setting *matched; /* what Match blocks set beside */
+    struct posture_setting *matched; /* settings in Match blocks */
     size_t matched_count;
-    bool includes; /* other files, which are not in the text: settings may be overridden there */
+    bool includes; /* of other files, which are not in the text and may override settings */
 };
 result posture_parse_sshd(struct str text, struct arena *arena, struct posture_settings *ret) MUST_USE;
-/* False: it includes nothing, or not in the way of Debian, which is the files DIRECTORY/NAME.conf in the order of their
- * names. What they say goes between `before` and `after`, with "Match all" behind each. */
+/* False: no Include, or not the one of Debian, which is the files DIRECTORY/NAME.conf in the order of their names. Their
+ * text belongs between `before` and `after`, with "Match all" after each. */
 struct posture_include {
     const char *directory;
     struct str before, after;
@@ -62,7 +61,7 @@ bool posture_sshd_include(struct str text, struct arena *arena, struct posture_i
 const char *posture_setting(const struct posture_settings *settings,
                             const char *name); /* NULL: it is not set */
 
-/* Which of a list apart by commas are weak, as a list; "" if none is. */
+/* The weak ones of a list with commas, as a list; "" if there are none. */
 enum posture_algorithms { POSTURE_KEX, POSTURE_CIPHERS, POSTURE_MACS };
 const char *posture_weak(enum posture_algorithms kind, const char *list, struct arena *arena);
 
@@ -90,19 +89,19 @@ result posture_parse_files(struct str text, struct arena *arena, struct posture_
 /* ---- packages ---- "apt-get -s dist-upgrade" */
 struct posture_upgrades {
     size_t count, security;
-    const char *names; /* of those with security updates; the first few */
+    const char *names; /* of the first few packages with security updates */
 };
 result posture_parse_upgrades(struct str text, struct arena *arena, struct posture_upgrades *ret) MUST_USE;
 
-/* "TYPE TIME NAME" of /var/lib/apt/lists: when its directories were last written to, and which lists are there. */
+/* "TYPE TIME NAME" of /var/lib/apt/lists: when its directories were last changed, and which lists it has. */
 struct posture_lists {
-    int64_t newest_ms; /* 0: there is no directory */
+    int64_t newest_ms; /* 0: no directory */
     size_t count, security;
 };
 result posture_parse_lists(struct str text, struct posture_lists *ret) MUST_USE;
 
 /* ---- others ---- */
-/* NAME=VALUE lines, as in /etc/os-release and of timedatectl show. The value without quotes; NULL: it is not there. */
+/* NAME=VALUE lines, as in /etc/os-release and timedatectl show. The value without quotes; NULL: there is none. */
 result posture_parse_variable(struct str text, const char *name, struct arena *arena, const char **ret)
     MUST_USE;
 /* "Leap status     : Normal" of chronyc tracking. */

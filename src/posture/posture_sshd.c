@@ -4,7 +4,7 @@
 #include <arpa/inet.h>
 #include <ctype.h>
 
-/* What a name is made of; sshd takes "=" between it and the value too. */
+/* The characters of a name; sshd also accepts "=" between name and value. */
 static size_t name_length(struct str line)
 {
     size_t len = 0;
@@ -31,7 +31,7 @@ static struct str unquoted(struct str value)
     return value;
 }
 
-/* A list of algorithms is longer than what posture_clean shows of a word. */
+/* A list of algorithms is longer than the words of posture_clean. */
 static const char *clean_whole(struct str value, struct arena *arena)
 {
     char *copy = arena_cstr(arena, value);
@@ -58,7 +58,7 @@ result posture_parse_sshd(struct str text, struct arena *arena, struct posture_s
     settings.items = arena_array(arena, struct posture_setting, SETTINGS_MAX);
     settings.matched = arena_array(arena, struct posture_setting, SETTINGS_MAX);
     if (text.len > POSTURE_TEXT_MAX)
-        return FAIL(E_LIMIT, "Look at the file on the host.", "sshd's configuration is too long");
+        return FAIL(E_LIMIT, "Check sshd's configuration on the host.", "sshd's configuration is too long");
     while (text.len > 0 && str_cut(&text, '\n', &line)) {
         line = str_trim(line);
         if (line.len > 0 && line.ptr[line.len - 1] == '\r')
@@ -67,10 +67,10 @@ result posture_parse_sshd(struct str text, struct arena *arena, struct posture_s
             continue;
         size_t len = name_length(line);
         if (len == 0 || (len < line.len && strchr(" \t=", line.ptr[len]) == NULL))
-            return FAIL(E_FORMAT, "Look at the file on the host.",
+            return FAIL(E_FORMAT, "Check sshd's configuration on the host.",
                         "a line of sshd's configuration has no name");
         if (settings.count == SETTINGS_MAX || settings.matched_count == SETTINGS_MAX)
-            return FAIL(E_LIMIT, "Look at the file on the host.",
+            return FAIL(E_LIMIT, "Check sshd's configuration on the host.",
                         "sshd's configuration has too many settings");
         const char *name = lowered((struct str){ line.ptr, len }, arena);
         const char *value = clean_whole(unquoted((struct str){ line.ptr + len, line.len - len }), arena);
@@ -96,7 +96,7 @@ static bool is_directory(struct str path)
     return path.len > 0 && path.ptr[0] == '/';
 }
 
-/* The one kind of Include that Debian ships: of all files of a directory that end in .conf, ahead of any Match. */
+/* The Include that Debian ships: all files of a directory that end in .conf, before any Match. */
 bool posture_sshd_include(struct str text, struct arena *arena, struct posture_include *ret)
 {
     static const char ending[] = "/*.conf";
@@ -131,7 +131,7 @@ const char *posture_setting(const struct posture_settings *settings, const char 
     return NULL;
 }
 
-/* ---- algorithms ---- what is broken, or too short, or so old that it should be off */
+/* ---- algorithms ---- broken, too short, or too old ones are weak */
 static const char *const weak_kex[] = { "sha1", "group1-", NULL };
 static const char *const weak_ciphers[] = { "cbc", "arcfour", "3des", "blowfish", "cast128", "none", NULL };
 static const char *const weak_macs[] = { "md5", "sha1", "umac-64", "ripemd160", "-96", "none", NULL };

@@ -64,7 +64,7 @@ static void migrate(void *arg)
 static void a_host_that_is_no_vantage_measures_nothing(void **state)
 {
     assert_int_equal(node_locate("node locate p1"), 7);
-    has(err, "this host is no vantage");
+    has(err, "this host is not a vantage");
     assert_int_equal(node_locate("node locate p1 --samples 1001"), 2);
     assert_int_equal(node_locate("node locate p1 --samples x"), 2);
     assert_int_equal(node_locate("node locate nobody --samples 0"), 4);
@@ -134,8 +134,8 @@ static void a_node_that_answers_too_soon_is_a_finding(void **state)
 {
     be_vantage("syd-noc");
     assert_int_equal(node_locate("node locate s1"), 9);
-    has(out, "it answered too soon to be in FR");
-    has(out, "no host is near enough to both");
+    has(out, "it answered too fast to be in FR");
+    has(out, "no place is near enough to both");
     has(err, "a node is not where it is declared");
     remove(state_file());
     be_vantage("par-noc");

@@ -123,8 +123,8 @@ static void a_good_host_is_told_with_its_algorithms(void **state)
     assert_string_equal(said.err, "");
     assert_int_equal(said.status, 0);
     check_says(said.out, WORDS("eu1  127.0.0.1:", "ok", "SSH-2.0-OpenSSH_", "ssh-ed25519 SHA256:",
-                               "as pinned", "curve25519-sha256", "aes256-ctr", "hmac-sha2-512", " ms",
-                               "works in", "strict kex    offered, and not in use\n"));
+                               "matches the pin", "curve25519-sha256", "aes256-ctr", "hmac-sha2-512", " ms",
+                               "works in", "strict kex    offered, not used\n"));
     said_done(&said);
     said = check_node(dir, NULL, NULL); /* the other node has no ssh, and is left out */
     assert_int_equal(said.status, 0);
@@ -179,7 +179,7 @@ static void a_guard_that_cannot_work_is_told(void **state)
 {
     struct said said = check_node(configure("good", NULL, "/proc/domicile"), "eu1", NULL);
     assert_int_equal(said.status, 8);
-    check_says(said.out, WORDS("/proc/domicile", "not tried out"));
+    check_says(said.out, WORDS("/proc/domicile", "not tested"));
     check_says(said.err, WORDS("the guard of \"eu1\" cannot work", "hint: "));
     said_done(&said);
 }

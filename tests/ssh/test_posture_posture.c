@@ -185,9 +185,9 @@ ON_LOOP(a_file_with_includes_is_read_as_sshd_reads_it)
     fputs("PermitRootLogin yes\nKbdInteractiveAuthentication no", file);
     fclose(file);
     scan();
-    is(POSTURE_SSHD_ROOT, POSTURE_OK, "permitrootlogin no (by the file alone");
+    is(POSTURE_SSHD_ROOT, POSTURE_OK, "permitrootlogin no (from the file only");
     is(POSTURE_SSHD_LOGIN, POSTURE_OK, "kbdinteractiveauthentication no");
-    is(POSTURE_SSHD_MACS, POSTURE_UNKNOWN, "macs is not named");
+    is(POSTURE_SSHD_MACS, POSTURE_UNKNOWN, "macs is not shown");
     assert_non_null(strstr(lines[POSTURE_SSHD_ROOT].told_by, "cat "));
     assert_int_equal(chmod(other, 0), 0);
     if (geteuid() == 0) { /* else the owner of the files is the one who reads them */

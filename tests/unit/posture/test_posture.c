@@ -144,8 +144,8 @@ static void a_disk_is_encrypted_or_declared_so(void **state)
     struct posture_place other_half[2] = { half[1], half[0] };
     is(posture_judge_disk(&subject, other_half, 2), POSTURE_FINDING, "not encrypted: vda (disk)");
     struct posture_place unclear[2] = { none[0], half[0] };
-    is(posture_judge_disk(&subject, unclear, 2), POSTURE_UNKNOWN, "no block device");
-    is(posture_judge_disk(&subject, none, 1), POSTURE_UNKNOWN, "no block device");
+    is(posture_judge_disk(&subject, unclear, 2), POSTURE_UNKNOWN, "not a block device");
+    is(posture_judge_disk(&subject, none, 1), POSTURE_UNKNOWN, "not a block device");
     is(posture_judge_disk(&subject, untold_place, 1), POSTURE_UNKNOWN, "there is no \"findmnt\"");
     node.disk_encryption = "by the hypervisor, LUKS";
     struct posture_line line = posture_judge_disk(&subject, half, 2);
@@ -190,12 +190,12 @@ static void core_dumps_are_off_or_a_finding(void **state)
                         thrown = said("|/bin/false\n"), gone = untold("postmaster.pid is not there");
     is(posture_judge_cores(&subject, &core, &zero), POSTURE_OK, "limit is 0");
     is(posture_judge_cores(&subject, &core, &some), POSTURE_FINDING, "up to 1048576 bytes");
-    is(posture_judge_cores(&subject, &core, &all), POSTURE_FINDING, "without limit to \"core\"");
+    is(posture_judge_cores(&subject, &core, &all), POSTURE_FINDING, "of any size to \"core\"");
     is(posture_judge_cores(&subject, &core, &odd), POSTURE_UNKNOWN, "no size of core files");
     is(posture_judge_cores(&subject, &core, &nothing), POSTURE_UNKNOWN, "no size of core files");
     is(posture_judge_cores(&subject, &core, &gone), POSTURE_UNKNOWN, "postmaster.pid");
     is(posture_judge_cores(&subject, &piped, &zero), POSTURE_FINDING, "systemd-coredump");
-    is(posture_judge_cores(&subject, &thrown, &all), POSTURE_OK, "thrown away");
+    is(posture_judge_cores(&subject, &thrown, &all), POSTURE_OK, "discarded");
     is(posture_judge_cores(&subject, &gone, &zero), POSTURE_UNKNOWN, "postmaster.pid");
 }
 
@@ -222,29 +222,29 @@ static void sshd_tells_what_it_would_do(void **state)
     is(sshd(POSTURE_SSHD_KEX, effective, true), POSTURE_FINDING, "diffie-hellman-group14-sha1");
     is(sshd(POSTURE_SSHD_ROOT, "permitrootlogin without-password\n", true), POSTURE_FINDING,
        "without-password");
-    is(sshd(POSTURE_SSHD_LOGIN, "passwordauthentication no\n", true), POSTURE_UNKNOWN, "is not named");
+    is(sshd(POSTURE_SSHD_LOGIN, "passwordauthentication no\n", true), POSTURE_UNKNOWN, "is not shown");
     is(sshd(POSTURE_SSHD_LOGIN, "passwordauthentication yes\n", true), POSTURE_FINDING,
        "passwordauthentication yes");
-    is(sshd(POSTURE_SSHD_KEX, "", true), POSTURE_UNKNOWN, "is not named");
+    is(sshd(POSTURE_SSHD_KEX, "", true), POSTURE_UNKNOWN, "is not shown");
 }
 
 static void a_file_tells_less(void **state)
 {
     static const char strict[] = "# comment\n\nPasswordAuthentication no\r\nKbdInteractiveAuthentication=no\n"
                                  "\tPermitRootLogin \"no\"\nPermitRootLogin yes\nCiphers aes256-ctr\n";
-    is(sshd(POSTURE_SSHD_LOGIN, strict, false), POSTURE_OK, "by the file alone");
+    is(sshd(POSTURE_SSHD_LOGIN, strict, false), POSTURE_OK, "from the file only");
     is(sshd(POSTURE_SSHD_ROOT, strict, false), POSTURE_OK, "permitrootlogin no"); /* the first counts */
     is(sshd(POSTURE_SSHD_CIPHERS, strict, false), POSTURE_OK, "none weak");
-    is(sshd(POSTURE_SSHD_MACS, strict, false), POSTURE_UNKNOWN, "macs is not named");
+    is(sshd(POSTURE_SSHD_MACS, strict, false), POSTURE_UNKNOWN, "macs is not shown");
     is(sshd(POSTURE_SSHD_LOGIN, "Port 22\n", false), POSTURE_FINDING, "passwordauthentication yes (not set");
     is(sshd(POSTURE_SSHD_ROOT, "Port 22\n", false), POSTURE_FINDING, "prohibit-password (not set");
     is(sshd(POSTURE_SSHD_ROOT, "Include /etc/ssh/x\nPermitRootLogin no\n", false), POSTURE_UNKNOWN,
        "included");
-    is(sshd(POSTURE_SSHD_MACS, "MACs +hmac-sha2-256\n", false), POSTURE_UNKNOWN, "preset");
+    is(sshd(POSTURE_SSHD_MACS, "MACs +hmac-sha2-256\n", false), POSTURE_UNKNOWN, "default list");
     is(sshd(POSTURE_SSHD_MACS, "MACs +hmac-md5\n", false), POSTURE_FINDING, "hmac-md5");
-    is(sshd(POSTURE_SSHD_MACS, "MACs -hmac-md5\n", false), POSTURE_UNKNOWN, "preset");
+    is(sshd(POSTURE_SSHD_MACS, "MACs -hmac-md5\n", false), POSTURE_UNKNOWN, "default list");
     is(sshd(POSTURE_SSHD_ROOT, "PermitRootLogin no\nMatch User x\n PermitRootLogin yes\n", false),
-       POSTURE_FINDING, "for some, by Match");
+       POSTURE_FINDING, "by Match)");
     is(sshd(POSTURE_SSHD_ROOT, "Match User x\nX11Forwarding no\nMatch all\nPermitRootLogin no\n", false),
        POSTURE_OK, "permitrootlogin no");
     is(sshd(POSTURE_SSHD_ROOT, "PermitRootLogin: no\n", false), POSTURE_UNKNOWN, "has no name");
@@ -292,7 +292,7 @@ static void sockets_that_nobody_declared_are_findings(void **state)
     struct config_word declared[] = { { STR("192.0.2.5:9100"), 1 },
                                       { STR("*:80"), 1 },
                                       { STR("*:68/udp"), 1 } };
-    is(tcp(listening), POSTURE_OK, "4 declared; 1 on the loopback only");
+    is(tcp(listening), POSTURE_OK, "4 declared; 1 on the loopback address only");
     is(tcp("LISTEN 0 244 0.0.0.0:5432 0.0.0.0:*\n"), POSTURE_FINDING, "*:5432");
     is(tcp("LISTEN 0 244 *:5432 *:*\n"), POSTURE_FINDING, "*:5432");
     is(tcp("LISTEN 0 244 192.0.2.5:9100 0.0.0.0:*\nLISTEN 0 1 *:80 *:*\n"), POSTURE_FINDING,
@@ -307,7 +307,7 @@ static void sockets_that_nobody_declared_are_findings(void **state)
     is(posture_judge_sockets(&subject, true, &udp), POSTURE_FINDING, "1 not declared: *:80/udp");
     node.shared_host = true;
     is(tcp("LISTEN 0 5 0.0.0.0:2024 0.0.0.0:*\nLISTEN 0 5 192.0.2.5:5432 0.0.0.0:*\n"), POSTURE_OK,
-       "1 declared; 1 of other addresses of this shared host not looked at");
+       "1 declared; 1 on other addresses of this shared host not checked");
     is(tcp("LISTEN 0 5 192.0.2.5:2024 0.0.0.0:*\n"), POSTURE_FINDING, "192.0.2.5:2024");
     node.shared_host = false;
     static const char *const odd[] = { "LISTEN 0 128\n",           "ESTAB 0 0 1.2.3.4:5 6.7.8.9:10\n",
@@ -315,7 +315,7 @@ static void sockets_that_nobody_declared_are_findings(void **state)
                                        "LISTEN 0 1 1.2.3.4:0 x\n", "Cannot open netlink\n",
                                        "LISTEN 0 1 [::1:22 x\n",   "UNCONN 0 0 0.0.0.0:68 0.0.0.0:*\n" };
     for (size_t i = 0; i < COUNT(odd); i++)
-        is(tcp(odd[i]), POSTURE_UNKNOWN, "names no socket");
+        is(tcp(odd[i]), POSTURE_UNKNOWN, "has no socket");
     const struct posture_said gone = untold("there is no \"ss\" on the host");
     is(posture_judge_sockets(&subject, false, &gone), POSTURE_UNKNOWN, "no \"ss\"");
 }
@@ -339,10 +339,11 @@ static void files_open_to_others_are_findings(void **state)
     is(files(POSTURE_FILES_TLS,
              "755 root d /tls\n600 postgres f /tls/server.key\n644 root f /tls/server.crt\n"
              "777 root l /tls/ca.crt\n"),
-       POSTURE_OK, "4 files, none open");
+       POSTURE_OK, "4 files, none accessible");
     is(files(POSTURE_FILES_TLS, "640 postgres f /tls/server.key\n"), POSTURE_FINDING, "server.key 0640");
     is(files(POSTURE_FILES_TLS, "640 root f /tls/server.key\n"), POSTURE_OK, "server.key 0640 root");
-    is(files(POSTURE_FILES_TLS, "644 root f /tls/server.key\n"), POSTURE_FINDING, "1 open to others");
+    is(files(POSTURE_FILES_TLS, "644 root f /tls/server.key\n"), POSTURE_FINDING,
+       "1 accessible to other users");
     is(files(POSTURE_FILES_TLS, "664 root f /tls/server.crt\n"), POSTURE_FINDING, "server.crt 0664");
     is(files(POSTURE_FILES_DATA, "2700 postgres d /with a space\n"), POSTURE_OK, "/with a space 2700");
     static const char *const odd[] = { "",
@@ -381,14 +382,14 @@ static void the_age_of_the_lists_is_part_of_the_answer(void **state)
        "0 security updates pending, 0 updates in all; lists 0 days");
     is(updates(LISTS("1795637786"), PENDING), POSTURE_FINDING,
        "1 security updates pending: unzip, 2 updates in all");
-    is(updates(LISTS("1794000000"), NOTHING), POSTURE_UNKNOWN, "too old to tell");
+    is(updates(LISTS("1794000000"), NOTHING), POSTURE_UNKNOWN, "too old");
     is(updates(LISTS("1794000000"), PENDING), POSTURE_FINDING, "lists 19 days old");
     is(updates("d 1795637786.2 lists\n", NOTHING), POSTURE_UNKNOWN, "a time is not");
     is(updates("d 1795637786.200 lists\n", NOTHING), POSTURE_UNKNOWN, "no package lists");
     is(updates("d 1795637786.200 lists\nf 1795637785.000 x_main_Packages\n", NOTHING), POSTURE_FINDING,
-       "no list of a security archive");
+       "no package list of a security archive");
     is(updates(LISTS("1795637786"), "E: Could not open lock\n"), POSTURE_UNKNOWN, "no count of packages");
-    is(updates(LISTS("1795637786"), NOTHING "Inst\n"), POSTURE_UNKNOWN, "names no package");
+    is(updates(LISTS("1795637786"), NOTHING "Inst\n"), POSTURE_UNKNOWN, "has no package");
     is(updates("nonsense\n", NOTHING), POSTURE_UNKNOWN, "");
     const struct posture_said lists = said(LISTS("1795637786")),
                               gone = untold("there is no \"apt-get\" on the host");
@@ -408,11 +409,11 @@ static void the_system_is_supported_or_not(void **state)
     is(posture_judge_os(&subject, &ended, &kernel), POSTURE_FINDING, "supported until 2024-01-01");
     is(posture_judge_os(&subject, &going, &kernel), POSTURE_OK, "supported until 2099-01-01");
     is(posture_judge_os(&subject, &odd, &kernel), POSTURE_UNKNOWN, "sets no variable");
-    is(posture_judge_os(&subject, &none, &kernel), POSTURE_UNKNOWN, "names no system");
+    is(posture_judge_os(&subject, &none, &kernel), POSTURE_UNKNOWN, "has no name of a system");
     is(posture_judge_os(&subject, &debian, &gone), POSTURE_UNKNOWN, "why");
     const struct posture_said there = said(""),
                               absent = { .command = "test", .why = "test ended with 1", .exit_status = 1 };
-    is(posture_judge_restart(&there), POSTURE_FINDING, "due");
+    is(posture_judge_restart(&there), POSTURE_FINDING, "needs a restart");
     is(posture_judge_restart(&absent), POSTURE_OK, "no update");
     is(posture_judge_restart(&gone), POSTURE_UNKNOWN, "why");
 }
@@ -441,7 +442,7 @@ static void an_offset_counts_beyond_what_the_round_trip_hides(void **state)
     clock.offset_ms = -5000;
     is(posture_judge_clock_offset(&subject, &clock), POSTURE_FINDING, "-5000 ms");
     clock = (struct posture_clock){ true, 1200, 900, said("") };
-    is(posture_judge_clock_offset(&subject, &clock), POSTURE_UNKNOWN, "give or take 900 ms");
+    is(posture_judge_clock_offset(&subject, &clock), POSTURE_UNKNOWN, "plus or minus 900 ms");
     clock = (struct posture_clock){ .said = untold("no date") };
     is(posture_judge_clock_offset(&subject, &clock), POSTURE_UNKNOWN, "no date");
     int64_t ms;
@@ -533,7 +534,7 @@ static void what_a_host_says_is_fit_for_a_terminal(void **state)
     const char *answer = posture_judge_swap(&subject, &swaps, &odd, 1).answer;
     assert_null(strchr(answer, '\033'));
     assert_null(strchr(answer, '\a'));
-    assert_non_null(strstr(answer, "is no JSON"));
+    assert_non_null(strstr(answer, "is not JSON"));
     assert_int_equal(strlen(posture_clean((struct str){ arena_zalloc(&arena, 500), 500 }, &arena)),
                      POSTURE_WORD_MAX + 3);
 }
