@@ -122,9 +122,9 @@ static void a_good_host_is_told_with_its_algorithms(void **state)
     struct said said = check_node(dir, "eu1", NULL);
     assert_string_equal(said.err, "");
     assert_int_equal(said.status, 0);
-    check_says(said.out, WORDS("eu1  127.0.0.1:", "ok", "SSH-2.0-OpenSSH_", "ssh-ed25519 SHA256:",
-                               "matches the pin", "curve25519-sha256", "aes256-ctr", "hmac-sha2-512", " ms",
-                               "works in", "strict kex    offered, not used\n"));
+    check_says(said.out, WORDS("eu1  127.0.0.1:", "ok", "SSH-2.0-OpenSSH_",
+                               "ssh-ed25519 SHA256:", "matches the pin", "curve25519-sha256", "aes256-ctr",
+                               "hmac-sha2-512", " ms", "works in", "strict kex    offered, not used\n"));
     said_done(&said);
     said = check_node(dir, NULL, NULL); /* the other node has no ssh, and is left out */
     assert_int_equal(said.status, 0);
