@@ -1,4 +1,4 @@
-/* domiciled: the gateway of one region. Reads the configuration, wires, runs. */
+/* domiciled: the gateway of one region. Reads the configuration, connects the parts, runs. */
 #include "api/api.h"
 #include "base/log.h"
 #include "control/control.h"
@@ -25,12 +25,12 @@ static void print_help(FILE *out)
           "\n"
           "  -c, --config DIR     the configuration: DIR/regions/*.cfg and DIR/policies/*.cfg\n"
           "  -r, --region REGION  the region to serve\n"
-          "      --routes         print the API's methods and paths, and end\n"
-          "  -h, --help           print this, and end\n"
-          "  -V, --version        print the version, and end\n"
+          "      --routes         print the API's methods and paths, and exit\n"
+          "  -h, --help           print this help, and exit\n"
+          "  -V, --version        print the version, and exit\n"
           "\n"
-          "SIGHUP reads the configuration and the certificates again; SIGTERM ends after the requests in "
-          "flight.\n",
+          "SIGHUP reads the configuration and the certificates again; SIGTERM finishes open requests and "
+          "exits.\n",
           out);
 }
 
@@ -41,7 +41,7 @@ static void print_routes(void)
 #undef X
 }
 
-/* No core file: cleartext and keys are in memory. As many descriptors as we may have: each is a client. */
+/* No core file: memory has cleartext and keys. As many descriptors as allowed: each client needs one. */
 static void limit_process(void)
 {
     const struct rlimit no_core = { 0, 0 };
@@ -146,6 +146,6 @@ int main(int argc, char **argv)
     if (!failed(r))
         r = invocation.outcome;
     if (failed(r))
-        log_failure(LOG_ERROR, &r.error, "the gateway of \"%s\" cannot run", invocation.region);
+        log_failure(LOG_ERROR, &r.error, "cannot run the gateway of region \"%s\"", invocation.region);
     return failed(r) ? error_exit_status(r.error.code) : EXIT_SUCCESS;
 }

@@ -63,7 +63,7 @@ static struct str conf_wanted(const struct provisioning *p, const struct runbook
         .standbys = standbys,
         .standby_count = primary && waits == WAITS_FOR_STANDBYS ? count : 0,
         .certificate = certificate,
-        .admission = str_from(arena_printf(arena, "%.*s%.*s", STR_ARG(hba), STR_ARG(ident))),
+        .hba = str_from(arena_printf(arena, "%.*s%.*s", STR_ARG(hba), STR_ARG(ident))),
     };
     return conf_text(arena, p->cell, &at);
 }

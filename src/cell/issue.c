@@ -9,9 +9,9 @@ enum { ISSUE_WITHIN_MS = 30000, CERTIFICATE_MODE = 0644 };
 
 /* ---- the CA ---- */
 
-static result open_ca(const struct provisioning *p, struct authority *ret)
+static result open_ca(const struct provisioning *p, struct ca *ret)
 {
-    return authority_open(&p->cell->issuing_ca.files, ret);
+    return ca_open(&p->cell->issuing_ca.files, ret);
 }
 
 /* *ret_pem: what verifies the nodes, if it is the CA's. */
@@ -29,17 +29,17 @@ static result bundle_fits(const struct provisioning *p, const struct runbook_cal
 static result ca_is_there(void *context, struct runbook_call *call, enum answer *ret)
 {
     const struct provisioning *p = context;
-    struct authority authority;
+    struct ca ca;
     struct str pem;
     bool verifies;
-    result r = open_ca(p, &authority);
+    result r = open_ca(p, &ca);
     if (failed(r) && r.error.code != E_NOT_FOUND && r.error.code != E_CERTIFICATE)
         return r;
     if (failed(r)) {
         runbook_answer(call, ret, false, "%s", r.error.what);
         return OK;
     }
-    authority_done(&authority);
+    ca_done(&ca);
     TRY(bundle_fits(p, call, &verifies, &pem));
     runbook_answer(call, ret, verifies, verifies ? "\"%s\" is a CA" : "\"%s\" does not hold the CA",
                    verifies ? p->cell->issuing_ca.files.certificate : p->cell->ca);
@@ -49,13 +49,13 @@ static result ca_is_there(void *context, struct runbook_call *call, enum answer 
 static result make_ca(void *context, struct runbook_call *call)
 {
     const struct provisioning *p = context;
-    struct authority authority;
+    struct ca ca;
     struct str pem;
     bool verifies;
-    TRY(authority_make(&p->cell->issuing_ca.files,
-                       arena_printf(call->arena, "domicile %.50s", p->cell->region->name.ptr)));
-    TRY(open_ca(p, &authority));
-    authority_done(&authority);
+    TRY(ca_create(&p->cell->issuing_ca.files,
+                  arena_printf(call->arena, "domicile %.50s", p->cell->region->name.ptr)));
+    TRY(open_ca(p, &ca));
+    ca_done(&ca);
     TRY(bundle_fits(p, call, &verifies, &pem));
     return verifies ? OK : certificate_file_write(p->cell->ca, pem);
 }
@@ -130,19 +130,19 @@ static result read_certificate(const struct provisioning *p, const struct runboo
 }
 
 static result judge_host(const struct provisioning *p, struct runbook_call *call, const struct node *node,
-                         const struct host_files *files, const struct authority *authority, enum answer *ret)
+                         const struct host_files *files, const struct ca *ca, enum answer *ret)
 {
     struct host_certificate there;
-    struct str ca;
+    struct str ca_file;
     bool fits;
     const char *ends = "";
-    TRY(bundle_fits(p, call, &fits, &ca));
+    TRY(bundle_fits(p, call, &fits, &ca_file));
     TRY(read_certificate(p, call, node, files, &there));
     const char *why = there.pem.ptr == NULL || there.key == NULL ? "it is not there"
                       : !there.closed                            ? "its key is open to others"
-                      : !str_eq(there.ca, ca)
+                      : !str_eq(there.ca, ca_file)
                           ? "the CA is not there"
-                          : certificate_misfit(authority, there.pem, &files->purpose, there.key,
+                          : certificate_misfit(ca, there.pem, &files->purpose, there.key,
                                                p->cell->issuing_ca.renew_days, call->arena, &ends);
     EVP_PKEY_free(there.key);
     if (why == NULL)
@@ -155,15 +155,15 @@ static result judge_host(const struct provisioning *p, struct runbook_call *call
 static result look_at_host(const struct provisioning *p, struct runbook_call *call, const struct node *node,
                            const struct host_files *files, enum answer *ret)
 {
-    struct authority authority;
-    result r = open_ca(p, &authority);
+    struct ca ca;
+    result r = open_ca(p, &ca);
     if (failed(r) && (r.error.code == E_NOT_FOUND || r.error.code == E_CERTIFICATE)) {
         runbook_answer(call, ret, false, "%s", r.error.what);
         return OK;
     }
     TRY(r);
-    r = judge_host(p, call, node, files, &authority, ret);
-    authority_done(&authority);
+    r = judge_host(p, call, node, files, &ca, ret);
+    ca_done(&ca);
     return r;
 }
 
@@ -201,7 +201,7 @@ static result request_and_sign(const struct provisioning *p, const struct runboo
                                const struct node *node, const struct host_files *files, struct str *ret)
 {
     struct ssh_output output;
-    struct authority authority;
+    struct ca ca;
     const struct host_command request = {
         .argv = host_tool(call->arena, &node->commands.openssl, "openssl", "req", "-new", "-sha256", "-key",
                           tls_path(call, node, files->name, "key"), "-subj",
@@ -209,10 +209,9 @@ static result request_and_sign(const struct provisioning *p, const struct runboo
         .within_ms = ISSUE_WITHIN_MS,
     };
     TRY(host_run(p->hosts, node, call, &request, &output));
-    TRY(open_ca(p, &authority));
-    result r =
-        authority_sign(&authority, output.out, &files->purpose, p->cell->issuing_ca.days, call->arena, ret);
-    authority_done(&authority);
+    TRY(open_ca(p, &ca));
+    result r = ca_sign(&ca, output.out, &files->purpose, p->cell->issuing_ca.days, call->arena, ret);
+    ca_done(&ca);
     return r;
 }
 
@@ -330,16 +329,16 @@ static size_t clients_of(const struct cell *cell, struct client clients[CLIENTS_
     return count;
 }
 
-static result judge_clients(const struct provisioning *p, struct runbook_call *call,
-                            const struct authority *authority, enum answer *ret)
+static result judge_clients(const struct provisioning *p, struct runbook_call *call, const struct ca *ca,
+                            enum answer *ret)
 {
     struct client clients[CLIENTS_MAX];
     size_t count = clients_of(p->cell, clients);
     const char *why = NULL, *ends = "", *text = "";
     for (size_t i = 0; i < count; i++) {
         const struct certificate_purpose purpose = { clients[i].role, NULL };
-        TRY(client_look(authority, clients[i].files, &purpose, p->cell->issuing_ca.renew_days, call->arena,
-                        &why, &ends));
+        TRY(client_look(ca, clients[i].files, &purpose, p->cell->issuing_ca.renew_days, call->arena, &why,
+                        &ends));
         if (why != NULL) {
             runbook_answer(call, ret, false, "\"%s\" of %s: %s", clients[i].files->certificate,
                            clients[i].role, why);
@@ -354,30 +353,29 @@ static result judge_clients(const struct provisioning *p, struct runbook_call *c
 static result clients_are_certified(void *context, struct runbook_call *call, enum answer *ret)
 {
     const struct provisioning *p = context;
-    struct authority authority;
-    result r = open_ca(p, &authority);
+    struct ca ca;
+    result r = open_ca(p, &ca);
     if (failed(r) && (r.error.code == E_NOT_FOUND || r.error.code == E_CERTIFICATE)) {
         runbook_answer(call, ret, false, "%s", r.error.what);
         return OK;
     }
     TRY(r);
-    r = judge_clients(p, call, &authority, ret);
-    authority_done(&authority);
+    r = judge_clients(p, call, &ca, ret);
+    ca_done(&ca);
     return r;
 }
 
-static result make_misfits(const struct provisioning *p, const struct runbook_call *call,
-                           const struct authority *authority)
+static result make_misfits(const struct provisioning *p, const struct runbook_call *call, const struct ca *ca)
 {
     struct client clients[CLIENTS_MAX];
     size_t count = clients_of(p->cell, clients);
     const char *why = NULL, *ends = "";
     for (size_t i = 0; i < count; i++) {
         const struct certificate_purpose purpose = { clients[i].role, NULL };
-        TRY(client_look(authority, clients[i].files, &purpose, p->cell->issuing_ca.renew_days, call->arena,
-                        &why, &ends));
+        TRY(client_look(ca, clients[i].files, &purpose, p->cell->issuing_ca.renew_days, call->arena, &why,
+                        &ends));
         if (why != NULL)
-            TRY(client_make(authority, clients[i].files, &purpose, p->cell->issuing_ca.days, call->arena));
+            TRY(client_make(ca, clients[i].files, &purpose, p->cell->issuing_ca.days, call->arena));
     }
     return OK;
 }
@@ -385,10 +383,10 @@ static result make_misfits(const struct provisioning *p, const struct runbook_ca
 static result certify_clients(void *context, struct runbook_call *call)
 {
     const struct provisioning *p = context;
-    struct authority authority;
-    TRY(open_ca(p, &authority));
-    result r = make_misfits(p, call, &authority);
-    authority_done(&authority);
+    struct ca ca;
+    TRY(open_ca(p, &ca));
+    result r = make_misfits(p, call, &ca);
+    ca_done(&ca);
     return r;
 }
 

@@ -1,4 +1,4 @@
-/* The monitors of the region's cells: their fibers, and their words in the log. */
+/* The monitors of the region's cells: their fibers, and their log messages. */
 #include "control/control.h"
 #include "base/log.h"
 #include "control/watches.h"
@@ -48,7 +48,7 @@ static void on_trouble(void *context, const struct cell *cell, const struct erro
 
 /* ---- starting ---- */
 
-/* The daemon's name: its host and its number, in the shape of an id. */
+/* The daemon's name: its host and process id, in the form of an id. */
 static void name_daemon(char name[DIRECTORY_NAME_MAX + 1])
 {
     char host[41] = "";

@@ -1,5 +1,5 @@
 #pragma once
-/* Control of a region: a monitor over each of its cells that has a monitor's certificate, and the watch beside it. */
+/* Control of a region: a monitor and a watch for each cell that has a certificate for its monitor. */
 #include "config/config.h"
 #include "directory/directory.h"
 #include "health/monitor.h"
@@ -13,10 +13,10 @@ struct control {
     struct scope scope;
 };
 
-/* Does not wait. The configuration, the directory and the region's name outlive it. On failure everything is undone. */
+/* Does not wait. The configuration, the directory and the region's name must outlive it. On failure nothing is left. */
 result control_start(struct control *control, const struct config *config, const char *region,
                      struct directory *directory) MUST_USE;
-/* Waits until its fibers have ended: leases are given back. */
+/* Waits until its fibers have ended and have released their leases. */
 void control_stop(struct control *control);
 
 struct buf;

@@ -1,4 +1,4 @@
-/* What Prometheus reads of the monitors: of the one that has a cell's lease; the others say only that they do not. */
+/* The metrics of the monitors for Prometheus. A monitor without its cell's lease only reports that. */
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/clock.h"
@@ -62,10 +62,10 @@ static void each_node(struct series *series, const char *name, const char *help,
 
 static void state_metrics(struct series *series)
 {
-    family(series, "cell_monitor_active", "gauge", "1 in the daemon that watches over the cell.");
+    family(series, "cell_monitor_active", "gauge", "1 in the daemon that monitors the cell.");
     EACH_VIEW (series, view)
         line(series, view->cell, "", view->active);
-    family(series, "cell_state", "gauge", "1 for the state that the cell is in.");
+    family(series, "cell_state", "gauge", "1 for the cell's present state.");
     EACH_VIEW (series, view)
         for (enum cell_state state = 0; view->active && state < CELL_STATE_COUNT; state++) {
             char label[64];
@@ -92,14 +92,15 @@ static void state_metrics(struct series *series)
             line(series, view->cell, "",
                  (double)*(const uint64_t *)((const char *)view + counters[i].offset));
     }
-    family(series, "cell_audit_rows_kept", "gauge", "Audit rows that wait for the primary.");
+    family(series, "cell_audit_rows_kept", "gauge",
+           "Audit rows that are not written yet, since the primary does not answer.");
     EACH_VIEW (series, view)
         line(series, view->cell, "", (double)view->rows_kept);
 }
 
 static void slot_metrics(struct series *series)
 {
-    family(series, "slot_retained_bytes", "gauge", "Write-ahead log that a slot keeps from being removed.");
+    family(series, "slot_retained_bytes", "gauge", "WAL that a replication slot retains.");
     EACH_VIEW (series, view) {
         const struct health_node *primary = view->health == NULL ? NULL : health_primary(view->health);
         for (size_t i = 0; primary != NULL && i < primary->slot_count; i++) {
@@ -115,7 +116,7 @@ static void slot_metrics(struct series *series)
 /* What two nodes say of each other. */
 static void replication_metrics(struct series *series)
 {
-    family(series, "standby_sees_primary", "gauge", "1 if the standby hears from its primary.");
+    family(series, "standby_sees_primary", "gauge", "1 if the standby receives data from its primary.");
     EACH_VIEW (series, view)
         for (size_t i = 0; view->health != NULL && i < view->health->node_count; i++)
             if (view->health->nodes[i].view != HEALTH_VIEW_UNKNOWN)
@@ -136,7 +137,7 @@ static void replication_metrics(struct series *series)
 static void watch_metrics(struct series *series)
 {
     const struct control *control = series->control;
-    family(series, "watch_findings", "gauge", "What the watch has found and is still there, by severity.");
+    family(series, "watch_findings", "gauge", "Open findings of the watch, by severity.");
     for (size_t i = 0; i < control->monitor_count; i++)
         for (enum watch_severity severity = WATCH_INFO; severity <= WATCH_CRITICAL; severity++) {
             char label[64];
@@ -168,7 +169,7 @@ static void answer_metrics(struct series *series)
 static void lag_metrics(struct series *series)
 {
     family(series, "replication_lag_bytes", "gauge",
-           "Write-ahead log that the standby has not received, or not replayed.");
+           "WAL that the standby has not received, or not replayed.");
     EACH_VIEW (series, view) {
         node_lines(series, view->health, ",of=\"received\"", OF(receive_lag_bytes), 1, 0);
         node_lines(series, view->health, ",of=\"replayed\"", OF(replay_lag_bytes), 1, 0);
@@ -184,18 +185,19 @@ static void lag_metrics(struct series *series)
 static void host_metrics(struct series *series)
 {
     double now_ms = (double)clock_wall_ms();
-    family(series, "certificate_expiry_seconds", "gauge", "How long the certificate is still valid.");
+    family(series, "certificate_expiry_seconds", "gauge", "Time until the certificate expires.");
     EACH_VIEW (series, view) {
         node_lines(series, view->health, ",of=\"server\"", OF(certificate_expires_ms), 1e-3, now_ms);
         node_lines(series, view->health, ",of=\"client\"", OF(own_certificate_expires_ms), 1e-3, now_ms);
     }
-    each_node(series, "clock_offset_seconds", "The node's clock minus ours.", OF(clock_offset_us), 1e-6, 0);
-    each_node(series, "clock_uncertainty_seconds", "How wrong the offset may be.", OF(clock_uncertainty_us),
+    each_node(series, "clock_offset_seconds", "The node's clock minus the clock here.", OF(clock_offset_us),
               1e-6, 0);
-    each_node(series, "disk_size_bytes", "Space there is under the data directory.",
-              OF(host.disk_total_bytes), 1, 0);
-    each_node(series, "disk_free_bytes", "Free space under the data directory.", OF(host.disk_free_bytes), 1,
-              0);
+    each_node(series, "clock_uncertainty_seconds", "The largest possible error of the offset.",
+              OF(clock_uncertainty_us), 1e-6, 0);
+    each_node(series, "disk_size_bytes", "Size of the disk of the data directory.", OF(host.disk_total_bytes),
+              1, 0);
+    each_node(series, "disk_free_bytes", "Free space on the disk of the data directory.",
+              OF(host.disk_free_bytes), 1, 0);
 }
 
 void control_metrics(struct buf *out, const struct control *control)

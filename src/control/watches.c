@@ -8,7 +8,7 @@
 static void on_unrecorded(void *context, const struct error *why)
 {
     const struct control_watch *watch = context;
-    log_failure(LOG_WARNING, why, "cell \"%s\": what its hosts are asked is not recorded",
+    log_failure(LOG_WARNING, why, "cell \"%s\": commands on its hosts are not recorded",
                 watch->cell->name.ptr);
 }
 
@@ -81,7 +81,7 @@ static bool lease(void *context, struct watch_lease *ret)
     return view.active;
 }
 
-/* Who comes to the lease later begins with what the cell knows, not with what he remembers. */
+/* A daemon that gets the lease later begins with the findings of the cell, not with old ones in its memory. */
 static bool is_ours(struct control_watch *watch)
 {
     bool active = cell_monitor_view(watch->monitor).active;

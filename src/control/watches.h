@@ -1,6 +1,6 @@
 #pragma once
-/* Beside a cell's monitor, and only while that has the cell's lease: who takes records out of the cell, and what its hosts
- * say over SSH. For the files of control alone. */
+/* The watch of a cell, and its hosts over SSH. It runs beside the cell's monitor, while that has the lease. Only for the files
+ * of control. */
 #include "health/monitor.h"
 #include "hosts/host_log.h"
 #include "watch/host_reader.h"
@@ -12,7 +12,7 @@ struct control_watch {
     const struct cell_monitor *monitor;
     struct host_log *log; /* of the reader's commands */
     struct host_reader *reader;
-    struct cell_watch *watch; /* NULL: the lease is another's */
+    struct cell_watch *watch; /* NULL: another daemon has the lease */
     uint64_t rounds;
 };
 

@@ -8,8 +8,8 @@
 
 enum { TEXT_MAX = 64 * 1024 };
 
-/* One address, TLS only, and nothing of a statement in the log: it may name a customer's key or carry a value. A standby
- * must not have less of connections and senders than its primary: they are the same for every cell. */
+/* One address, TLS only, and no part of a statement in the log: it may contain a customer's key or a value. A standby must not
+ * have fewer connections and walsenders than its primary, so these numbers are the same for every cell. */
 static const char settings[] =
     "max_connections = 100\n"
     "password_encryption = 'scram-sha-256'\n"
@@ -25,7 +25,7 @@ static const char settings[] =
     "max_wal_senders = 40\n"
     "max_replication_slots = 40\n"
     "max_wal_size = '1GB'\n"
-    "wal_sender_timeout = '10s'\n" /* when a silent standby is lost, to the primary */
+    "wal_sender_timeout = '10s'\n" /* after this time the primary ends a silent standby's connection */
     "wal_receiver_timeout = '10s'\n"
     "wal_retrieve_retry_interval = '500ms'\n"
     "jit = off\n"
@@ -58,7 +58,7 @@ static const char *quoted(struct arena *arena, const char *text)
     return copy;
 }
 
-/* As a value of a conninfo; the same letters need a backslash there. */
+/* As a value of a conninfo; the same characters need a backslash there. */
 static const char *conninfo_value(struct arena *arena, const char *text)
 {
     char *copy = arena_alloc(arena, 2 * strlen(text) + 3), *to = copy;
@@ -73,7 +73,7 @@ static const char *conninfo_value(struct arena *arena, const char *text)
     return copy;
 }
 
-/* An identifier of SQL, and of the names of standbys. */
+/* An SQL identifier; also for the names of standbys. */
 static const char *identifier(struct arena *arena, const char *text)
 {
     char *copy = arena_alloc(arena, 2 * strlen(text) + 3), *to = copy;
@@ -162,7 +162,8 @@ static void say_place(struct buf *buf, struct arena *arena, const struct conf_no
 static void say_replication(struct buf *buf, struct arena *arena, const struct cell *cell,
                             const struct conf_node *at)
 {
-    uint64_t slot_mib = (uint64_t)cell->monitor.slot_max_mib * 3 / 2; /* the monitor is to drop it before */
+    uint64_t slot_mib = (uint64_t)cell->monitor.slot_max_mib * 3 /
+                        2; /* larger than the limit at which the monitor drops it */
     say(buf, "max_slot_wal_keep_size = '%lluMB'\n", (unsigned long long)slot_mib);
     if (at->upstream != NULL)
         say(buf, "primary_conninfo = %s\nprimary_slot_name = %s\n",
@@ -178,21 +179,22 @@ struct str conf_text(struct arena *arena, const struct cell *cell, const struct 
     struct buf buf;
     buf_init(&buf, TEXT_MAX);
     say(&buf,
-        "# Written by domicile for the node \"%s\" of the cell \"%s/%s\", and written anew: change the "
-        "region's file.\n",
+        "# Written by domicile for the node \"%s\" of the cell \"%s/%s\". Do not edit it: change the "
+        "region's "
+        "file.\n",
         at->node->name.ptr, cell->region->name.ptr, cell->name.ptr);
     say_place(&buf, arena, at);
     must(buf_append(&buf, str_from(settings)));
     say_replication(&buf, arena, cell, at);
     say(&buf, "domicile.certificate = '%s'\n", conf_digest(arena, at->certificate));
-    say(&buf, "domicile.admission = '%s'\n", conf_digest(arena, at->admission));
+    say(&buf, "domicile.hba = '%s'\n", conf_digest(arena, at->hba));
     say(&buf, "domicile.configuration = '%s'\n", conf_digest(arena, buf_str(&buf)));
     return take(&buf, arena);
 }
 
-/* ---- admission ---- */
+/* ---- pg_hba.conf and pg_ident.conf ---- */
 
-/* A numeric address needs its prefix there. */
+/* pg_hba.conf needs a prefix length with a numeric address. */
 static const char *network_of(struct arena *arena, const char *address)
 {
     struct config_network network;
@@ -219,10 +221,11 @@ struct str conf_hba(struct arena *arena, const struct cell *cell, const struct n
     struct buf buf;
     const char *database = identifier(arena, cell->database);
     buf_init(&buf, TEXT_MAX);
-    say(&buf,
-        "# Written by domicile, and written anew. TLS, and a client certificate of this region's authority "
-        "whose\n"
-        "# name is the role's; all else is refused. The socket is in a directory of its owner's alone.\n");
+    say(&buf, "# Written by domicile. Do not edit it: change the region's file. A client needs TLS and a "
+              "certificate "
+              "of this\n"
+              "# region's CA with the role's name; all else is refused. Only the owner can use the socket's "
+              "directory.\n");
     say(&buf, CONF_HBA_LOCAL "\n");
     say_clients(&buf, arena, cell, database, "domicile_gateway");
     say_clients(&buf, arena, cell, database, "domicile_admin");
@@ -248,7 +251,7 @@ size_t conf_hba_rules(const struct cell *cell, const struct node *leaving)
 struct str conf_ident(struct arena *arena, const struct node *node)
 {
     return str_from(arena_printf(
-        arena, "# Written by domicile, and written anew.\n" CONF_IDENT_MAP "  %s  " CONF_SUPERUSER "\n",
+        arena, "# Written by domicile. Do not edit it.\n" CONF_IDENT_MAP "  %s  " CONF_SUPERUSER "\n",
         identifier(arena, node->ssh.user)));
 }
 

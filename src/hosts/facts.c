@@ -1,5 +1,5 @@
-/* Several looks as one remote command: a small script of constants, whose words are its parameters. Of each look it
- * prints a line, base64 of the output, a newline and the status; behind its error output it prints a separator. */
+/* Several facts with one remote command: a small script of constant text, with the words as its parameters. For each fact it
+ * prints one line: base64 of the output, a newline and the exit status; after its error output it prints a separator. */
 #include "base/buf.h"
 #include "base/encode.h"
 #include "hosts/hosts.h"
@@ -24,7 +24,7 @@ static void say(struct buf *script, const char *format, ...)
 struct asking {
     struct buf script;
     const char *argv[WORDS_MAX + 1];
-    size_t words; /* behind the script's name */
+    size_t words; /* after the script's name */
 };
 enum { FIRST_WORD = 4 };
 
@@ -51,18 +51,18 @@ static void say_fact(struct asking *asking, const struct host_fact *fact)
     say(&asking->script, "%s", end_of_fact);
 }
 
-/* ---- what came back ---- */
+/* ---- the answer ---- */
 
 static result garbled(const struct node *node)
 {
-    return FAIL(E_HOST, "See that sh, cat and base64 of that host are the usual ones.",
-                "\"%s\": the answer of that host cannot be read", node->name.ptr);
+    return FAIL(E_HOST, "Check that sh, cat and base64 on that host are the usual programs.",
+                "cannot read the answer of the host \"%s\"", node->name.ptr);
 }
 
 static result too_large(const struct node *node, const struct host_fact *fact)
 {
-    return FAIL(E_LIMIT, "See what it is; nothing of domicile's is so large.",
-                "\"%s\": what \"%s\" holds or says is too large", node->name.ptr,
+    return FAIL(E_LIMIT, "Check that file or program on the host: its output should be small.",
+                "\"%s\": the content or output of \"%s\" is too large", node->name.ptr,
                 fact->path != NULL ? fact->path : host_program_of(fact->argv));
 }
 
@@ -87,7 +87,7 @@ static result judge_file(const struct node *node, struct host_fact *fact)
     if (fact->path == NULL || fact->exit_status == 0)
         return OK;
     if (fact->exit_status != NOT_THERE)
-        return FAIL(E_HOST, "Look at the host, and give the command again.",
+        return FAIL(E_HOST, "Check the host, then run the command again.",
                     "\"%s\": \"%s\" cannot be read: %.*s", node->name.ptr, fact->path,
                     STR_ARG(last_line(fact->err)));
     fact->out = (struct str){ 0 };

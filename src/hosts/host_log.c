@@ -23,7 +23,7 @@ struct host_log {
     void *context;
     int fd;     /* -1: not open */
     char *path; /* of the file that is open, or could not be */
-    bool told;  /* that commands which look are not recorded */
+    bool told;  /* that read-only commands are not recorded */
     result failure;
 };
 
@@ -66,7 +66,7 @@ result host_log_failure(const struct host_log *log)
 }
 
 static const char disk_hint[] =
-    "Look at the disk and at the rights of the state directory; then give the command again.";
+    "Check permissions and free space of the state directory, then run the command again.";
 
 static result disk_failure(const char *path)
 {
@@ -100,7 +100,7 @@ static void remove_old(int folder_fd, int64_t now_ms)
     closedir(folder);
 }
 
-/* *ret_made: nobody had begun it. */
+/* *ret_made: the file is new. */
 static int open_at(int folder, const char *name, bool *ret_made)
 {
     enum { HOW = O_RDWR | O_APPEND | O_CLOEXEC | O_NOFOLLOW };
@@ -129,7 +129,7 @@ static result open_within(struct host_log *log, int folder, const char *name, in
     return OK;
 }
 
-/* Who has moved it away, or its folder, shall find what comes next where it belongs. */
+/* If somebody has moved the file or its folder away, the next lines go to a new file in the right place. */
 static bool is_still_there(const struct host_log *log)
 {
     struct stat ours, there;
@@ -164,7 +164,7 @@ static result open_file(struct host_log *log, const char *name, int64_t now_ms)
 
 /* ---- a line ---- */
 
-/* Words of a host may be cut, or no UTF-8. */
+/* A host's text may be cut, or invalid UTF-8. */
 static void copy_ascii(const char *from, char *to, size_t size)
 {
     size_t len = strnlen(from, size - 1);
@@ -191,7 +191,8 @@ static json_t *argv_json(const char *const *argv, bool *ret_cut)
     for (size_t i = 0; argv[i] != NULL && !*ret_cut; i++) {
         size_t len = strlen(argv[i]), kept = len < left ? len : left;
         *ret_cut = kept < len;
-        while (*ret_cut && kept > 0 && ((unsigned char)argv[i][kept] & 0xc0) == 0x80) /* a whole character */
+        while (*ret_cut && kept > 0 &&
+               ((unsigned char)argv[i][kept] & 0xc0) == 0x80) /* whole characters only */
             kept--;
         json_array_append_new(words, word_json(argv[i], kept));
         left -= kept;
@@ -220,7 +221,7 @@ static json_t *trace_json(const struct ssh_trace *trace, const char *run, int64_
     return object;
 }
 
-/* Or another process is writing one: then an empty line comes behind that. */
+/* Or another process is just writing a line: then an empty line follows it. */
 static bool ends_within_a_line(int fd)
 {
     struct stat file;
@@ -237,7 +238,7 @@ static result write_line(struct host_log *log, const struct ssh_trace *trace, co
     must(text != NULL);
     int length = asprintf(&line, "%s%s\n", ends_within_a_line(log->fd) ? "\n" : "", text);
     must(length > 0);
-    errno = ENOSPC; /* what a write that is too short means */
+    errno = ENOSPC; /* the usual reason of a short write */
     result r = write(log->fd, line, (size_t)length) == length ? OK : disk_failure(log->path);
     free(text);
     free(line);
@@ -288,8 +289,8 @@ void host_log_add(struct host_log *log, const struct ssh_trace *trace)
     }
     result r = add_look(log, trace);
     r.error.hint =
-        "Give this account the rights to state_path of domicile.cfg, or its disk room; the answers "
-        "of the hosts are not affected.";
+        "Check permissions and free space of state_path in domicile.cfg; the answers of the hosts are not "
+        "affected.";
     if (failed(r) && !log->told)
         log->unrecorded(log->context, &r.error);
     log->told = failed(r);

@@ -10,7 +10,7 @@ enum { LOOK_WITHIN_MS = 20000, PUT_WITHIN_MS = 30000, OVER_WITHIN_MS = 30000, WO
 struct cell_host {
     const struct node *node;
     struct ssh *ssh;
-    struct ssh_token over; /* what was ended there before this */
+    struct ssh_token over; /* commands up to this token have been ended there */
 };
 
 struct cell_hosts {
@@ -73,7 +73,7 @@ result host_session(struct cell_hosts *hosts, const struct node *node, struct ss
 
 /* ---- commands ---- */
 
-/* A session may have been lost since it was last used; what only looks is then asked once more. */
+/* A session may have been lost since its last use; a read-only command is then sent once more. */
 result host_exec_look(struct cell_hosts *hosts, const struct node *node, const struct runbook_call *call,
                       struct ssh_command command, struct ssh_output *ret)
 {
@@ -102,7 +102,7 @@ static bool token_equal(const struct ssh_token *a, const struct ssh_token *b)
     return a->fence == b->fence && a->step == b->step && a->attempt == b->attempt;
 }
 
-/* Before the first command of an act, nothing of an older one goes on there. */
+/* Before the first command of an act, commands of older acts are ended on the host. */
 static result begin_change(struct cell_hosts *hosts, const struct node *node, const struct runbook_call *call,
                            struct ssh **ret_ssh, struct ssh_guard *ret_guard)
 {
@@ -130,16 +130,16 @@ struct str last_line(struct str text)
 
 static result check_end(const struct node *node, const char *const *argv, const struct ssh_output *output)
 {
-    static const char hint[] = "Look at the host, and give the command again.";
+    static const char hint[] = "Check the host, then run the command again.";
     struct str words = last_line(output->err);
     if (words.len == 0)
         words = last_line(output->out);
     if (output->signal != NULL)
-        return FAIL(E_HOST, hint, "\"%s\": \"%s\" was ended by SIG%s: %.*s", node->name.ptr,
+        return FAIL(E_HOST, hint, "\"%s\": \"%s\" was killed by SIG%s: %.*s", node->name.ptr,
                     host_program_of(argv), output->signal, STR_ARG(words));
     if (output->exit_status != 0)
-        return FAIL(E_HOST, hint, "\"%s\": \"%s\" ended with %d: %.*s", node->name.ptr, host_program_of(argv),
-                    output->exit_status, STR_ARG(words));
+        return FAIL(E_HOST, hint, "\"%s\": \"%s\" failed with exit status %d: %.*s", node->name.ptr,
+                    host_program_of(argv), output->exit_status, STR_ARG(words));
     return OK;
 }
 
@@ -181,7 +181,7 @@ result host_put(struct cell_hosts *hosts, const struct node *node, const struct 
 
 /* ---- argv ---- */
 
-static const char LOCALE[] = "LC_ALL=C"; /* a program's words are read here */
+static const char LOCALE[] = "LC_ALL=C"; /* the output of programs is parsed here */
 
 static const char *const *make_argv(struct arena *arena, const struct config_words *instead,
                                     const char *program, va_list words)

@@ -1,13 +1,13 @@
 #pragma once
-/* The hosts of a cell while something is done on them: one SSH session a node, opened when it is needed, and anew when it
- * was lost; every command recorded. The call says who asks or acts: for the guard on the host, and for the record.
- * Everything here but new and free waits. */
+/* The hosts of a cell: one SSH session a node, opened when needed, and again when it was lost. Every command is recorded. The
+ * call tells which run and step asks or acts, for the guard on the host and for the record. All functions except new and free
+ * wait. */
 #include "config/config.h"
 #include "hosts/host_log.h"
 #include "runbook/runbook.h"
 
 struct cell_hosts;
-/* The cell and the log outlive it. */
+/* The cell and the log must outlive it. */
 result cell_hosts_new(const struct cell *cell, struct host_log *log, struct cell_hosts **ret) MUST_USE;
 void cell_hosts_free(struct cell_hosts *hosts); /* takes NULL; closes the sessions */
 
@@ -15,7 +15,7 @@ void cell_hosts_free(struct cell_hosts *hosts); /* takes NULL; closes the sessio
  * ssh_connect. */
 result host_session(struct cell_hosts *hosts, const struct node *node, struct ssh **ret) MUST_USE;
 
-/* A command that only looks, without the guard. OK also if it fails: look at the status. argv ends with NULL. */
+/* A read-only command, without the guard. OK also if the command fails: check its status. argv ends with NULL. */
 result host_look(struct cell_hosts *hosts, const struct node *node, const struct runbook_call *call,
                  const char *const *argv, struct str input, struct ssh_output *ret) MUST_USE;
 
@@ -23,15 +23,15 @@ result host_look(struct cell_hosts *hosts, const struct node *node, const struct
 result host_exec_look(struct cell_hosts *hosts, const struct node *node, const struct runbook_call *call,
                       struct ssh_command command, struct ssh_output *ret) MUST_USE;
 
-/* ---- facts.c ---- Several looks, in their order, as one remote command. A look that fails does not end those after it. */
+/* ---- facts.c ---- Several facts, in order, with one remote command. If one fails, the next ones are still asked. */
 struct host_fact {
-    const char *path;        /* what a file holds; or, if it is NULL, */
-    const char *const *argv; /* what a command that only looks says */
-    struct str input;        /* of the command; at most one of the facts has some */
-    /* found, in the arena, a NUL behind it */
+    const char *path;        /* content of a file; or, if NULL, */
+    const char *const *argv; /* output of a read-only command */
+    struct str input;        /* of the command; at most one fact has some */
+    /* the answer, in the arena, with a NUL after it */
     struct str out; /* ptr NULL: there is no such file */
     struct str err;
-    int exit_status; /* of the command; 128 and the signal's number, if one ended it */
+    int exit_status; /* of the command; 128 plus the signal's number, if it was killed */
 };
 /* E_HOST: a file is there and cannot be read. E_LIMIT: a fact is larger than SSH_OUTPUT_BYTES. */
 result host_ask(struct cell_hosts *hosts, const struct node *node, const struct runbook_call *call,
@@ -41,8 +41,8 @@ result host_ask(struct cell_hosts *hosts, const struct node *node, const struct 
 result host_read(struct cell_hosts *hosts, const struct node *node, const struct runbook_call *call,
                  const char *path, struct str *ret) MUST_USE;
 
-/* A command that changes something: guarded, and whatever an older act still does there is ended before. E_HOST: it did
- * not end with 0; says its last words. `ret` may be NULL. */
+/* A command that changes the host: guarded, and commands of older acts are ended before. E_HOST: it did not exit with 0; the
+ * error has the last line of its output. `ret` may be NULL. */
 struct host_command {
     const char *const *argv;
     struct str input;
@@ -54,20 +54,20 @@ result host_run(struct cell_hosts *hosts, const struct node *node, const struct 
 result host_put(struct cell_hosts *hosts, const struct node *node, const struct runbook_call *call,
                 const char *path, struct str bytes, uint32_t mode) MUST_USE;
 
-/* ---- argv ---- in the arena. One of PostgreSQL's programs of that node, or one that PATH there has, or the command that
- * the region file has instead; then the words, NULL ends them. */
+/* ---- argv ---- in the arena: one of PostgreSQL's programs of that node, or a program of PATH there, or the command that the
+ * region's file has instead; then the words, which end with NULL. */
 const char *const *host_program(struct arena *arena, const struct node *node,
                                 const struct config_words *instead, const char *program, ...)
     __attribute__((sentinel));
 const char *const *host_tool(struct arena *arena, const struct config_words *instead, const char *program,
                              ...) __attribute__((sentinel));
-/* `words` behind such an argv; NULL ends them. */
+/* Such an argv with `words` added; they end with NULL. */
 const char *const *host_argv_more(struct arena *arena, const char *const *argv, const char *const *words);
-/* A whole command of the region file; NULL: there is none. */
+/* A whole command of the region's file; NULL: there is none. */
 const char *const *host_words(struct arena *arena, const struct config_words *words);
 /* The program that such an argv starts. */
 const char *host_program_of(const char *const *argv);
 #define HOST_ARGV(...) ((const char *const[]){ __VA_ARGS__, NULL })
 
-/* The last line that is not empty, without the host's own noise. */
+/* The last line that is not empty and belongs to the command. */
 struct str last_line(struct str text);

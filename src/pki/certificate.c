@@ -11,11 +11,11 @@ enum { SERIAL_BITS = 127, BACK_SECONDS = 300, DAY_SECONDS = 24 * 3600, NAME_MAX_
 
 static const char curve[] = "P-256";
 
-void authority_done(struct authority *authority)
+void ca_done(struct ca *ca)
 {
-    X509_free(authority->certificate);
-    EVP_PKEY_free(authority->key);
-    *authority = (struct authority){ 0 };
+    X509_free(ca->certificate);
+    EVP_PKEY_free(ca->key);
+    *ca = (struct ca){ 0 };
 }
 
 /* ---- parts ---- OpenSSL fails here only without memory or random bytes */
@@ -68,20 +68,20 @@ static void sign(X509 *certificate, EVP_PKEY *key)
     must(X509_sign(certificate, key, EVP_sha256()) > 0);
 }
 
-/* ---- the authority ---- */
+/* ---- the CA ---- */
 
-result authority_key_make(EVP_PKEY **ret)
+result ca_key_create(EVP_PKEY **ret)
 {
     EVP_PKEY *key = EVP_EC_gen(curve);
     if (key == NULL)
-        return FAIL(E_RESOURCE, "Try again.", "no key could be made");
+        return FAIL(E_RESOURCE, "Try again.", "cannot create a private key");
     *ret = key;
     return OK;
 }
 
-result authority_certificate_make(EVP_PKEY *key, const char *name, X509 **ret)
+result ca_certificate_create(EVP_PKEY *key, const char *name, X509 **ret)
 {
-    X509 *certificate = certificate_new(key, name, AUTHORITY_DAYS);
+    X509 *certificate = certificate_new(key, name, CA_DAYS);
     must(X509_set_issuer_name(certificate, X509_get_subject_name(certificate)) == 1);
     add_extension(certificate, certificate, NID_basic_constraints, "critical,CA:TRUE,pathlen:0");
     add_extension(certificate, certificate, NID_key_usage, "critical,keyCertSign,cRLSign");
@@ -93,10 +93,10 @@ result authority_certificate_make(EVP_PKEY *key, const char *name, X509 **ret)
 
 /* ---- signing ---- */
 
-static void end_with_authority(X509 *certificate, const X509 *authority)
+static void end_with_ca(X509 *certificate, const X509 *ca)
 {
-    if (ASN1_TIME_compare(X509_get0_notAfter(certificate), X509_get0_notAfter(authority)) > 0)
-        must(X509_set1_notAfter(certificate, X509_get0_notAfter(authority)) == 1);
+    if (ASN1_TIME_compare(X509_get0_notAfter(certificate), X509_get0_notAfter(ca)) > 0)
+        must(X509_set1_notAfter(certificate, X509_get0_notAfter(ca)) == 1);
 }
 
 static void add_purpose(X509 *certificate, X509 *issuer, const struct certificate_purpose *purpose,
@@ -125,19 +125,18 @@ struct str certificate_pem(X509 *certificate, struct arena *arena)
     return pem;
 }
 
-result authority_sign_key(const struct authority *authority, EVP_PKEY *key,
-                          const struct certificate_purpose *purpose, uint32_t days, struct arena *arena,
-                          struct str *ret_pem)
+result ca_sign_key(const struct ca *ca, EVP_PKEY *key, const struct certificate_purpose *purpose,
+                   uint32_t days, struct arena *arena, struct str *ret_pem)
 {
-    must(authority->key != NULL);
+    must(ca->key != NULL);
     if (strlen(purpose->common_name) > NAME_MAX_BYTES)
-        return FAIL(E_CERTIFICATE, "Give it a shorter name.", "the name \"%s\" is too long for a certificate",
+        return FAIL(E_CERTIFICATE, "Choose a shorter name.", "the name \"%s\" is too long for a certificate",
                     purpose->common_name);
     X509 *certificate = certificate_new(key, purpose->common_name, days);
-    must(X509_set_issuer_name(certificate, X509_get_subject_name(authority->certificate)) == 1);
-    end_with_authority(certificate, authority->certificate);
-    add_purpose(certificate, authority->certificate, purpose, arena);
-    sign(certificate, authority->key);
+    must(X509_set_issuer_name(certificate, X509_get_subject_name(ca->certificate)) == 1);
+    end_with_ca(certificate, ca->certificate);
+    add_purpose(certificate, ca->certificate, purpose, arena);
+    sign(certificate, ca->key);
     *ret_pem = certificate_pem(certificate, arena);
     X509_free(certificate);
     return OK;
@@ -151,7 +150,7 @@ static const char *request_misfit(X509_REQ *request, const struct certificate_pu
         return "is not signed with its own key";
     if (EVP_PKEY_get_group_name(key, group, sizeof group, NULL) != 1 ||
         strcmp(group, SN_X9_62_prime256v1) != 0)
-        return "has no key on P-256";
+        return "has a key that is not on curve P-256";
     if (X509_NAME_get_text_by_NID(X509_REQ_get_subject_name(request), NID_commonName, name, sizeof name) <
             0 ||
         strcmp(name, purpose->common_name) != 0)
@@ -159,22 +158,20 @@ static const char *request_misfit(X509_REQ *request, const struct certificate_pu
     return NULL;
 }
 
-result authority_sign(const struct authority *authority, struct str request,
-                      const struct certificate_purpose *purpose, uint32_t days, struct arena *arena,
-                      struct str *ret_pem)
+result ca_sign(const struct ca *ca, struct str request, const struct certificate_purpose *purpose,
+               uint32_t days, struct arena *arena, struct str *ret_pem)
 {
-    static const char hint[] = "See what openssl is on that host: the request came from there.";
+    static const char hint[] = "Check openssl on that host: it created the request.";
     BIO *bio = request.len > CERTIFICATE_PEM_MAX ? NULL : BIO_new_mem_buf(request.ptr, (int)request.len);
     X509_REQ *parsed = bio == NULL ? NULL : PEM_read_bio_X509_REQ(bio, NULL, NULL, NULL);
     BIO_free(bio);
     if (parsed == NULL)
-        return FAIL(E_CERTIFICATE, hint, "what came for \"%s\" is no certificate request",
+        return FAIL(E_CERTIFICATE, hint, "the host's answer for \"%s\" is not a certificate request",
                     purpose->common_name);
     const char *misfit = request_misfit(parsed, purpose);
-    result r =
-        misfit != NULL
-            ? FAIL(E_CERTIFICATE, hint, "the certificate request for \"%s\" %s", purpose->common_name, misfit)
-            : authority_sign_key(authority, X509_REQ_get0_pubkey(parsed), purpose, days, arena, ret_pem);
+    result r = misfit != NULL ? FAIL(E_CERTIFICATE, hint, "the certificate request for \"%s\" %s",
+                                     purpose->common_name, misfit)
+                              : ca_sign_key(ca, X509_REQ_get0_pubkey(parsed), purpose, days, arena, ret_pem);
     X509_REQ_free(parsed);
     return r;
 }

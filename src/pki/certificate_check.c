@@ -1,4 +1,4 @@
-/* Whether a certificate is what it should be. */
+/* Checks of a certificate. */
 #include "base/clock.h"
 #include "pki/certificate.h"
 #include "pki/certificate_internal.h"
@@ -31,7 +31,7 @@ result pem_certificate(struct str pem, const char *what, X509 **ret)
     BIO_free(bio);
     ERR_clear_error();
     if (certificate == NULL)
-        return FAIL(E_CERTIFICATE, "It must be a certificate in PEM.", "%s cannot be read", what);
+        return FAIL(E_CERTIFICATE, "Put a certificate in PEM format there.", "%s cannot be read", what);
     *ret = certificate;
     return OK;
 }
@@ -43,7 +43,7 @@ result pem_public_key(struct str pem, const char *what, EVP_PKEY **ret)
     BIO_free(bio);
     ERR_clear_error();
     if (key == NULL)
-        return FAIL(E_CERTIFICATE, "It must be a public key in PEM.", "%s cannot be read", what);
+        return FAIL(E_CERTIFICATE, "Put a public key in PEM format there.", "%s cannot be read", what);
     *ret = key;
     return OK;
 }
@@ -78,39 +78,38 @@ static bool is_for(X509 *certificate, const struct certificate_purpose *purpose)
            (X509_get_extension_flags(certificate) & EXFLAG_CA) == 0;
 }
 
-static const char *misfit(const struct authority *authority, X509 *certificate,
-                          const struct certificate_purpose *purpose, EVP_PKEY *public_key,
-                          uint32_t renew_days, struct arena *arena)
+static const char *misfit(const struct ca *ca, X509 *certificate, const struct certificate_purpose *purpose,
+                          EVP_PKEY *public_key, uint32_t renew_days, struct arena *arena)
 {
     enum { DAY_SECONDS = 24 * 3600 };
     time_t now = certificate_now(), later = now + (time_t)renew_days * DAY_SECONDS;
-    if (X509_check_issued(authority->certificate, certificate) != X509_V_OK ||
-        X509_verify(certificate, X509_get0_pubkey(authority->certificate)) != 1)
-        return "another authority signed it";
+    if (X509_check_issued(ca->certificate, certificate) != X509_V_OK ||
+        X509_verify(certificate, X509_get0_pubkey(ca->certificate)) != 1)
+        return "another CA signed it";
     if (public_key != NULL && EVP_PKEY_eq(X509_get0_pubkey(certificate), public_key) != 1)
-        return "it is not of its private key";
+        return "it does not belong to its private key";
     if (!has_name(certificate, purpose->common_name))
         return arena_printf(arena, "its name is not \"%s\"", purpose->common_name);
     if (purpose->address != NULL && !has_address(certificate, purpose->address))
         return arena_printf(arena, "it is not for the address \"%s\"", purpose->address);
     if (!is_for(certificate, purpose))
-        return "it is not for that use";
+        return "it is for another use";
     if (X509_cmp_time(X509_get0_notBefore(certificate), &now) > 0)
         return "it is not valid yet";
     if (X509_cmp_time(X509_get0_notAfter(certificate), &later) < 0)
-        return arena_printf(arena, "it ends on %s", date_text(X509_get0_notAfter(certificate), arena));
+        return arena_printf(arena, "it expires on %s", date_text(X509_get0_notAfter(certificate), arena));
     return NULL;
 }
 
-const char *certificate_misfit(const struct authority *authority, struct str pem,
-                               const struct certificate_purpose *purpose, EVP_PKEY *public_key,
-                               uint32_t renew_days, struct arena *arena, const char **ret_ends)
+const char *certificate_misfit(const struct ca *ca, struct str pem, const struct certificate_purpose *purpose,
+                               EVP_PKEY *public_key, uint32_t renew_days, struct arena *arena,
+                               const char **ret_ends)
 {
     X509 *certificate = NULL;
     if (failed(pem_certificate(pem, "it", &certificate)))
-        return "it is no certificate";
+        return "it is not a certificate";
     *ret_ends = date_text(X509_get0_notAfter(certificate), arena);
-    const char *why = misfit(authority, certificate, purpose, public_key, renew_days, arena);
+    const char *why = misfit(ca, certificate, purpose, public_key, renew_days, arena);
     X509_free(certificate);
     ERR_clear_error();
     return why;

@@ -18,13 +18,13 @@
 struct file_work {
     result (*run)(struct file_work *work);
     const struct tls_files *files;
-    const struct authority *authority;
+    const struct ca *ca;
     const struct certificate_purpose *purpose;
     const char *path, *name;
     struct str pem;
     uint32_t days;
     struct arena *arena;
-    struct authority opened;
+    struct ca opened;
     const char *why, *ends;
     result outcome;
 };
@@ -46,8 +46,8 @@ static result on_thread(struct file_work *work)
 
 static result cannot(const char *what, const char *path)
 {
-    return FAIL(E_IO, "Look at the directory, its rights and its disk.", "cannot %s \"%s\": %s", what, path,
-                strerror(errno));
+    return FAIL(E_IO, "Check permissions and free space of the directory.", "cannot %s \"%s\": %s", what,
+                path, strerror(errno));
 }
 
 static result read_pem(const char *path, struct arena *arena, struct str *ret)
@@ -65,7 +65,7 @@ static result read_pem(const char *path, struct arena *arena, struct str *ret)
     fclose(file);
     TRY(r);
     if (got > CERTIFICATE_PEM_MAX)
-        return FAIL(E_CERTIFICATE, "It must be a certificate in PEM.", "\"%s\" is too large", path);
+        return FAIL(E_CERTIFICATE, "Put a certificate in PEM format there.", "\"%s\" is too large", path);
     *ret = (struct str){ text, got };
     return OK;
 }
@@ -85,7 +85,7 @@ static result make_folders(const char *path)
     return r;
 }
 
-/* A new file beside, whole and on disk, then into its place. */
+/* Writes a new file beside it, syncs it, then renames it into place. */
 static result replace_file(const char *path, const char *beside, struct str pem)
 {
     int fd = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
@@ -127,7 +127,7 @@ static result read_key(const char *path, EVP_PKEY **ret)
     *ret = PEM_read_PrivateKey(file, NULL, NULL, NULL);
     fclose(file);
     if (*ret == NULL)
-        return FAIL(E_CERTIFICATE, "It must be a private key in PEM, without a passphrase.",
+        return FAIL(E_CERTIFICATE, "Put a private key in PEM format there, without a passphrase.",
                     "the private key \"%s\" cannot be read", path);
     return OK;
 }
@@ -150,7 +150,7 @@ static result key_there(const char *path, EVP_PKEY **ret)
     EVP_PKEY *key = NULL;
     TRY(read_key(path, &key));
     if (key == NULL) {
-        TRY(authority_key_make(&key));
+        TRY(ca_key_create(&key));
         result r = write_key(path, key);
         if (failed(r)) {
             EVP_PKEY_free(key);
@@ -161,25 +161,27 @@ static result key_there(const char *path, EVP_PKEY **ret)
     return OK;
 }
 
-/* ---- the authority ---- */
+/* ---- the CA ---- */
 
-static result check_authority(const struct tls_files *files, const struct authority *authority)
+static result check_ca(const struct tls_files *files, const struct ca *ca)
 {
-    static const char hint[] = "Give it the two files of one authority, or move both away: then one is made.";
-    if (authority->key == NULL || authority->certificate == NULL)
-        return FAIL(E_CERTIFICATE, hint, "of the authority \"%s\" one file is missing", files->certificate);
-    if (X509_check_private_key(authority->certificate, authority->key) != 1)
-        return FAIL(E_CERTIFICATE, hint, "the private key is not that of the authority \"%s\"",
+    static const char hint[] = "Put the certificate and the private key of one CA there. Or move both files "
+                               "away: a new CA is then created.";
+    if (ca->key == NULL || ca->certificate == NULL)
+        return FAIL(E_CERTIFICATE, hint, "the certificate or the private key of the CA \"%s\" is missing",
                     files->certificate);
-    if (X509_check_ca(authority->certificate) != 1)
-        return FAIL(E_CERTIFICATE, hint, "\"%s\" is no authority's certificate", files->certificate);
-    if (X509_cmp_current_time(X509_get0_notAfter(authority->certificate)) < 0)
-        return FAIL(E_CERTIFICATE, "Make another one, and let the hosts know both meanwhile.",
-                    "the authority \"%s\" has ended", files->certificate);
+    if (X509_check_private_key(ca->certificate, ca->key) != 1)
+        return FAIL(E_CERTIFICATE, hint, "the private key does not belong to the CA \"%s\"",
+                    files->certificate);
+    if (X509_check_ca(ca->certificate) != 1)
+        return FAIL(E_CERTIFICATE, hint, "\"%s\" is not the certificate of a CA", files->certificate);
+    if (X509_cmp_current_time(X509_get0_notAfter(ca->certificate)) < 0)
+        return FAIL(E_CERTIFICATE, "Create a new CA, and let the hosts trust both during the change.",
+                    "the CA \"%s\" has expired", files->certificate);
     return OK;
 }
 
-static result open_authority(struct file_work *work)
+static result open_ca(struct file_work *work)
 {
     struct str pem = { 0 };
     struct arena arena;
@@ -191,33 +193,33 @@ static result open_authority(struct file_work *work)
     if (!failed(r))
         r = read_key(work->files->private_key, &work->opened.key);
     if (!failed(r) && work->opened.key == NULL && work->opened.certificate == NULL)
-        r = FAIL(E_NOT_FOUND, NULL, "there is no authority \"%s\" yet", work->files->certificate);
+        r = FAIL(E_NOT_FOUND, NULL, "there is no CA \"%s\" yet", work->files->certificate);
     if (!failed(r))
-        r = check_authority(work->files, &work->opened);
+        r = check_ca(work->files, &work->opened);
     if (failed(r))
-        authority_done(&work->opened);
+        ca_done(&work->opened);
     return r;
 }
 
-result authority_open(const struct tls_files *files, struct authority *ret)
+result ca_open(const struct tls_files *files, struct ca *ret)
 {
-    struct file_work work = { .run = open_authority, .files = files };
+    struct file_work work = { .run = open_ca, .files = files };
     TRY(on_thread(&work));
     *ret = work.opened;
     return OK;
 }
 
-/* The key first: what was begun is finished with the same key. */
-static result make_authority(struct file_work *work)
+/* The key first: after an interruption the same key is used. */
+static result create_ca(struct file_work *work)
 {
     EVP_PKEY *key = NULL;
     X509 *certificate = NULL;
     struct arena arena;
     if (access(work->files->certificate, F_OK) == 0)
-        return OK; /* with its key: authority_open says so; without: it says that as well */
+        return OK; /* ca_open tells whether its key is there */
     TRY(key_there(work->files->private_key, &key));
     arena_init(&arena);
-    result r = authority_certificate_make(key, work->name, &certificate);
+    result r = ca_certificate_create(key, work->name, &certificate);
     if (!failed(r))
         r = write_pem(work->files->certificate, certificate_pem(certificate, &arena));
     X509_free(certificate);
@@ -226,9 +228,9 @@ static result make_authority(struct file_work *work)
     return r;
 }
 
-result authority_make(const struct tls_files *files, const char *name)
+result ca_create(const struct tls_files *files, const char *name)
 {
-    struct file_work work = { .run = make_authority, .files = files, .name = name };
+    struct file_work work = { .run = create_ca, .files = files, .name = name };
     return on_thread(&work);
 }
 
@@ -241,20 +243,20 @@ static result look_at_client(struct file_work *work)
     TRY(read_pem(work->files->certificate, work->arena, &pem));
     TRY(read_key(work->files->private_key, &key));
     work->ends = "";
-    work->why = pem.ptr == NULL || key == NULL ? "it is not there"
-                                               : certificate_misfit(work->authority, pem, work->purpose, key,
+    work->why = pem.ptr == NULL || key == NULL ? "it does not exist"
+                                               : certificate_misfit(work->ca, pem, work->purpose, key,
                                                                     work->days, work->arena, &work->ends);
     EVP_PKEY_free(key);
     return OK;
 }
 
-result client_look(const struct authority *authority, const struct tls_files *files,
+result client_look(const struct ca *ca, const struct tls_files *files,
                    const struct certificate_purpose *purpose, uint32_t renew_days, struct arena *arena,
                    const char **ret_why, const char **ret_ends)
 {
     struct file_work work = { .run = look_at_client,
                               .files = files,
-                              .authority = authority,
+                              .ca = ca,
                               .purpose = purpose,
                               .days = renew_days,
                               .arena = arena };
@@ -269,22 +271,19 @@ static result make_client(struct file_work *work)
     EVP_PKEY *key = NULL;
     struct str pem = { 0 };
     TRY(key_there(work->files->private_key, &key));
-    result r = authority_sign_key(work->authority, key, work->purpose, work->days, work->arena, &pem);
+    result r = ca_sign_key(work->ca, key, work->purpose, work->days, work->arena, &pem);
     if (!failed(r))
         r = write_pem(work->files->certificate, pem);
     EVP_PKEY_free(key);
     return r;
 }
 
-result client_make(const struct authority *authority, const struct tls_files *files,
+result client_make(const struct ca *ca, const struct tls_files *files,
                    const struct certificate_purpose *purpose, uint32_t days, struct arena *arena)
 {
-    struct file_work work = { .run = make_client,
-                              .files = files,
-                              .authority = authority,
-                              .purpose = purpose,
-                              .days = days,
-                              .arena = arena };
+    struct file_work work = {
+        .run = make_client, .files = files, .ca = ca, .purpose = purpose, .days = days, .arena = arena
+    };
     return on_thread(&work);
 }
 

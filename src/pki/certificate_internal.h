@@ -1,5 +1,5 @@
 #pragma once
-/* What the files of certificates share. */
+/* Shared by the certificate files. */
 #include <time.h>
 
 time_t certificate_now(void);

@@ -33,7 +33,7 @@ result algorithms_prefer(LIBSSH2_SESSION *session)
     for (size_t i = 0; i < ROWS; i++)
         for (size_t j = 0; j < DIRECTIONS; j++)
             if (libssh2_session_method_pref(session, rows[i].directions[j].method, rows[i].names) != 0)
-                return FAIL(E_INTERNAL, "Install the libssh2 of Debian 12.",
+                return FAIL(E_INTERNAL, "Install libssh2 of Debian 12.",
                             "libssh2 %s does not have the %s \"%s\"", libssh2_version(0), rows[i].what,
                             rows[i].names);
     return OK;
@@ -54,23 +54,27 @@ result algorithms_check_offer(const struct kexinit *offer)
         for (size_t j = 0; j < DIRECTIONS; j++) {
             struct str offered = offer->lists[rows[i].directions[j].list];
             if (!offers_one(offered, str_from(rows[i].names)))
-                return FAIL(E_SSH, "Let sshd_config of that host allow what docs/security.md lists for SSH.",
-                            "the server offers no %s of \"%s\", but \"%.*s\"", rows[i].what, rows[i].names,
-                            STR_ARG(offered));
+                return FAIL(
+                    E_SSH,
+                    "Allow the algorithms that docs/security.md lists for SSH in sshd_config of that host.",
+                    "the server offers no %s of \"%s\"; it offers \"%.*s\"", rows[i].what, rows[i].names,
+                    STR_ARG(offered));
         }
     return OK;
 }
 
-/* libssh2 is asked again what it did: a list that it kept to itself would show here. */
+/* Checks which algorithms libssh2 has negotiated, in case it used another list. */
 result algorithms_check_agreed(LIBSSH2_SESSION *session)
 {
     for (size_t i = 0; i < ROWS; i++)
         for (size_t j = 0; j < DIRECTIONS; j++) {
             const char *agreed = libssh2_session_methods(session, rows[i].directions[j].method);
             if (agreed == NULL || !name_is_listed(str_from(agreed), str_from(rows[i].names)))
-                return FAIL(E_SSH, "Let sshd_config of that host allow what docs/security.md lists for SSH.",
-                            "the %s \"%s\" was negotiated, which is too weak", rows[i].what,
-                            agreed != NULL ? agreed : "none");
+                return FAIL(
+                    E_SSH,
+                    "Allow the algorithms that docs/security.md lists for SSH in sshd_config of that host.",
+                    "the %s \"%s\" was negotiated, which is too weak", rows[i].what,
+                    agreed != NULL ? agreed : "none");
         }
     return OK;
 }

@@ -21,7 +21,7 @@ enum { CONNECT_WITHIN_MS = 10000, SSH_PORT = 22 };
 
 static result unreachable(const struct ssh *ssh, const char *address, unsigned port, int error)
 {
-    return FAIL(E_UNAVAILABLE, "See whether sshd is running there and reachable from here.",
+    return FAIL(E_UNAVAILABLE, "Check that sshd runs on that host and that this host can reach it.",
                 "\"%s\" (%s port %u): %s", ssh->host, address, port, strerror(error));
 }
 
@@ -46,7 +46,7 @@ static int open_socket(const char *address, unsigned port)
     return -error;
 }
 
-/* A network that is cut off is noticed by the kernel too, even while nothing is asked. */
+/* The kernel also notices a broken network, even when no command runs. */
 static void set_habits(int fd)
 {
     static const struct {
@@ -91,20 +91,20 @@ static void make_fingerprint(const void *blob, size_t len, char text[SSH_FINGERP
     arena_done(&arena);
 }
 
-static const char something_else[] = "See what listens at that address and port.";
+static const char something_else[] = "Check which server listens at that address and port.";
 
-/* It said nothing of SSH. A server at its limit closes, and is worth another try. */
+/* It sent no SSH version. A server at its limit closes the connection; a later try may succeed. */
 static result why_no_version(const struct ssh *ssh)
 {
     const char *first = ssh->hello.first;
     if (ssh->closed_by_host)
-        return FAIL(E_UNAVAILABLE, "See whether it is sshd that listens there, and its MaxStartups.",
-                    "\"%s\" closed the connection before it said its version of SSH%s%.80s", ssh->host,
-                    first[0] != '\0' ? ", and said: " : "", first);
-    return FAIL(E_SSH, something_else, "\"%s\" does not speak SSH: it said \"%.80s\"", ssh->host, first);
+        return FAIL(E_UNAVAILABLE, "Check that sshd listens there, and its MaxStartups.",
+                    "\"%s\" closed the connection before it sent its SSH version%s%.80s", ssh->host,
+                    first[0] != '\0' ? "; it sent: " : "", first);
+    return FAIL(E_SSH, something_else, "\"%s\" does not speak SSH: it sent \"%.80s\"", ssh->host, first);
 }
 
-/* What the server offers says more than libssh2 about why nothing can be agreed on. */
+/* The server's offer explains better than libssh2 why no algorithm can be agreed on. */
 static result why_no_session(struct ssh *ssh)
 {
     if (ssh->seen.code == E_OK && ssh->hello.state == HELLO_LINES)
@@ -143,9 +143,9 @@ static result check_host_key(struct ssh *ssh, const uint8_t pin[HOST_KEY_BLOB_BY
     char pinned[SSH_FINGERPRINT_SIZE];
     make_fingerprint(pin, HOST_KEY_BLOB_BYTES, pinned);
     return FAIL(E_HOST_KEY,
-                "Somebody else may be answering: compare on the host's console with "
+                "Another host may be answering: on the host's console, compare with "
                 "ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub before you change the pin.",
-                "\"%s\" has the host key %s, and %s is pinned", ssh->host, ssh->fingerprint, pinned);
+                "\"%s\" has the host key %s, but the pin is %s", ssh->host, ssh->fingerprint, pinned);
 }
 
 /* ---- log-in ---- */
@@ -170,8 +170,8 @@ static result offer_key(struct ssh *ssh, const char *user, const struct key_load
           libssh2_userauth_publickey_frommemory(ssh->session, user, strlen(user), NULL, 0,
                                                 (const char *)key->text.ptr, key->len, NULL));
     if (rc == LIBSSH2_ERROR_AUTHENTICATION_FAILED || rc == LIBSSH2_ERROR_PUBLICKEY_UNVERIFIED)
-        return FAIL(E_SSH, "Put its public key into authorized_keys of that user on the host.",
-                    "\"%s\" does not let \"%s\" in with the key \"%s\"", ssh->host, user, key->path);
+        return FAIL(E_SSH, "Add its public key to authorized_keys of that user on the host.",
+                    "\"%s\" refuses the key \"%s\" of user \"%s\"", ssh->host, key->path, user);
     return rc == 0 ? OK : session_failure(ssh, "logging in");
 }
 
@@ -194,9 +194,10 @@ static result establish(struct ssh *ssh, const struct ssh_options *options)
 {
     uint8_t pin[HOST_KEY_BLOB_BYTES];
     if (!host_key_parse(str_from(options->host_key), pin))
-        return FAIL(E_CONFIG,
-                    "Give what /etc/ssh/ssh_host_ed25519_key.pub of that host says: \"ssh-ed25519 AAAA...\".",
-                    "the pinned host key of \"%s\" is not an Ed25519 public key", options->host);
+        return FAIL(
+            E_CONFIG,
+            "Copy the line of /etc/ssh/ssh_host_ed25519_key.pub from that host: \"ssh-ed25519 AAAA...\".",
+            "the pinned host key of \"%s\" is not an Ed25519 public key", options->host);
     TRY(reach(ssh, options));
     TRY(shake_hands(ssh));
     TRY(check_host_key(ssh, pin));
@@ -228,8 +229,8 @@ result ssh_connect(const struct ssh_options *options, struct ssh **ret)
     }
     session_free(ssh);
     if (r.error.code == E_DEADLINE && !failed(fiber_check()))
-        return FAIL(E_UNAVAILABLE, "See whether sshd is running there and reachable from here.",
-                    "\"%s\" did not let us in within %llu ms", options->host, (unsigned long long)within_ms);
+        return FAIL(E_UNAVAILABLE, "Check that sshd runs on that host and that this host can reach it.",
+                    "cannot log in to \"%s\" within %llu ms", options->host, (unsigned long long)within_ms);
     return r;
 }
 

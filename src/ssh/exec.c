@@ -49,7 +49,7 @@ static void stream_done(struct stream *stream)
     EVP_MD_CTX_free(stream->digest);
 }
 
-/* Beyond the cap it goes on taking: a command must not stand still because nobody keeps what it says. */
+/* Beyond the limit it still reads: a command must not block because its output is not kept. */
 static result stream_take(struct stream *stream, struct str bytes)
 {
     size_t room = stream->kept.max - stream->kept.len;
@@ -57,8 +57,9 @@ static result stream_take(struct stream *stream, struct str bytes)
     digest_add(stream->digest, bytes.ptr, bytes.len);
     stream->bytes += bytes.len;
     stream->cut |= kept.len < bytes.len;
-    return buf_append(&stream->kept, kept) ? OK
-                                           : FAIL(E_MEMORY, NULL, "no memory for the output of a command");
+    return buf_append(&stream->kept, kept)
+               ? OK
+               : FAIL(E_MEMORY, NULL, "not enough memory for the output of a command");
 }
 
 /* ---- the conversation ---- */
@@ -96,8 +97,8 @@ static result end_input(struct running *running)
     return rc == 0 ? OK : session_failure(ssh, "ending the input");
 }
 
-/* A host that is not ready for more is no reason to wait here: its output may be what it waits for. But half a packet
- * must be followed by its other half. */
+/* If the host accepts no more input, it is not waited for here: the host may wait until its output is read. But the rest of a
+ * packet must follow its first part. */
 static result send_some(struct running *running, bool *moved)
 {
     struct ssh *ssh = running->ssh;
@@ -125,7 +126,7 @@ static result take_some(struct running *running, int which, bool *moved)
     while ((got = libssh2_channel_read_ex(ssh->channel, which, ssh->chunk, sizeof ssh->chunk)) ==
                LIBSSH2_ERROR_EAGAIN &&
            (libssh2_session_block_directions(ssh->session) & LIBSSH2_SESSION_BLOCK_OUTBOUND) != 0)
-        TRY(session_wait(ssh)); /* it has something to say in between: how much more may come */
+        TRY(session_wait(ssh)); /* the host sends messages in between: how much more it accepts */
     if (got < 0 && got != LIBSSH2_ERROR_EAGAIN)
         return session_failure(ssh, "reading the output");
     if (got <= 0)
@@ -149,7 +150,7 @@ static result converse(struct running *running)
     }
 }
 
-/* The exit status comes after the last output, and the host's word that the channel is closed after that. */
+/* The exit status comes after the last output; after that comes the host's message that the channel is closed. */
 static result take_leave(struct running *running, struct arena *arena, struct ssh_output *output)
 {
     struct ssh *ssh = running->ssh;
@@ -253,7 +254,7 @@ result exec_command(struct ssh *ssh, struct arena *arena, const struct ssh_comma
     struct str text =
         STR("exec"); /* the shell becomes the command: its end and its signal are the channel's */
     if (command->input.len > SSH_INPUT_BYTES_MAX)
-        return FAIL(E_LIMIT, "Put it there as a file.", "the input of \"%s\" has %zu bytes, more than %d",
+        return FAIL(E_LIMIT, "Send the input as a file.", "the input of \"%s\" has %zu bytes, more than %d",
                     command->argv[0], command->input.len, SSH_INPUT_BYTES_MAX);
     if (command->guard != NULL)
         TRY(guard_line(arena, command, &line));

@@ -5,12 +5,12 @@
 
 #include <inttypes.h>
 
-/* The host ends a command by itself, and takes up to three seconds more if the command does not want to go. Here it is
- * waited for that long, and for the way there and back, before the session is given up. */
+/* The host ends a command itself, and needs up to three seconds more if the command ignores SIGTERM. Here we wait for that
+ * time plus the round trip before the session is closed. */
 enum { HOST_SLACK_MS = 6000, WORDS_MAX = 512, STATE_WORD = 5 };
 
 static const char is_older[] =
-    "Do nothing more for that run: another one has the lease, or a later step has begun.";
+    "Do nothing more for that run: another run has the lease, or a later step has begun.";
 
 /* sh -c GUARD domicile-guard MODE STATE FENCE STEP ATTEMPT WITHIN_S */
 static size_t begin_words(struct arena *arena, const struct ssh_guard *guard, const char *mode,
@@ -34,7 +34,7 @@ static size_t begin_words(struct arena *arena, const struct ssh_guard *guard, co
 static result check_state(const struct ssh_guard *guard)
 {
     if (guard->state[0] != '/')
-        return FAIL(E_ARGUMENT, "Give its whole path.",
+        return FAIL(E_ARGUMENT, "Give the absolute path.",
                     "the guard's directory \"%s\" is not an absolute path", guard->state);
     return OK;
 }
@@ -49,12 +49,12 @@ result guard_line(struct arena *arena, const struct ssh_command *command, struct
     while (command->argv[given] != NULL && count + 1 < WORDS_MAX)
         words[count++] = command->argv[given++];
     if (command->argv[given] != NULL)
-        return FAIL(E_LIMIT, "Give what is long on standard input.",
+        return FAIL(E_LIMIT, "Send long text on standard input.",
                     "the remote command \"%s\" has more than %d words", command->argv[0], WORDS_MAX);
     words[count] = NULL;
     struct str text = { 0 };
     TRY(quote_argv(arena, command->argv, SSH_COMMAND_BYTES_MAX,
-                   &text)); /* the command's own words, and its program */
+                   &text)); /* the command's words and its program */
     text = STR("exec");
     TRY(quote_argv(arena, words, SSH_COMMAND_BYTES_MAX, &text));
     line->text = text.ptr;
@@ -63,7 +63,7 @@ result guard_line(struct arena *arena, const struct ssh_command *command, struct
     return OK;
 }
 
-/* Its last line, behind what the programs that it uses may have said. */
+/* Its last line; the programs that it uses may have printed others before. */
 static struct str own_words(const struct ssh_output *output)
 {
     static const struct str mark = { "domicile-guard: ", 16 };
@@ -76,20 +76,21 @@ static struct str own_words(const struct ssh_output *output)
     return (struct str){ last.ptr + mark.len, last.len - mark.len };
 }
 
-/* The guard's statuses are its own only with its own words: a command may end with any. */
+/* An exit status is the guard's only together with its message: a command can exit with any status. */
 static result check_guard(struct ssh *ssh, const struct ssh_output *output)
 {
     struct str words = own_words(output);
     if (words.len == 0)
         return OK;
     if (output->exit_status == GUARD_OVER)
-        return FAIL(E_STALE, is_older, "the guard of \"%s\" refused: %.*s", ssh->host, STR_ARG(words));
-    if (output->exit_status == GUARD_BROKEN)
-        return FAIL(E_IO, "Repair what it names on that host; domicile node check tries it out.",
-                    "the guard of \"%s\" cannot work: %.*s", ssh->host, STR_ARG(words));
-    if (output->exit_status == GUARD_STILL_RUNS)
-        return FAIL(E_DEADLINE, "See on that host what does not end.", "on \"%s\" %.*s", ssh->host,
+        return FAIL(E_STALE, is_older, "the guard on \"%s\" refused the command: %.*s", ssh->host,
                     STR_ARG(words));
+    if (output->exit_status == GUARD_BROKEN)
+        return FAIL(E_IO, "Repair that on the host; domicile node check tests the guard.",
+                    "the guard on \"%s\" cannot work: %.*s", ssh->host, STR_ARG(words));
+    if (output->exit_status == GUARD_STILL_RUNS)
+        return FAIL(E_DEADLINE, "Find out on that host why the process does not end.", "on \"%s\" %.*s",
+                    ssh->host, STR_ARG(words));
     return OK;
 }
 
@@ -99,8 +100,8 @@ result guard_verdict(struct ssh *ssh, const struct ssh_command *command, const s
     bool ended = output->exit_status == GUARD_TIMED_OUT ||
                  (output->signal != NULL && strcmp(output->signal, "KILL") == 0);
     if (ended && output->duration_ms >= command->within_ms)
-        return FAIL(E_DEADLINE, "See on that host why it takes so long.",
-                    "\"%s\" on \"%s\" did not end within %" PRIu64 " ms and was ended", command->argv[0],
+        return FAIL(E_DEADLINE, "Find out on that host why it takes so long.",
+                    "\"%s\" on \"%s\" took longer than %" PRIu64 " ms and was stopped", command->argv[0],
                     ssh->host, command->within_ms);
     return OK;
 }
@@ -109,8 +110,8 @@ static result check_over(struct ssh *ssh, const struct ssh_output *output)
 {
     TRY(check_guard(ssh, output));
     if (output->exit_status != 0)
-        return FAIL(E_IO, "domicile node check tries out the guard of a host.",
-                    "the guard of \"%s\" ended with %d: %.80s", ssh->host, output->exit_status,
+        return FAIL(E_IO, "Run domicile node check: it tests the guard of a host.",
+                    "the guard on \"%s\" failed with exit status %d: %.80s", ssh->host, output->exit_status,
                     output->err.ptr);
     return OK;
 }

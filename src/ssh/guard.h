@@ -1,13 +1,13 @@
 #pragma once
-/* The guard: a line of POSIX shell that starts a remote command, with no agent to install. It lets a command run only if
- * no later run or step has been on that host, and ends it when the session is gone or its time has passed.
+/* The guard: a line of POSIX shell that starts a remote command; no agent needs to be installed. It runs a command only if no
+ * later run or step has sent one to that host, and ends it when the session is lost or its time limit has passed.
  *
- * On the host it needs sh, flock (util-linux), timeout, sync and stat (coreutils), and a directory that the user may
- * write. docs/decisions/009-guard.md says how it works and what it cannot do. */
+ * The host needs sh, flock (util-linux), timeout, sync and stat (coreutils), and a directory that the user can write.
+ * docs/decisions/009-guard.md explains how it works and what it cannot do. */
 #include "base/arena.h"
 
-/* Who sends a command. Tokens are ordered: by fence, then step, then attempt. A smaller one than the host has seen is
- * refused; an equal or greater one is recorded there, on disk, before its command starts. */
+/* Who sends a command. Tokens are ordered by fence, then step, then attempt. The host refuses a token that is smaller than one
+ * that it has seen; it records an equal or greater token on disk before the command starts. */
 struct ssh_token {
     uint64_t fence; /* of the lease under which the run acts: it only grows. At most INT64_MAX */
     uint32_t step, attempt;
@@ -20,8 +20,8 @@ struct ssh_guard {
 
 struct ssh;
 
-/* Waits. It is recorded under run and step, which may be NULL. Ends whatever is older than the guard's token on that
- * host: records the token, so that stragglers are refused from now on, ends the older commands that still run there, and
- * returns when none does. E_STALE: a later one has been there, and nothing was done. E_DEADLINE: one still runs. */
+/* Waits. Ends all commands with an older token on that host: records the token, so that stragglers are refused from now
+ * on, stops older commands that still run, and returns when none runs. Recorded under run and step, which may be NULL.
+ * E_STALE: a later token has been there, and nothing was done. E_DEADLINE: a command still runs. */
 result ssh_guard_over(struct ssh *ssh, const struct ssh_guard *guard, const char *run, const char *step,
                       uint64_t within_ms) MUST_USE;

@@ -12,7 +12,7 @@ refuse() {
 	exit "$status"
 }
 for each in flock timeout sync stat head mv; do
-	command -v "$each" >/dev/null || refuse 76 "there is no program \"$each\""
+	command -v "$each" >/dev/null || refuse 76 "the host has no program \"$each\""
 done
 # A line of /proc/PID/stat: is it of that process group?
 is_of() {
@@ -20,7 +20,7 @@ is_of() {
 	[ "${rest%% *}" = "$2" ]
 }
 read -r line <"/proc/$$/stat"
-is_of "$line" $$ || refuse 76 "the SSH server gives a command no process group of its own"
+is_of "$line" $$ || refuse 76 "the SSH server does not give a command its own process group"
 mask=$(umask)
 umask 077
 mkdir -p "$state"
@@ -56,7 +56,7 @@ older() {
 	[ "$3" -lt "$6" ]
 }
 if older "$fence" "$step" "$attempt" "$seen_fence" "$seen_step" "$seen_attempt"; then
-	refuse 75 "$fence.$step.$attempt is over: $seen_fence.$seen_step.$seen_attempt has been here"
+	refuse 75 "the token $fence.$step.$attempt is too old: $seen_fence.$seen_step.$seen_attempt was used here"
 fi
 if older "$seen_fence" "$seen_step" "$seen_attempt" "$fence" "$step" "$attempt"; then
 	if ! { echo "$fence $step $attempt" >"$state/guard.new" && sync "$state/guard.new" &&

@@ -1,5 +1,5 @@
 #pragma once
-/* guard.sh, as embed.cmake makes it: its statuses are its own. */
+/* guard.sh, as embed.cmake generates it, and its exit statuses. */
 
 extern const char guard_text[];
 

@@ -19,7 +19,7 @@ void hello_done(struct hello *hello)
 
 /* ---- lines ---- */
 
-static const char no_ssh[] = "See what listens at that address and port.";
+static const char no_ssh[] = "Check which server listens at that address and port.";
 
 static void make_printable(char *text)
 {
@@ -38,8 +38,8 @@ static result end_of_line(struct hello *hello)
     bool is_identification = strncmp(hello->line, "SSH-", 4) == 0;
     make_printable(hello->line);
     if (is_identification && strncmp(hello->line, "SSH-2.0-", 8) != 0)
-        return FAIL(E_SSH, "Update the SSH server of that host, and let it speak version 2 alone.",
-                    "the server speaks \"%s\", and only version 2.0 is spoken here", hello->line);
+        return FAIL(E_SSH, "Update the SSH server of that host, and configure it for version 2 only.",
+                    "the server speaks \"%s\"; domicile accepts only version 2.0", hello->line);
     if (is_identification) {
         hello->state = HELLO_PACKET;
         return OK;
@@ -48,7 +48,7 @@ static result end_of_line(struct hello *hello)
         memcpy(hello->first, hello->line, len + 1);
     if (++hello->lines > HELLO_LINES_MAX)
         return FAIL(E_SSH, no_ssh,
-                    "the server said more than %d lines and no version of SSH; the first is \"%s\"",
+                    "the server sent more than %d lines without an SSH version; the first is \"%s\"",
                     HELLO_LINES_MAX, hello->first);
     return OK;
 }
@@ -60,7 +60,7 @@ static result take_of_line(struct hello *hello, char c)
     if (c == '\0' || hello->line_len == HELLO_LINE_BYTES_MAX) {
         hello->line[hello->line_len] = '\0';
         make_printable(hello->line);
-        return FAIL(E_SSH, no_ssh, "the server does not speak SSH: it said \"%.60s\"", hello->line);
+        return FAIL(E_SSH, no_ssh, "the server does not speak SSH: it sent \"%.60s\"", hello->line);
     }
     hello->line[hello->line_len++] = c;
     return OK;

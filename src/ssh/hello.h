@@ -1,7 +1,7 @@
 #pragma once
-/* What an SSH server says first, in clear: its identification (RFC 4253 4.2) and what it offers (7.1, SSH_MSG_KEXINIT).
- * libssh2 reads the same bytes, takes any version and any number of lines, and does not tell why it cannot agree; so the
- * bytes are looked at as they pass. Pure: bytes in, a verdict out. */
+/* The first bytes of an SSH server, which are not encrypted: its identification (RFC 4253 4.2) and its offer of algorithms
+ * (7.1, SSH_MSG_KEXINIT). libssh2 accepts any version and any number of lines, and does not tell why it cannot agree; so the
+ * same bytes are also checked here. Pure: bytes in, a verdict out. */
 #include "base/buf.h"
 
 enum {
@@ -32,7 +32,7 @@ enum hello_state {
     HELLO_LINES,  /* before the end of the identification */
     HELLO_PACKET, /* in the first packet */
     HELLO_KNOWN,  /* the offer is there */
-    HELLO_OTHER,  /* the first packet is no offer: libssh2's to judge */
+    HELLO_OTHER,  /* the first packet is not an offer: libssh2 judges it */
 };
 
 struct hello {
@@ -40,7 +40,7 @@ struct hello {
     size_t lines;
     char line[HELLO_LINE_BYTES_MAX + 1]; /* the line that is being read; then the identification */
     size_t line_len;
-    char first[HELLO_LINE_BYTES_MAX + 1]; /* the first line that was no identification; printable */
+    char first[HELLO_LINE_BYTES_MAX + 1]; /* the first line that was not the identification; printable */
     struct buf packet;
     struct kexinit offer; /* with HELLO_KNOWN; points into packet */
 };
@@ -48,10 +48,10 @@ struct hello {
 void hello_init(struct hello *hello);
 void hello_done(struct hello *hello);
 
-/* Takes the next bytes. E_SSH: this is no SSH server, or one of an old version. */
+/* Takes the next bytes. E_SSH: this is not an SSH server, or it has an old version. */
 result hello_feed(struct hello *hello, struct str bytes) MUST_USE;
 
-/* The payload of a KEXINIT packet, its type in front. False: it is malformed. */
+/* The payload of a KEXINIT packet, with its type. False: it is malformed. */
 bool kexinit_parse(struct str payload, struct kexinit *ret) MUST_USE;
 
 bool hello_offers(const struct hello *hello, enum kexinit_list list, struct str name);

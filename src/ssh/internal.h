@@ -1,9 +1,9 @@
 #pragma once
-/* What the files of this folder share; nobody else includes it.
+/* Shared by the files of this folder only.
  *
- * libssh2 never waits: every call of it stands in a loop that repeats the same call while it says EAGAIN, and
- * session_wait is what waits in between. A call begins with session_begin and ends with session_end, which makes the
- * session unusable if the call was cut short in the middle of a conversation. */
+ * libssh2 never waits: every call of it is in a loop that repeats the same call while it returns EAGAIN; session_wait waits in
+ * between. A call begins with session_begin and ends with session_end, which makes the session unusable if the call stopped
+ * in the middle of a protocol exchange. */
 #include "ssh/hello.h"
 #include "ssh/ssh.h"
 
@@ -14,8 +14,8 @@ struct ssh {
     LIBSSH2_CHANNEL *channel; /* of the call that runs */
     int fd;                   /* -1: closed */
     struct watch *watch;
-    struct error lost; /* E_OK: it serves */
-    struct error seen; /* by the callbacks, of the reason why libssh2 is about to fail */
+    struct error lost; /* E_OK: the session works */
+    struct error seen; /* by the callbacks: the reason why libssh2 will fail */
     bool logged_in;
     bool closed_by_host;
     struct semaphore one; /* call at a time */
@@ -39,33 +39,34 @@ struct ssh {
 result session_new(const struct ssh_options *options, struct ssh **ret) MUST_USE;
 void session_free(struct ssh *ssh); /* does not wait */
 
-/* Waits until libssh2 is worth another try. Fails if the fiber must end, or the host is silent for too long. */
+/* Waits until libssh2 should be called again. Fails if the fiber must end, or the host is silent for too long. */
 result session_wait(struct ssh *ssh) MUST_USE;
 
-/* What libssh2's refusal means; `doing` names the step ("opening a channel"). */
+/* The error for a failure of libssh2; `doing` names the step ("opening a channel"). */
 result session_failure(struct ssh *ssh, const char *doing) MUST_USE;
 result session_lose(struct ssh *ssh, result why); /* returns what it was given */
 
-/* Repeats a call of libssh2 that returns a number until it is no EAGAIN; `rc` gets the number. */
+/* Repeats a call of libssh2 until it does not return EAGAIN; `rc` gets the number that it returns. */
 #define AGAIN(ssh, rc, call)                                                                                 \
     while (((rc) = (call)) == LIBSSH2_ERROR_EAGAIN)                                                          \
     TRY(session_wait(ssh))
 
 result session_begin(struct ssh *ssh) MUST_USE; /* waits for its turn; E_UNAVAILABLE: lost */
-/* After session_begin: a failure that leaves the conversation in the middle ends the session. */
+/* After session_begin: a failure in the middle of a protocol exchange ends the session. */
 void session_end(struct ssh *ssh);
 
 /* ---- exec.c ---- within session_begin and session_end; when it fails, the session is lost */
 struct ssh_line {
     const char *text; /* for the shell there */
     struct str input;
-    bool hold_input; /* its end is not sent before the command has ended: it would end a guarded one */
+    bool
+        hold_input; /* the end of input is not sent before the command has ended: it would end a guarded one */
     size_t out_max, err_max;
     uint64_t within_ms;
 };
 result exec_line(struct ssh *ssh, struct arena *arena, const struct ssh_line *line, struct ssh_output *ret)
     MUST_USE;
-/* Tells the session's recorder; `output` is what is known. */
+/* Calls the session's recorder; `output` is what is known. */
 void exec_record(struct ssh *ssh, const struct ssh_command *command, const struct ssh_output *output,
                  const result *outcome);
 result exec_command(struct ssh *ssh, struct arena *arena, const struct ssh_command *command,

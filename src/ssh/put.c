@@ -1,4 +1,4 @@
-/* One file: through SFTP beside its place, then into its place. */
+/* Sends one file: by SFTP to a temporary name, then by rename into place. */
 #include "base/clock.h"
 #include "base/encode.h"
 #include "base/secret.h"
@@ -39,7 +39,7 @@ static const char *sftp_words(unsigned long code)
 {
     switch (code) {
     case LIBSSH2_FX_NO_SUCH_FILE:
-        return "there is no such directory";
+        return "the directory does not exist";
     case LIBSSH2_FX_PERMISSION_DENIED:
         return "permission denied";
     case LIBSSH2_FX_OP_UNSUPPORTED:
@@ -49,13 +49,13 @@ static const char *sftp_words(unsigned long code)
     }
 }
 
-/* libssh2 would wait for ever for the answers of an SFTP server that is gone. */
+/* libssh2 would wait for ever for the answers of an SFTP server that has ended. */
 static result check_server(const struct upload *upload)
 {
     if (upload->sftp == NULL || libssh2_channel_eof(libssh2_sftp_get_channel(upload->sftp)) != 1)
         return OK;
-    return FAIL(E_UNAVAILABLE, "See the log of sshd on that host at that moment.",
-                "the SFTP server of \"%s\" ended in the middle of \"%s\"", upload->ssh->host,
+    return FAIL(E_UNAVAILABLE, "Read the log of sshd on that host at that time.",
+                "the SFTP server of \"%s\" ended while it received \"%s\"", upload->ssh->host,
                 upload->file->path);
 }
 
@@ -65,13 +65,13 @@ static result wait_there(struct upload *upload)
     return session_wait(upload->ssh);
 }
 
-/* A file that the host refuses is the host's answer; everything else is the end of the session. */
+/* If the host refuses a file, that is its answer; every other failure ends the session. */
 static result refused(const struct upload *upload, const char *doing)
 {
     TRY(check_server(upload));
     if (libssh2_session_last_errno(upload->ssh->session) != LIBSSH2_ERROR_SFTP_PROTOCOL)
         return session_failure(upload->ssh, doing);
-    return FAIL(E_IO, "Look at that directory on the host: its owner, its mode, the space on its disk.",
+    return FAIL(E_IO, "Check that directory on the host: its owner, its mode and the free space of its disk.",
                 "\"%s\": %s \"%s\": %s", upload->ssh->host, doing, upload->temporary,
                 sftp_words(libssh2_sftp_last_error(upload->sftp)));
 }
@@ -85,7 +85,7 @@ static bool is_again(const struct upload *upload)
     return libssh2_session_last_errno(upload->ssh->session) == LIBSSH2_ERROR_EAGAIN;
 }
 
-/* There is no channel to look at yet: a server that says nothing is given up. */
+/* There is no channel to check yet: a server that sends nothing counts as lost. */
 static result start_server(struct upload *upload)
 {
     struct ssh *ssh = upload->ssh;
@@ -98,8 +98,8 @@ static result start_server(struct upload *upload)
     if (failed(r) && (r.error.code != E_DEADLINE || failed(fiber_check())))
         return r;
     if (upload->sftp == NULL)
-        return FAIL(E_SSH, "Let sshd_config of that host have: Subsystem sftp internal-sftp.",
-                    "\"%s\" does not take files by SFTP", ssh->host);
+        return FAIL(E_SSH, "Add to sshd_config of that host: Subsystem sftp internal-sftp.",
+                    "\"%s\" does not accept SFTP", ssh->host);
     return OK;
 }
 
@@ -128,7 +128,7 @@ static result write_there(struct upload *upload, struct str bytes)
     return OK;
 }
 
-/* ---- what is sent ---- */
+/* ---- the content ---- */
 
 static void read_piece(void *arg)
 {
@@ -144,7 +144,7 @@ static result send_local(struct upload *upload)
     for (;;) {
         TRY(fiber_offload(read_piece, upload));
         if (upload->piece_len < 0)
-            return FAIL(E_IO, "Look at the file and its disk.", "\"%s\" cannot be read: %s",
+            return FAIL(E_IO, "Check the file and its disk.", "\"%s\" cannot be read: %s",
                         upload->file->local, strerror(upload->read_error));
         if (upload->piece_len == 0)
             return OK;
@@ -198,7 +198,7 @@ static result fill(struct upload *upload)
     return settle(upload);
 }
 
-/* ---- into its place ---- SFTP version 3 has no rename that replaces; rename(2) has, and mv -T is that. */
+/* ---- into place ---- a rename of SFTP version 3 does not replace a file; rename(2) does, and mv -T calls it. */
 
 static result command(struct upload *upload, struct arena *arena, const char *const *argv,
                       const struct ssh_guard *guard, struct ssh_output *output)
@@ -219,9 +219,9 @@ static result check_moved(const struct upload *upload, const struct ssh_output *
         return OK;
     if (rest.len > 0)
         str_cut(&rest, '\n', &words);
-    return FAIL(E_IO, "Look at that path on the host: what is there, and who owns its directory.",
-                "\"%s\" cannot put \"%s\" into its place: %.*s", upload->ssh->host, upload->file->path,
-                STR_ARG(words));
+    return FAIL(E_IO, "Check that path on the host: what is there, and who owns the directory.",
+                "\"%s\" cannot rename a temporary file to \"%s\": %.*s", upload->ssh->host,
+                upload->file->path, STR_ARG(words));
 }
 
 static result place(struct upload *upload, struct arena *arena)
@@ -241,7 +241,7 @@ static result remove_there(struct upload *upload, struct arena *arena)
     return command(upload, arena, argv, NULL, &output);
 }
 
-/* The host's answer and a local file's leave the conversation in order; all else does not. */
+/* After an error of the host's file or of the local file the session still works; after other errors not. */
 static bool is_in_order(const struct ssh *ssh, const result *r)
 {
     return ssh_serves(ssh) && (!failed(*r) || r->error.code == E_IO || r->error.code == E_STALE);
@@ -291,8 +291,8 @@ static result prepare(struct upload *upload, struct arena *arena)
         return FAIL(E_LIMIT, "Choose a shorter path.", "the path \"%s\" has %zu bytes", file->path,
                     strlen(file->path));
     if (file->path[0] != '/' || slash[1] == '\0')
-        return FAIL(E_ARGUMENT, "Give the whole path of a file.", "\"%s\" is not the absolute path of a file",
-                    file->path);
+        return FAIL(E_ARGUMENT, "Give the absolute path of a file.",
+                    "\"%s\" is not the absolute path of a file", file->path);
     random_bytes(random, sizeof random);
     upload->temporary = arena_printf(arena, "%s.domicile-%s", file->path,
                                      encode_hex(arena, (struct str){ (const char *)random, sizeof random }));
@@ -303,7 +303,7 @@ static result prepare(struct upload *upload, struct arena *arena)
         return OK;
     TRY(fiber_offload(open_local, upload));
     if (upload->fd < 0)
-        return FAIL(E_IO, "Look at the file's name and rights.", "\"%s\" cannot be read: %s", file->local,
+        return FAIL(E_IO, "Check the file's name and permissions.", "\"%s\" cannot be read: %s", file->local,
                     strerror(upload->read_error));
     upload->piece = arena_alloc(arena, PIECE_BYTES);
     return OK;

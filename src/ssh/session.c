@@ -12,16 +12,16 @@
 #include <unistd.h>
 
 enum {
-    TURN_BYTES = 256 * 1024, /* moved without a pause: libssh2 would go on as long as there is something */
-    CALL_BYTES = 64,         /* what one look at the socket counts at least */
+    TURN_BYTES = 256 * 1024, /* moved without a pause: libssh2 continues as long as there are bytes */
+    CALL_BYTES = 64,         /* counted at least for each call to the socket */
     EARLY_BYTES_MAX = 256 * 1024,
-    MEMORY_BYTES_MAX = 16 << 20, /* of one session: what a host can make libssh2 keep */
-    UNSURE_MS = 20,              /* libssh2 says "again" and not for what */
+    MEMORY_BYTES_MAX = 16 << 20, /* of one session: limits what a host can make libssh2 store */
+    UNSURE_MS = 20,              /* libssh2 returns EAGAIN without telling what it waits for */
     SILENT_INTERVALS = 3,        /* of keepalive without a byte */
 };
 
-/* ---- memory ---- keys pass through it, so it is wiped; and libssh2 1.10 forgets some of it when it frees a session in the
- * middle of an upload, so it is kept in a list */
+/* ---- memory ---- it contains keys, so it is wiped; and libssh2 1.10 leaks some of it when it frees a session during an
+ * upload, so all blocks are in a list */
 
 struct block {
     struct block *next, **at; /* at: the pointer that points here */
@@ -112,12 +112,12 @@ static result check_limits(struct ssh *ssh, struct str bytes)
     if (!ssh->logged_in) {
         ssh->early_bytes += bytes.len;
         if (ssh->early_bytes > EARLY_BYTES_MAX)
-            return FAIL(E_SSH, "See what listens at that address and port.",
-                        "the server sent more than %d bytes before the log-in", EARLY_BYTES_MAX);
+            return FAIL(E_SSH, "Check which server listens at that address and port.",
+                        "the server sent more than %d bytes before the login", EARLY_BYTES_MAX);
     }
     if (ssh->memory_bytes > MEMORY_BYTES_MAX)
-        return FAIL(E_LIMIT, "See what the SSH server of that host is, and what it sends.",
-                    "the server made libssh2 keep more than %d bytes", MEMORY_BYTES_MAX);
+        return FAIL(E_LIMIT, "Check which SSH server runs on that host, and what it sends.",
+                    "libssh2 needs more than %d bytes of memory for this server", MEMORY_BYTES_MAX);
     return OK;
 }
 
@@ -187,14 +187,14 @@ result session_failure(struct ssh *ssh, const char *doing)
     if (ssh->seen.code != E_OK)
         return FAIL(ssh->seen.code, ssh->seen.hint, "\"%s\": %s", ssh->host, ssh->seen.what);
     if (ssh->closed_by_host)
-        return FAIL(E_UNAVAILABLE, "See the log of sshd on that host at that moment.",
+        return FAIL(E_UNAVAILABLE, "Read the log of sshd on that host at that time.",
                     "\"%s\" closed the connection while %s", ssh->host, doing);
     if (code == LIBSSH2_ERROR_SOCKET_SEND || code == LIBSSH2_ERROR_SOCKET_RECV ||
         code == LIBSSH2_ERROR_SOCKET_DISCONNECT)
-        return FAIL(E_UNAVAILABLE, "See whether that host is up and reachable from here.",
+        return FAIL(E_UNAVAILABLE, "Check that the host is up and that this host can reach it.",
                     "the connection to \"%s\" was lost while %s: %s", ssh->host, doing, words);
-    return FAIL(E_SSH, "See the log of sshd on that host at that moment.", "\"%s\": %s failed: %s", ssh->host,
-                doing, words != NULL && words[0] != '\0' ? words : "libssh2 does not say why");
+    return FAIL(E_SSH, "Read the log of sshd on that host at that time.", "\"%s\": %s failed: %s", ssh->host,
+                doing, words != NULL && words[0] != '\0' ? words : "libssh2 gives no reason");
 }
 
 /* ---- waiting ---- */
@@ -205,8 +205,8 @@ static bool takes_more(const struct ssh *ssh)
     return poll(&socket, 1, 0) == 1 && (socket.revents & POLLOUT) != 0;
 }
 
-/* Asks for a sign of life, but not into the middle of a packet, nor into a socket that is full: libssh2 could not say the
- * rest of it later. What is asked does not count as movement. */
+/* Sends a keepalive, but not in the middle of a packet, and not into a full socket: libssh2 could not send the rest later.
+ * The keepalive itself does not count as movement. */
 static result ask_for_life(struct ssh *ssh)
 {
     uint64_t moved_ns = ssh->moved_ns;
@@ -215,12 +215,12 @@ static result ask_for_life(struct ssh *ssh)
     return rc == 0 ? OK : session_failure(ssh, "waiting");
 }
 
-/* libssh2 never tells of an answer that does not come: silence is counted here. */
+/* libssh2 does not notice a missing answer: silence is measured here. */
 static result probe(struct ssh *ssh, int directions)
 {
     uint64_t silent_ms = (clock_monotonic_ns() - ssh->moved_ns) / 1000000;
     if (silent_ms >= SILENT_INTERVALS * ssh->keepalive_ms)
-        return FAIL(E_UNAVAILABLE, "See whether that host is overloaded, stopped or cut off.",
+        return FAIL(E_UNAVAILABLE, "Check whether that host is overloaded, stopped or disconnected.",
                     "\"%s\" has been silent for %llu ms", ssh->host, (unsigned long long)silent_ms);
     if ((directions & LIBSSH2_SESSION_BLOCK_OUTBOUND) == 0 && takes_more(ssh))
         return ask_for_life(ssh);
@@ -257,7 +257,7 @@ result session_begin(struct ssh *ssh)
         return OK;
     }
     semaphore_release(&ssh->one);
-    return FAIL(E_UNAVAILABLE, "Connect anew.", "the session with \"%s\" is over: %s", ssh->host,
+    return FAIL(E_UNAVAILABLE, "Open a new session.", "the session with \"%s\" has ended: %s", ssh->host,
                 ssh->lost.what);
 }
 
@@ -268,7 +268,7 @@ void session_end(struct ssh *ssh)
 
 /* ---- birth and death ---- */
 
-/* libssh2 takes functions as pointers to objects, which POSIX allows and ISO C does not know. */
+/* libssh2 takes functions as pointers to objects, which POSIX allows and ISO C does not. */
 typedef union callback {
     LIBSSH2_RECV_FUNC((*recv));
     LIBSSH2_SEND_FUNC((*send));
@@ -285,7 +285,7 @@ result session_new(const struct ssh_options *options, struct ssh **ret)
     enum { KEEPALIVE_MS = 5000, KEEPALIVE_MIN_MS = 1000 };
     struct ssh *ssh = calloc(1, sizeof *ssh);
     if (ssh == NULL)
-        return FAIL(E_MEMORY, NULL, "no memory for a session");
+        return FAIL(E_MEMORY, NULL, "not enough memory for an SSH session");
     ssh->fd = -1;
     ssh->keepalive_ms = options->keepalive_ms == 0                 ? KEEPALIVE_MS
                         : options->keepalive_ms < KEEPALIVE_MIN_MS ? KEEPALIVE_MIN_MS
@@ -299,7 +299,7 @@ result session_new(const struct ssh_options *options, struct ssh **ret)
     ssh->session = libssh2_session_init_ex(on_alloc, on_free, on_realloc, ssh);
     if (ssh->session == NULL) {
         session_free(ssh);
-        return FAIL(E_MEMORY, NULL, "no memory for a session");
+        return FAIL(E_MEMORY, NULL, "not enough memory for an SSH session");
     }
     libssh2_session_set_blocking(ssh->session, 0);
     set_callback(ssh, LIBSSH2_CALLBACK_RECV, &(callback){ .recv = on_recv });
@@ -308,7 +308,7 @@ result session_new(const struct ssh_options *options, struct ssh **ret)
     return OK;
 }
 
-/* Without its socket libssh2 has nothing to wait for: what it still wants to say fails at once. */
+/* Without its socket libssh2 waits for nothing: what it still sends fails at once. */
 void session_free(struct ssh *ssh)
 {
     session_lose(ssh, FAIL(E_UNAVAILABLE, NULL, "it was closed"));
@@ -326,6 +326,6 @@ void ssh_close(struct ssh *ssh)
         return;
     must(ssh->one.permits == 1);
     if (ssh_serves(ssh))
-        libssh2_session_disconnect(ssh->session, "closed"); /* said if it can be said at once */
+        libssh2_session_disconnect(ssh->session, "closed"); /* sent only if that needs no waiting */
     session_free(ssh);
 }

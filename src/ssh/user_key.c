@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <unistd.h>
 
-/* What the file says before the secret part: its form, that nothing is encrypted, one key, its type. */
+/* The file's content before the secret part: its format, "not encrypted", one key, the key's type. */
 static const char form[] = "openssh-key-v1\0"
                            "\0\0\0\4none"
                            "\0\0\0\4none"
@@ -15,7 +15,7 @@ static const char form[] = "openssh-key-v1\0"
                            "\0\0\0\x0bssh-ed25519";
 enum { CIPHER_AT = 15 + 4 };
 
-static const char make_one[] = "Make one with: ssh-keygen -t ed25519 -N '' -f FILE.";
+static const char make_one[] = "Create a key with: ssh-keygen -t ed25519 -N '' -f FILE.";
 
 static int value_of(char c)
 {
@@ -24,7 +24,7 @@ static int value_of(char c)
     return at == NULL ? -1 : (int)(at - letters);
 }
 
-/* The first bytes of base64 with newlines in it; not a byte of the secret part is decoded. */
+/* The first bytes of base64 with newlines; no byte of the secret part is decoded. */
 static size_t decode_start(struct str text, unsigned char *bytes, size_t size)
 {
     uint32_t bits = 0;
@@ -48,13 +48,13 @@ result user_key_check(struct str text, const char *from)
     static const struct str first = { "-----BEGIN OPENSSH PRIVATE KEY-----\n", 36 };
     unsigned char start[sizeof form - 1];
     if (!str_starts(text, first))
-        return FAIL(E_CONFIG, make_one, "\"%s\" is not a private key in OpenSSH's form", from);
+        return FAIL(E_CONFIG, make_one, "\"%s\" is not a private key in OpenSSH format", from);
     size_t len =
         decode_start((struct str){ text.ptr + first.len, text.len - first.len }, start, sizeof start);
     if (len == sizeof start && memcmp(start, form, sizeof start) == 0)
         return OK;
     if (len == sizeof start && memcmp(start + CIPHER_AT, form + CIPHER_AT, 4) != 0)
-        return FAIL(E_CONFIG, "Give a key without one, on a host that only its operator enters.",
+        return FAIL(E_CONFIG, "Use a key without a passphrase, on a host that only operators can log in to.",
                     "the private key \"%s\" has a passphrase", from);
     return FAIL(E_CONFIG, make_one, "the private key \"%s\" is not an Ed25519 key", from);
 }

@@ -272,7 +272,7 @@ void watch_log_cut(struct cell_watch *watch, const struct node *which)
     char evidence[WATCH_TEXT_MAX];
     must(watch->known.json != NULL);
     snprintf(evidence, sizeof evidence,
-             "it was truncated or rotated: bytes after the first %llu, if any, were not read",
+             "it was truncated or rotated: if it had more than %llu bytes, the rest was not read",
              (unsigned long long)node->log.offset);
     watch_blind(watch, which->name.ptr, WATCH_LOG_PART, evidence);
     end_line(watch, node);

@@ -75,7 +75,7 @@ ON_LOOP(without_a_record_it_warns_once_and_asks_on)
     ask_for_the_disk();
     ask_for_the_disk();
     assert_int_equal(warnings, 1);
-    assert_non_null(strstr(said, "cell 'eu-fr-1': what its hosts are asked is not recorded"));
+    assert_non_null(strstr(said, "cell 'eu-fr-1': commands on its hosts are not recorded"));
     assert_non_null(strstr(said, "Not a directory"));
     assert_non_null(strstr(said, "state_path"));
     end();

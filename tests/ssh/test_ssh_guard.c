@@ -59,7 +59,9 @@ ON_LOOP(a_refusal_says_who_has_been_there)
     const struct ssh_command command = { .argv = WORDS("true"), .within_ms = SEC(10), .guard = &early };
     result r = ssh_exec(ssh, &test_arena, &command, &output);
     check_fails(E_STALE, r);
-    assert_string_equal(r.error.what, "the guard of \"par1\" refused: 7.2.4 is over: 7.3.1 has been here");
+    assert_string_equal(
+        r.error.what,
+        "the guard on \"par1\" refused the command: the token 7.2.4 is too old: 7.3.1 was used here");
     ssh_close(ssh);
 }
 

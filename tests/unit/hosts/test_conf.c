@@ -59,7 +59,7 @@ static struct conf_node of(size_t node, size_t awaited)
                                .standbys = standbys,
                                .standby_count = awaited,
                                .certificate = STR("PEM"),
-                               .admission = STR("rules") };
+                               .hba = STR("rules") };
 }
 
 static struct str conf_of(size_t node, size_t awaited)
@@ -108,7 +108,7 @@ static void the_digest_is_of_all_of_it(void **state)
     at.certificate = STR("another PEM");
     assert_string_not_equal(conf_running(&arena, conf_text(&arena, &cell, &at)), before);
     at = of(0, 2);
-    at.admission = STR("other rules");
+    at.hba = STR("other rules");
     assert_string_not_equal(conf_running(&arena, conf_text(&arena, &cell, &at)), before);
     assert_string_equal(conf_running(&arena, STR("port = 5432\n")), "");
     assert_string_equal(conf_running(&arena, (struct str){ 0 }), "");

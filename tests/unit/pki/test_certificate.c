@@ -1,4 +1,4 @@
-/* The authority, what it signs, and what is not taken for a certificate of it. */
+/* The CA, what it signs, and what is not taken for a certificate of it. */
 #include "check.h"
 
 #include "base/clock.h"
@@ -32,12 +32,12 @@ static int tear_down(void **state)
     return 0;
 }
 
-static struct authority make_authority(const char *name)
+static struct ca create_ca(const char *name)
 {
-    struct authority authority = { 0 };
-    check_ok(authority_key_make(&authority.key));
-    check_ok(authority_certificate_make(authority.key, name, &authority.certificate));
-    return authority;
+    struct ca ca = { 0 };
+    check_ok(ca_key_create(&ca.key));
+    check_ok(ca_certificate_create(ca.key, name, &ca.certificate));
+    return ca;
 }
 
 static EVP_PKEY *make_key(const char *curve)
@@ -70,35 +70,34 @@ static const struct certificate_purpose server = { "eu1", "127.10.1.1" };
 static const struct certificate_purpose named = { "eu1", "eu1.par1.example" };
 static const struct certificate_purpose client = { "domicile_gateway", NULL };
 
-static const char *misfit(const struct authority *authority, struct str pem,
-                          const struct certificate_purpose *purpose, EVP_PKEY *key, uint32_t renew_days)
+static const char *misfit(const struct ca *ca, struct str pem, const struct certificate_purpose *purpose,
+                          EVP_PKEY *key, uint32_t renew_days)
 {
     const char *ends = "";
-    return certificate_misfit(authority, pem, purpose, key, renew_days, &arena, &ends);
+    return certificate_misfit(ca, pem, purpose, key, renew_days, &arena, &ends);
 }
 
 static void what_it_signs_fits(void **state)
 {
-    struct authority authority = make_authority("domicile eu-fr");
+    struct ca ca = create_ca("domicile eu-fr");
     EVP_PKEY *key = make_key("P-256");
     const struct certificate_purpose *purposes[] = { &server, &named, &client };
     for (size_t i = 0; i < COUNT(purposes); i++) {
         struct str pem;
-        check_ok(authority_sign(&authority, request(key, key, purposes[i]->common_name), purposes[i], 397,
-                                &arena, &pem));
-        assert_null(misfit(&authority, pem, purposes[i], key, 30));
+        check_ok(ca_sign(&ca, request(key, key, purposes[i]->common_name), purposes[i], 397, &arena, &pem));
+        assert_null(misfit(&ca, pem, purposes[i], key, 30));
     }
     EVP_PKEY_free(key);
-    authority_done(&authority);
+    ca_done(&ca);
 }
 
 static void a_certificate_has_what_it_needs_and_no_more(void **state)
 {
-    struct authority authority = make_authority("domicile eu-fr");
+    struct ca ca = create_ca("domicile eu-fr");
     EVP_PKEY *key = make_key("P-256");
     struct str pem;
     X509 *certificate;
-    check_ok(authority_sign(&authority, request(key, key, "eu1"), &server, 397, &arena, &pem));
+    check_ok(ca_sign(&ca, request(key, key, "eu1"), &server, 397, &arena, &pem));
     check_ok(pem_certificate(pem, "it", &certificate));
     assert_int_equal(X509_get_key_usage(certificate), KU_DIGITAL_SIGNATURE);
     assert_int_equal(X509_get_extended_key_usage(certificate), XKU_SSL_SERVER);
@@ -106,17 +105,17 @@ static void a_certificate_has_what_it_needs_and_no_more(void **state)
     BIGNUM *serial = ASN1_INTEGER_to_BN(X509_get_serialNumber(certificate), NULL);
     assert_int_equal(BN_num_bits(serial), 127);
     BN_free(serial);
-    assert_int_equal(X509_check_ca(authority.certificate), 1);
-    assert_int_equal(X509_get_pathlen(authority.certificate), 0);
-    assert_int_equal(X509_get_key_usage(authority.certificate), KU_KEY_CERT_SIGN | KU_CRL_SIGN);
+    assert_int_equal(X509_check_ca(ca.certificate), 1);
+    assert_int_equal(X509_get_pathlen(ca.certificate), 0);
+    assert_int_equal(X509_get_key_usage(ca.certificate), KU_KEY_CERT_SIGN | KU_CRL_SIGN);
     X509_free(certificate);
     EVP_PKEY_free(key);
-    authority_done(&authority);
+    ca_done(&ca);
 }
 
 static void requests_that_are_not_signed(void **state)
 {
-    struct authority authority = make_authority("domicile eu-fr");
+    struct ca ca = create_ca("domicile eu-fr");
     EVP_PKEY *key = make_key("P-256"), *other = make_key("P-256"), *large = make_key("P-384"),
              *rsa = make_key("RSA");
     const struct {
@@ -125,17 +124,17 @@ static void requests_that_are_not_signed(void **state)
     } refused[] = {
         { request(key, key, "eu2"), "is for another name" },
         { request(key, other, "eu1"), "is not signed with its own key" },
-        { request(large, large, "eu1"), "has no key on P-256" },
-        { request(rsa, rsa, "eu1"), "has no key on P-256" },
-        { STR(""), "is no certificate request" },
+        { request(large, large, "eu1"), "not on curve P-256" },
+        { request(rsa, rsa, "eu1"), "not on curve P-256" },
+        { STR(""), "is not a certificate request" },
         { STR("-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n-----END CERTIFICATE REQUEST-----\n"),
-          "is no certificate request" },
+          "is not a certificate request" },
         { { arena_zalloc(&arena, CERTIFICATE_PEM_MAX + 1), CERTIFICATE_PEM_MAX + 1 },
-          "is no certificate request" },
+          "is not a certificate request" },
     };
     for (size_t i = 0; i < COUNT(refused); i++) {
         struct str pem = { 0 };
-        result r = authority_sign(&authority, refused[i].request, &server, 397, &arena, &pem);
+        result r = ca_sign(&ca, refused[i].request, &server, 397, &arena, &pem);
         assert_int_equal(r.error.code, E_CERTIFICATE);
         assert_non_null(strstr(r.error.what, refused[i].why));
         assert_null(pem.ptr);
@@ -144,56 +143,54 @@ static void requests_that_are_not_signed(void **state)
     EVP_PKEY_free(other);
     EVP_PKEY_free(large);
     EVP_PKEY_free(rsa);
-    authority_done(&authority);
+    ca_done(&ca);
 }
 
 static void certificates_that_do_not_fit(void **state)
 {
-    struct authority authority = make_authority("domicile eu-fr"),
-                     same_name = make_authority("domicile eu-fr");
+    struct ca ca = create_ca("domicile eu-fr"), same_name = create_ca("domicile eu-fr");
     EVP_PKEY *key = make_key("P-256"), *other = make_key("P-256");
     struct str pem, of_client, of_other;
-    check_ok(authority_sign_key(&authority, key, &server, 397, &arena, &pem));
-    check_ok(authority_sign_key(&authority, key, &client, 397, &arena, &of_client));
-    check_ok(authority_sign_key(&same_name, key, &server, 397, &arena, &of_other));
-    assert_null(misfit(&authority, pem, &server, key, 30));
-    assert_string_equal(misfit(&authority, of_other, &server, key, 30), "another authority signed it");
-    assert_string_equal(misfit(&authority, pem, &server, other, 30), "it is not of its private key");
-    assert_string_equal(misfit(&authority, pem, &named, key, 30),
-                        "it is not for the address \"eu1.par1.example\"");
-    assert_string_equal(misfit(&authority, pem, &client, key, 30), "its name is not \"domicile_gateway\"");
+    check_ok(ca_sign_key(&ca, key, &server, 397, &arena, &pem));
+    check_ok(ca_sign_key(&ca, key, &client, 397, &arena, &of_client));
+    check_ok(ca_sign_key(&same_name, key, &server, 397, &arena, &of_other));
+    assert_null(misfit(&ca, pem, &server, key, 30));
+    assert_string_equal(misfit(&ca, of_other, &server, key, 30), "another CA signed it");
+    assert_string_equal(misfit(&ca, pem, &server, other, 30), "it does not belong to its private key");
+    assert_string_equal(misfit(&ca, pem, &named, key, 30), "it is not for the address \"eu1.par1.example\"");
+    assert_string_equal(misfit(&ca, pem, &client, key, 30), "its name is not \"domicile_gateway\"");
     assert_string_equal(
-        misfit(&authority, of_client, &(struct certificate_purpose){ "domicile_gateway", "::1" }, key, 0),
+        misfit(&ca, of_client, &(struct certificate_purpose){ "domicile_gateway", "::1" }, key, 0),
         "it is not for the address \"::1\"");
-    assert_string_equal(misfit(&authority, pem, &(struct certificate_purpose){ "eu1", NULL }, key, 0),
-                        "it is not for that use");
-    assert_string_equal(misfit(&authority, STR("no PEM"), &server, key, 30), "it is no certificate");
+    assert_string_equal(misfit(&ca, pem, &(struct certificate_purpose){ "eu1", NULL }, key, 0),
+                        "it is for another use");
+    assert_string_equal(misfit(&ca, STR("no PEM"), &server, key, 30), "it is not a certificate");
     EVP_PKEY_free(key);
     EVP_PKEY_free(other);
-    authority_done(&authority);
-    authority_done(&same_name);
+    ca_done(&ca);
+    ca_done(&same_name);
 }
 
 static void they_end_and_are_made_anew_before(void **state)
 {
     const int64_t day_ms = INT64_C(24) * 3600 * 1000, begin_ms = now_ms;
-    struct authority authority = make_authority("domicile eu-fr");
+    struct ca ca = create_ca("domicile eu-fr");
     EVP_PKEY *key = make_key("P-256");
     struct str pem, late;
-    check_ok(authority_sign_key(&authority, key, &client, 90, &arena, &pem));
+    check_ok(ca_sign_key(&ca, key, &client, 90, &arena, &pem));
     now_ms = begin_ms + 59 * day_ms;
-    assert_null(misfit(&authority, pem, &client, key, 30));
+    assert_null(misfit(&ca, pem, &client, key, 30));
     now_ms = begin_ms + 61 * day_ms;
-    assert_string_equal(misfit(&authority, pem, &client, key, 30), "it ends on 2026-04-01");
-    assert_null(misfit(&authority, pem, &client, key, 0));
+    assert_string_equal(misfit(&ca, pem, &client, key, 30), "it expires on 2026-04-01");
+    assert_null(misfit(&ca, pem, &client, key, 0));
     now_ms = begin_ms - day_ms;
-    assert_string_equal(misfit(&authority, pem, &client, key, 0), "it is not valid yet");
-    now_ms = begin_ms + (AUTHORITY_DAYS - 10) * day_ms; /* no certificate outlives its authority */
-    check_ok(authority_sign_key(&authority, key, &client, 90, &arena, &late));
-    assert_null(misfit(&authority, late, &client, key, 9));
-    assert_non_null(misfit(&authority, late, &client, key, 11));
+    assert_string_equal(misfit(&ca, pem, &client, key, 0), "it is not valid yet");
+    now_ms = begin_ms + (CA_DAYS - 10) * day_ms; /* no certificate outlives its CA */
+    check_ok(ca_sign_key(&ca, key, &client, 90, &arena, &late));
+    assert_null(misfit(&ca, late, &client, key, 9));
+    assert_non_null(misfit(&ca, late, &client, key, 11));
     EVP_PKEY_free(key);
-    authority_done(&authority);
+    ca_done(&ca);
 }
 
 int main(void)
