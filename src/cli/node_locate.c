@@ -292,6 +292,6 @@ result cli_node_locate(struct cli *cli)
     print(cli, locating);
     if (locating->contradicted)
         return FAIL(E_FINDING, "Find out where that host is, and which host answers; see docs/location.md.",
-                    "a node is not in the country where it is declared");
+                    "a node is not where it is declared");
     return locating->first_failure;
 }
