@@ -1,7 +1,9 @@
 #include "loop/on_loop.h"
 
 #include "auth/client.h"
+
 #include "base/clock.h"
+#include <time.h>
 
 #include <stdio.h>
 
@@ -70,18 +72,21 @@ ON_LOOP(unknown_disabled_and_wrong_look_the_same)
     assert_int_equal(gate.running.permits, 2);
 }
 
-static uint64_t time_of(struct client_gate *gate, const char *id, const char *secret)
+/* Of all threads of this process: what a busy machine does to the clock on the wall does not count. */
+static uint64_t cpu_ns(void)
+{
+    struct timespec spent;
+    assert_int_equal(clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &spent), 0);
+    return (uint64_t)spent.tv_sec * 1000000000 + (uint64_t)spent.tv_nsec;
+}
+
+static uint64_t work_of(struct client_gate *gate, const char *id, const char *secret)
 {
     struct client who;
-    uint64_t best_ns = UINT64_MAX;
-    for (int i = 0; i < 3; i++) {
-        uint64_t begun_ns = clock_monotonic_ns();
-        check_fails(E_CLIENT, client_authenticate(gate, &(struct client_store){ find, NULL }, str_from(id),
-                                                  str_from(secret), &who));
-        uint64_t took_ns = clock_monotonic_ns() - begun_ns;
-        best_ns = took_ns < best_ns ? took_ns : best_ns;
-    }
-    return best_ns;
+    uint64_t begun_ns = cpu_ns();
+    check_fails(E_CLIENT, client_authenticate(gate, &(struct client_store){ find, NULL }, str_from(id),
+                                              str_from(secret), &who));
+    return cpu_ns() - begun_ns;
 }
 
 /* Without the work for nobody the ratio would be a thousand. */
@@ -92,7 +97,7 @@ ON_LOOP(an_unknown_client_costs_as_much_as_a_wrong_secret)
     char before[SCRYPT_TEXT_SIZE];
     memcpy(before, stored[0].secret_hash, sizeof before);
     check_ok(client_hash_secret(&gate, STR("secret"), stored[0].secret_hash));
-    uint64_t wrong_ns = time_of(&gate, "c-one", "wrong"), unknown_ns = time_of(&gate, "c-two", "wrong");
+    uint64_t wrong_ns = work_of(&gate, "c-one", "wrong"), unknown_ns = work_of(&gate, "c-two", "wrong");
     memcpy(stored[0].secret_hash, before, sizeof before);
     assert_true(unknown_ns * 4 > wrong_ns && wrong_ns * 4 > unknown_ns);
 }
