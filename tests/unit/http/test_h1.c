@@ -56,6 +56,8 @@ static void on_request(struct http_request *request, void *context)
         return;
     } else if (str_eq(request->path, STR("/nothing"))) {
         http_respond(request, 204, NULL, 0, STR(""));
+    } else if (str_eq(request->path, STR("/unchanged"))) {
+        http_respond(request, 304, NULL, 0, STR("what it would be"));
     } else if (str_eq(request->path, STR("/close"))) {
         http_respond_and_close(request, 200, NULL, 0, STR("bye"));
     } else if (str_eq(request->path, STR("/inside"))) {
@@ -89,6 +91,7 @@ static void simple_answers(void *arg)
           true },
         { "HEAD /" HOST "\r\n", "HTTP/1.1 200 OK\r\n", "\r\nContent-Length: 5\r\n\r\n", "", true },
         { "GET /nothing" HOST "\r\n", "HTTP/1.1 204 No Content\r\n", "GMT\r\n\r\n", "", true },
+        { "GET /unchanged" HOST "\r\n", "HTTP/1.1 304 Not Modified\r\n", "GMT\r\n\r\n", "", true },
         { "GET /close" HOST "\r\n", "HTTP/1.1 200 OK\r\n", "\r\nConnection: close\r\n", "bye", false },
         { "GET /" HOST "Connection: close\r\n\r\n", "HTTP/1.1 200", "\r\nConnection: close\r\n", "hello",
           false },

@@ -45,6 +45,10 @@ static void on_request(struct http_request *request, void *context)
     } else if (str_eq(request->path, STR("/wait"))) {
         check_ok(semaphore_acquire(&gate));
         http_respond(request, 200, NULL, 0, STR("late"));
+    } else if (str_eq(request->path, STR("/nothing"))) {
+        http_respond(request, 204, NULL, 0, STR(""));
+    } else if (str_eq(request->path, STR("/unchanged"))) {
+        http_respond(request, 304, NULL, 0, STR("what it would be"));
     } else {
         const struct http_header header = { STR("X-Mixed-Case"), STR("kept") };
         http_respond(request, 200, &header, 1, STR("hello"));
@@ -59,6 +63,7 @@ struct answer {
     int status;
     size_t bytes, continues;
     char text[4096]; /* what fits */
+    char length[24]; /* of content-length; "" without one */
     bool closed;
     uint32_t error;
 };
@@ -88,6 +93,8 @@ static int on_client_header(nghttp2_session *session, const nghttp2_frame *frame
         int status = atoi((const char *)value);
         answer->continues += status == 100;
         answer->status = status;
+    } else if (name_length == 14 && memcmp(name, "content-length", 14) == 0) {
+        snprintf(answer->length, sizeof answer->length, "%.*s", (int)value_length, (const char *)value);
     }
     return 0;
 }
@@ -251,6 +258,35 @@ static void streams_are_answered(void **state)
 {
     static struct client client;
     on_loop(simple, &client);
+}
+
+static void without_body(void *arg)
+{
+    static const struct {
+        const char *method, *path, *length;
+        int status;
+        size_t bytes;
+    } cases[] = { { "GET", "/", "5", 200, 5 },
+                  { "HEAD", "/", "5", 200, 0 },
+                  { "GET", "/nothing", "", 204, 0 },
+                  { "GET", "/unchanged", "", 304, 0 } };
+    struct client *client = arg;
+    begin(client);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        int32_t id = request(client, cases[i].method, cases[i].path, SIZE_MAX, NULL);
+        exchange_frames(client);
+        const struct answer *answer = answer_of(client, id);
+        assert_true(answer->closed && answer->error == NGHTTP2_NO_ERROR);
+        assert_true(answer->status == cases[i].status && answer->bytes == cases[i].bytes);
+        assert_true(strcmp(answer->length, cases[i].length) == 0);
+    }
+    end(client);
+}
+
+static void answers_have_a_body_and_its_length_where_they_may(void **state)
+{
+    static struct client client;
+    on_loop(without_body, &client);
 }
 
 static void bytewise(void *arg)
@@ -920,6 +956,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(streams_are_answered),
+        cmocka_unit_test(answers_have_a_body_and_its_length_where_they_may),
         cmocka_unit_test(frames_may_come_in_single_bytes),
         cmocka_unit_test(p2_wrong_region_answer_comes_before_the_body),
         cmocka_unit_test(continue_is_sent_when_the_handler_waits_for_the_body),
