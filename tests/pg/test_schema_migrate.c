@@ -103,6 +103,19 @@ ON_LOOP(p1_a_database_without_the_schema_is_not_served)
     check_fails(E_SCHEMA, check_as_gateway("eu-fr", "eu-fr-1", NULL));
 }
 
+ON_LOOP(p1_a_cell_that_lost_its_stamp_is_not_served)
+{
+    fresh_database("stampless");
+    check_ok(migrate(&eu));
+    struct pg_connect_options options = server_superuser();
+    options.database = database;
+    struct pg_conn *conn = server_open(options);
+    check_ok(pg_run(conn, "SET session_replication_role = replica")); /* else a trigger keeps it */
+    check_ok(pg_run(conn, "DELETE FROM domicile.cell"));
+    pg_close(conn);
+    check_fails(E_SCHEMA, check_as_gateway("eu-fr", "eu-fr-1", NULL));
+}
+
 static const struct cell_migration two[] = {
     { 1, "001-one",
       "CREATE TABLE domicile.cell (region text, name text, epoch bigint); CREATE TABLE domicile.a (i int)",
@@ -135,6 +148,32 @@ ON_LOOP(a_file_that_fails_leaves_nothing_behind)
     check_fails(E_SQL, r);
     assert_non_null(strstr(r.error.what, "002-two"));
     assert_int_equal(server_number_on(conn, "SELECT (to_regclass('domicile.b') IS NULL)"), 1);
+    check_ok(cell_migrate_with(conn, &eu, two, 2, NULL, NULL));
+    pg_close(conn);
+}
+
+ON_LOOP(a_file_that_was_left_out_is_refused)
+{
+    fresh_database("gap");
+    struct pg_conn *conn = open_as("admin");
+    check_ok(cell_migrate_with(conn, &eu, two, 2, NULL, NULL));
+    server_do(conn, "SET ROLE domicile_owner; DELETE FROM domicile.schema_version WHERE version = 1");
+    result r = cell_migrate_with(conn, &eu, two, 2, NULL, NULL);
+    check_fails(E_SCHEMA, r);
+    assert_non_null(strstr(r.error.what, "version 2 but not 1"));
+    pg_close(conn);
+}
+
+ON_LOOP(a_connection_that_breaks_gives_the_lock_back)
+{
+    fresh_database("broken");
+    struct pg_conn *conn = open_as("admin");
+    struct cell_migration breaking[] = { two[0], two[1] };
+    breaking[1].sql = "CREATE TABLE domicile.b (i int); SELECT pg_terminate_backend(pg_backend_pid())";
+    result r = cell_migrate_with(conn, &eu, breaking, 2, NULL, NULL);
+    assert_true(failed(r) && r.error.code != E_SQL);
+    pg_close(conn);
+    conn = open_as("admin");
     check_ok(cell_migrate_with(conn, &eu, two, 2, NULL, NULL));
     pg_close(conn);
 }
@@ -172,8 +211,11 @@ int main(void)
         cmocka_unit_test(p1_a_cell_of_another_region_is_neither_migrated_nor_served),
         cmocka_unit_test(p1_the_stamp_of_a_cell_stays),
         cmocka_unit_test(p1_a_database_without_the_schema_is_not_served),
+        cmocka_unit_test(p1_a_cell_that_lost_its_stamp_is_not_served),
         cmocka_unit_test(an_applied_file_that_changed_is_refused),
         cmocka_unit_test(a_file_that_fails_leaves_nothing_behind),
+        cmocka_unit_test(a_file_that_was_left_out_is_refused),
+        cmocka_unit_test(a_connection_that_breaks_gives_the_lock_back),
         cmocka_unit_test(two_migrators_at_once_apply_each_file_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -32,9 +32,21 @@ static void stream(struct http_request *request)
         http_stream_end(request);
 }
 
+/* Ends without its end, and later than what it sent went out. */
+static void cut(struct http_request *request)
+{
+    http_stream_begin(request, 200, NULL, 0);
+    for (int i = 0; i < 3; i++)
+        check_ok(fiber_yield());
+}
+
 static void on_request(struct http_request *request, void *context)
 {
     handled++;
+    if (str_eq(request->path, STR("/cut"))) {
+        cut(request);
+        return;
+    }
     if (str_eq(request->path, STR("/echo"))) {
         read_body(request);
     } else if (str_eq(request->path, STR("/stream")) || str_eq(request->path, STR("/broken"))) {
@@ -287,6 +299,32 @@ static void answers_have_a_body_and_its_length_where_they_may(void **state)
 {
     static struct client client;
     on_loop(without_body, &client);
+}
+
+static void cut_off(void *arg)
+{
+    struct client *client = arg;
+    const uint8_t *frames;
+    ssize_t length;
+    begin(client);
+    exchange_frames(client);
+    int32_t id = request(client, "GET", "/cut", SIZE_MAX, NULL);
+    while ((length = nghttp2_session_mem_send(client->session, &frames)) > 0)
+        conn_receive(client->memory.conn, (struct str){ (const char *)frames, (size_t)length });
+    settle();
+    const struct buf *out = &client->memory.conn->out; /* not collected: nothing else wakes the connection */
+    assert_true(nghttp2_session_mem_recv(client->session, (const uint8_t *)out->ptr, out->len) ==
+                (ssize_t)out->len);
+    assert_true(answer_of(client, id)->status == 200 && answer_of(client, id)->closed &&
+                answer_of(client, id)->error == NGHTTP2_INTERNAL_ERROR);
+    buf_done(&client->memory.conn->out);
+    end(client);
+}
+
+static void a_stream_that_its_handler_leaves_is_cut_at_once(void **state)
+{
+    static struct client client;
+    on_loop(cut_off, &client);
 }
 
 static void bytewise(void *arg)
@@ -956,6 +994,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(streams_are_answered),
+        cmocka_unit_test(a_stream_that_its_handler_leaves_is_cut_at_once),
         cmocka_unit_test(answers_have_a_body_and_its_length_where_they_may),
         cmocka_unit_test(frames_may_come_in_single_bytes),
         cmocka_unit_test(p2_wrong_region_answer_comes_before_the_body),

@@ -79,6 +79,8 @@ static void what_was_written_is_read(void **state)
 {
     struct journal_history history;
     add_story();
+    check_ok(read_bytes(ends[0], &history));
+    assert_string_equal(history.why, "");
     check_ok(read_bytes(text.len, &history));
     assert_int_equal(history.count, 7);
     assert_int_equal(history.whole_bytes, text.len);
@@ -247,6 +249,7 @@ static void an_empty_journal_never_began(void **state)
     check_ok(journal_read((struct str){ 0 }, &arena, &history));
     assert_int_equal(history.count, 0);
     assert_int_equal(history.standing.state, RUN_ABANDONED);
+    assert_string_equal(history.why, "it never began");
     check_ok(journal_read(STR("{\"seq\":1,"), &arena, &history));
     assert_int_equal(history.count, 0);
     assert_true(history.torn);
@@ -383,6 +386,31 @@ static void nothing_is_written_behind_a_failed_write(void **state)
     on_loop(fill_up, NULL);
 }
 
+static void grow(void *arg)
+{
+    struct journal *journal = NULL;
+    static char block[1 << 20];
+    struct str text_there;
+    memset(block, 'z', sizeof block);
+    check_ok(journal_create(state_path, "run-1", &journal));
+    for (size_t i = 0; i < JOURNAL_BYTES_MAX / sizeof block; i++)
+        check_ok(journal->append(journal, (struct str){ block, sizeof block - (i == 0) }));
+    check_fails(E_JOURNAL, journal->append(journal, STR("ab"))); /* one byte is left */
+    check_ok(journal->append(journal, STR("\n")));
+    check_fails(E_JOURNAL, journal->append(journal, STR("\n")));
+    journal->close(journal);
+    check_ok(journal_open(state_path, "run-1", &journal));
+    check_ok(journal->load(journal, &arena, &text_there));
+    assert_int_equal(text_there.len, JOURNAL_BYTES_MAX);
+    check_fails(E_JOURNAL, journal->append(journal, STR("\n"))); /* it knows what was there before */
+    journal->close(journal);
+}
+
+static void p8_a_journal_grows_to_its_limit_and_not_beyond(void **state)
+{
+    on_loop(grow, NULL);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -399,6 +427,7 @@ int main(void)
         TEST(names_are_listed),
         TEST(a_folder_that_is_open_to_others_is_refused),
         TEST(nothing_is_written_behind_a_failed_write),
+        TEST(p8_a_journal_grows_to_its_limit_and_not_beyond),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
