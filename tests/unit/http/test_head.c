@@ -166,6 +166,56 @@ static void a_value_has_no_control_character_at_any_place(void **state)
     }
 }
 
+#define ALPHANUMERIC "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+
+/* As the RFCs list them, for each byte that there is. */
+static void every_place_has_its_own_letters(void **state)
+{
+    static const char token[] = ALPHANUMERIC "!#$%&'*+-.^_`|~", host[] = ALPHANUMERIC "-._~!$&'()*+,;=%",
+                      target[] = ALPHANUMERIC "-._~!$&'()*+,;=%:@/?";
+    for (int c = 1; c < 256; c++) {
+        char name[] = { 'x', (char)c, 'y' }, path[] = { '/', (char)c, 'y' }, v6[] = { '[', (char)c, ']' };
+        struct http_request request = { 0 };
+        struct str authority;
+        if (head_is_token((struct str){ name, 3 }) != (strchr(token, c) != NULL))
+            fail_msg("%02x in a name", c);
+        if (failed(head_set_target(&request, (struct str){ path, 3 }, &authority)) ==
+            (strchr(target, c) != NULL))
+            fail_msg("%02x in a target", c);
+        if (failed(head_set_authority(&request, (struct str){ name, 3 })) == (strchr(host, c) != NULL))
+            fail_msg("%02x in a host", c);
+        if (failed(head_set_authority(&request, (struct str){ v6, 3 })) ==
+            (strchr(ALPHANUMERIC ":.", c) != NULL))
+            fail_msg("%02x in an address", c);
+    }
+}
+
+static void an_authority_is_a_host_and_perhaps_a_port(void **state)
+{
+    static const char *const good[] = { "a", "a:", "a:0", "a:65535", "[::1]", "[::1]:", "[::1]:8443" },
+                             *const bad[] = { "",     ":",  ":80", "a:65536", "a:08",   "a:8 ",
+                                              "a:8x", "[]", "[:",  "[::1]x",  "[::1]:x" };
+    struct http_request request = { 0 };
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
+        check_ok(head_set_authority(&request, str_from(good[i])));
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        check_fails(E_HEAD, head_set_authority(&request, str_from(bad[i])));
+    char longest[301];
+    memset(longest, 'a', sizeof longest);
+    check_ok(head_set_authority(&request, (struct str){ longest, 300 }));
+    check_fails(E_HEAD, head_set_authority(&request, (struct str){ longest, 301 }));
+}
+
+static void numbers_are_written_as_printf_does(void **state)
+{
+    const uint64_t numbers[] = { 0, 1, 9, 10, 11, 99, 100, 1048576, UINT64_MAX - 1, UINT64_MAX };
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+        char text[HEAD_NUMBER_SIZE], wanted[32];
+        snprintf(wanted, sizeof wanted, "%llu", (unsigned long long)numbers[i]);
+        assert_true(str_is(head_number(text, numbers[i]), wanted));
+    }
+}
+
 static void a_head_is_understood(void **state)
 {
     static const char text[] =
@@ -337,6 +387,9 @@ int main(void)
         cmocka_unit_test(a_hostile_head_is_refused_however_it_is_split),
         cmocka_unit_test(the_scan_alone_refuses_malformed_lines),
         cmocka_unit_test(a_value_has_no_control_character_at_any_place),
+        cmocka_unit_test(every_place_has_its_own_letters),
+        cmocka_unit_test(an_authority_is_a_host_and_perhaps_a_port),
+        cmocka_unit_test(numbers_are_written_as_printf_does),
         cmocka_unit_test(a_head_is_understood),
         cmocka_unit_test(a_query_parameter_is_text_and_given_once),
         cmocka_unit_test(more_headers_than_allowed_are_refused),
