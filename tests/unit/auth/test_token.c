@@ -390,6 +390,31 @@ static void key_files_are_held_to_rules(void **state)
     token_keys_free(keys);
 }
 
+static void the_number_of_keys_has_a_limit(void **state)
+{
+    struct token_keys *keys = NULL;
+    struct key_files files = key_files("one-more");
+    check_ok(token_keys_new(&keys));
+    for (int i = 0; i <= TOKEN_KEYS_MAX; i++) {
+        check_ok(token_key_generate(files.private_key, files.public_key));
+        result r = token_keys_add_file(keys, STR("eu-fr"), files.public_key);
+        assert_int_equal(r.error.code, i < TOKEN_KEYS_MAX ? E_OK : E_CONFIG);
+        unlink(files.private_key);
+        unlink(files.public_key);
+    }
+    struct token_key_name name;
+    assert_true(token_keys_at(keys, TOKEN_KEYS_MAX - 1, &name));
+    assert_false(token_keys_at(keys, TOKEN_KEYS_MAX, &name));
+    token_keys_free(keys);
+}
+
+static void a_signer_is_of_a_region(void **state)
+{
+    struct token_signer *signer = NULL;
+    check_fails(E_CONFIG, token_signer_new(&signer, STR("EU"), key_files("eu-fr").private_key));
+    assert_null(signer);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -406,6 +431,8 @@ int main(void)
         cmocka_unit_test(p8_sizes_have_limits),
         cmocka_unit_test(what_cannot_be_verified_is_not_signed),
         cmocka_unit_test(the_kid_is_the_thumbprint),
+        cmocka_unit_test(the_number_of_keys_has_a_limit),
+        cmocka_unit_test(a_signer_is_of_a_region),
         cmocka_unit_test(key_files_are_held_to_rules),
     };
     return cmocka_run_group_tests(tests, make_keys, drop_keys);

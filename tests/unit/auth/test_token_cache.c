@@ -135,6 +135,24 @@ static void new_keys_make_it_forget(void **state)
     world_done(&world);
 }
 
+/* A set has eight slots, and this cache one of them: whose token would be of no use first makes room. */
+static void the_first_to_expire_makes_room(void **state)
+{
+    enum { SLOTS = 8 };
+    static const uint32_t lifetimes_s[SLOTS + 1] = { 500, 700, 300, 900, 400, 800, 600, 850, 450 };
+    struct world world = world_of(SLOTS / 2);
+    struct principal who;
+    struct str tokens[SLOTS + 1];
+    for (size_t i = 0; i <= SLOTS; i++) {
+        tokens[i] = sign(&world, lifetimes_s[i]);
+        check_ok(token_cache_verify(world.cache, world.keys, tokens[i], now_ms, &who));
+    }
+    assert_int_equal(token_cache_stats(world.cache).tokens, SLOTS);
+    for (size_t i = 0; i <= SLOTS; i++)
+        assert_int_equal(is_cached(&world, tokens[i], now_ms), lifetimes_s[i] != 300);
+    world_done(&world);
+}
+
 static void p8_the_cache_is_bounded(void **state)
 {
     enum { ROOM = 16, SIGNED = 200 };
@@ -164,6 +182,7 @@ int main(void)
         cmocka_unit_test(p8_a_token_is_kept_up_to_the_length_that_one_may_have),
         cmocka_unit_test(a_known_token_expires),
         cmocka_unit_test(new_keys_make_it_forget),
+        cmocka_unit_test(the_first_to_expire_makes_room),
         cmocka_unit_test(p8_the_cache_is_bounded),
     };
     return cmocka_run_group_tests(tests, make_keys, drop_keys);

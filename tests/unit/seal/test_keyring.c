@@ -162,6 +162,10 @@ static void the_ring_is_bounded_and_keeps_what_is_used(void **state)
     check_fails(E_LIMIT, keyring_new(&ring, KEYRING_KEYS_MAX + 1, SEC(300)));
     check_fails(E_LIMIT, keyring_new(&ring, 0, SEC(300)));
     check_fails(E_LIMIT, keyring_new(&ring, 1, 0));
+    check_fails(E_LIMIT, keyring_new(&ring, 1, SEC(86400) + 1));
+    check_ok(keyring_new(&ring, KEYRING_KEYS_MAX, SEC(86400)));
+    keyring_expire(ring); /* of an empty one: nothing */
+    keyring_free(ring);
     keyring_free(NULL);
 }
 
@@ -176,6 +180,14 @@ static void a_name_that_is_too_long_is_refused_and_its_key_wiped(void **state)
     check_fails(E_LIMIT, keyring_put(ring, (struct str){ name, 64 }, STR("health"), &key, true));
     assert_null(key.secret.ptr);
     assert_wiped(bytes);
+    const struct {
+        size_t customer, class;
+    } lengths[] = { { 0, 2 }, { 2, 0 }, { 2, 64 }, { 64, 2 } };
+    for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++) {
+        key = key_of(9, 1);
+        check_fails(E_LIMIT, keyring_put(ring, (struct str){ name, lengths[i].customer },
+                                         (struct str){ name, lengths[i].class }, &key, true));
+    }
     key = key_of(9, 1);
     check_ok(keyring_put(ring, (struct str){ name, 63 }, (struct str){ name, 63 }, &key, true));
     assert_non_null(keyring_find(ring, (struct str){ name, 63 }, (struct str){ name, 63 }, 1));
