@@ -31,6 +31,18 @@ static void stream(struct http_request *request)
     http_stream_end(request);
 }
 
+static uint64_t stopped_ns, takes_ns; /* a clock that goes on when a handler says so */
+
+static uint64_t stopped_monotonic(void)
+{
+    return stopped_ns;
+}
+
+static int64_t stopped_wall(void)
+{
+    return INT64_C(1769860800000);
+}
+
 static void on_request(struct http_request *request, void *context)
 {
     static const struct http_problem_extra home = { .region = "eu-fr",
@@ -49,6 +61,9 @@ static void on_request(struct http_request *request, void *context)
         held = request;
         check_ok(semaphore_acquire(&gate));
         http_respond(request, 200, NULL, 0, STR("late"));
+    } else if (str_eq(request->path, STR("/takes"))) {
+        stopped_ns += takes_ns;
+        http_respond(request, 200, NULL, 0, STR(""));
     } else if (str_eq(request->path, STR("/large"))) {
         static char large[100 * 1000];
         http_respond(request, 200, NULL, 0, (struct str){ large, sizeof large });
@@ -477,12 +492,49 @@ static void p8_who_dribbles_is_cut_however_steadily(void **state)
     on_loop(slow, NULL);
 }
 
-/* ---- problems ---- */
+/* ---- counts ---- */
 
 static void quiet(void *context, enum log_level level, const char *line)
 {
     snprintf(context, 512, "%s", line);
 }
+
+static void counted_answers(void *arg)
+{
+    static const uint32_t bounds_us[HTTP_DURATION_BOUNDS] = HTTP_DURATION_BOUNDS_US;
+    struct memory memory;
+    begin(&memory);
+    const struct http_stats *stats = http_server_stats(memory.server);
+    uint64_t sum_us = 0;
+    for (size_t i = 0; i < HTTP_DURATION_BOUNDS; i++)
+        for (uint32_t more = 0; more < 2; more++) {
+            struct http_stats before = *stats;
+            takes_ns = (uint64_t)(bounds_us[i] + more) * 1000 + 999; /* whole microseconds count */
+            memory_send(&memory, STR("GET /takes" HOST "\r\n"));
+            sum_us += bounds_us[i] + more;
+            assert_int_equal(stats->durations[i + more], before.durations[i + more] + 1);
+        }
+    assert_int_equal(stats->durations_us, sum_us);
+    assert_int_equal(stats->requests[HTTP_PROTOCOL_1_1][2], 2 * HTTP_DURATION_BOUNDS);
+    memory_send(&memory, STR("GET /inside" HOST "\r\n"));
+    assert_int_equal(stats->requests[HTTP_PROTOCOL_1_1][5], 1);
+    assert_int_equal(stats->requests[HTTP_PROTOCOL_2][2], 0);
+    memory_end(&memory);
+}
+
+static void answers_are_counted_by_status_and_duration(void **state)
+{
+    static const struct clock_source stopped = { stopped_monotonic, stopped_wall };
+    char said[512];
+    stopped_ns = 1000000000;
+    log_set_sink(quiet, said);
+    clock_set_source(&stopped);
+    on_loop(counted_answers, NULL);
+    clock_set_source(NULL);
+    log_set_sink(NULL, NULL);
+}
+
+/* ---- problems ---- */
 
 static void inside(void *arg)
 {
@@ -543,6 +595,7 @@ int main(void)
         cmocka_unit_test(a_drain_lets_the_request_in_flight_end),
         cmocka_unit_test(limits_of_bodies_may_change_while_it_runs),
         cmocka_unit_test(p8_who_dribbles_is_cut_however_steadily),
+        cmocka_unit_test(answers_are_counted_by_status_and_duration),
         cmocka_unit_test(p2_what_failed_inside_is_logged_and_not_told),
 #ifdef NDEBUG
         cmocka_unit_test(a_forgotten_answer_is_an_internal_error),

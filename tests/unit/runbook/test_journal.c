@@ -233,6 +233,8 @@ static void p8_members_that_do_not_fit_are_damage(void **state)
         if (r.error.code != E_JOURNAL || strstr(r.error.what, "line 1") == NULL)
             fail_msg("%s: \"%s\"", bad[i], r.error.what);
     }
+    result bare = journal_read(line_of(&chain, ""), &arena, &history);
+    assert_non_null(strstr(bare.error.what, "checksum")); /* which is of nothing */
     static const char *const good[] = {
         BEGIN RUN STEPS,
         BEGIN RUN STEPS ",\"fence\":1",

@@ -190,6 +190,7 @@ static enum run_state expected(const struct runbook *runbook, size_t step, enum 
     case UNDO_FAILS_ONCE:
     case UNDO_FAILS_BUT_DONE:
     case UNDO_LATE_BUT_DONE:
+    case UNDO_UNKNOWN_THEN:
     case UNDO_CANCEL:
         return RUN_UNDONE;
     default:

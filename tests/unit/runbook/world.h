@@ -166,7 +166,8 @@ static inline enum answer scripted_answer(struct world *world, size_t step)
     if ((is_target(world, step, UNKNOWN) && before) || (is_target(world, step, UNKNOWN_AFTER) && !before) ||
         (is_target(world, step, UNKNOWN_THEN) && lamp->asks <= 2) ||
         (is_target(world, step, UNKNOWN_AFTER_THEN) && !before && ++lamp->asks_after <= 2) ||
-        (is_target(world, step, UNDO_UNKNOWN) && lamp->undos > 0))
+        (is_target(world, step, UNDO_UNKNOWN) && lamp->undos > 0) ||
+        (is_target(world, step, UNDO_UNKNOWN_THEN) && lamp->undos > 0 && ++lamp->asks_after <= 2))
         return ANSWER_UNKNOWN;
     if (is_target(world, step, TRUE_LATER) && lamp->asks > 1)
         lamp->on = true;
