@@ -103,7 +103,7 @@ result journal_line(const struct journal_chain *chain, const struct journal_even
     struct str open = { body, strlen(body) - 1 }; /* without the brace at the end */
     journal_sum(chain->sum, open, sum);
     buf_clear(ret);
-    bool fits = open.len + JOURNAL_TAIL_BYTES + 1 <= JOURNAL_LINE_MAX &&
+    bool fits = open.len + JOURNAL_TAIL_BYTES <= JOURNAL_LINE_MAX &&
                 buf_printf(ret, "%.*s,\"sum\":\"%s\"}\n", STR_ARG(open), sum);
     free(body);
     return fits ? OK : FAIL(E_LIMIT, NULL, "a line of a journal has more than %d bytes", JOURNAL_LINE_MAX);

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -52,6 +53,7 @@ static inline bool fails_now(const char *name)
 
 FAILING(void *, NULL, malloc, (size_t size), (size))
 FAILING(void *, NULL, calloc, (size_t count, size_t size), (count, size))
+FAILING(void *, NULL, realloc, (void *memory, size_t size), (memory, size))
 FAILING(void *, NULL, aligned_alloc, (size_t align, size_t size), (align, size))
 FAILING(void *, MAP_FAILED, mmap, (void *at, size_t size, int prot, int flags, int fd, off_t offset),
         (at, size, prot, flags, fd, offset))
@@ -63,6 +65,7 @@ FAILING(int, -1, fchmod, (int fd, mode_t mode), (fd, mode))
 FAILING(int, -1, fstat, (int fd, struct stat *status), (fd, status))
 FAILING(int, -1, pipe2, (int ends[2], int flags), (ends, flags))
 FAILING(int, -1, pidfd_open, (pid_t pid, unsigned int flags), (pid, flags))
+FAILING(int, -1, socket, (int domain, int type, int protocol), (domain, type, protocol))
 FAILING(int, -1, poll, (struct pollfd * fds, nfds_t count, int within_ms), (fds, count, within_ms))
 
 /* How many files this process has open. */

@@ -110,8 +110,8 @@ static void simple_answers(void *arg)
         { "GET /close" HOST "\r\n", "HTTP/1.1 200 OK\r\n", "\r\nConnection: close\r\n", "bye", false },
         { "GET /" HOST "Connection: close\r\n\r\n", "HTTP/1.1 200", "\r\nConnection: close\r\n", "hello",
           false },
-        { "PUT /echo" HOST "Content-Length: 3\r\n\r\nabc", "HTTP/1.1 200", "Content-Type: text/plain", "abc",
-          true },
+        { "PUT /echo" HOST "Content-Length: 3\r\n\r\nabc", "HTTP/1.1 200",
+          "GMT\r\nContent-Type: text/plain\r\n", "abc", true },
         { "PUT /echo" HOST "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", "HTTP/1.1 200", "",
           "abc", true },
         { "GET /stream" HOST "\r\n", "HTTP/1.1 200", "\r\nTransfer-Encoding: chunked\r\n\r\n",
@@ -417,6 +417,31 @@ static void p8_limits_on_heads_and_requests_hold(void **state)
     on_loop(limits, NULL);
 }
 
+static void limits_left_out(void *arg)
+{
+    struct memory memory;
+    begin(&memory);
+    const struct http_limits *limits = &memory.server->limits;
+    assert_int_equal(limits->head_bytes, 16 * 1024);
+    assert_int_equal(limits->headers, 100);
+    assert_int_equal(limits->body_bytes, 1024 * 1024);
+    assert_int_equal(limits->connections, 20000);
+    assert_int_equal(limits->streams_per_connection, 100);
+    assert_int_equal(limits->requests_per_connection, 10000);
+    assert_int_equal(limits->handshake_within_ms, 10000);
+    assert_int_equal(limits->head_within_ms, 10000);
+    assert_int_equal(limits->body_within_ms, 30000);
+    assert_int_equal(limits->idle_ms, 60000);
+    assert_int_equal(limits->stall_ms, 20000);
+    assert_int_equal(limits->linger_ms, 2000);
+    memory_end(&memory);
+}
+
+static void p8_limits_that_are_left_out_are_those_of_the_header(void **state)
+{
+    on_loop(limits_left_out, NULL);
+}
+
 static void draining(void *arg)
 {
     struct memory memory;
@@ -591,6 +616,7 @@ int main(void)
         cmocka_unit_test(p8_chunks_beyond_the_limit_are_refused_as_they_are_counted),
         cmocka_unit_test(a_handler_keeps_its_request_when_the_peer_leaves),
         cmocka_unit_test(who_ends_its_side_still_gets_its_answers),
+        cmocka_unit_test(p8_limits_that_are_left_out_are_those_of_the_header),
         cmocka_unit_test(p8_limits_on_heads_and_requests_hold),
         cmocka_unit_test(a_drain_lets_the_request_in_flight_end),
         cmocka_unit_test(limits_of_bodies_may_change_while_it_runs),

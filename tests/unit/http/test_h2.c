@@ -516,6 +516,8 @@ static void hostile(void *arg)
         exchange_frames(client);
         check_row(refused[i].title, handled == 0);
         check_row(refused[i].title, answer_of(client, id)->status == refused[i].status);
+        check_row(refused[i].title,
+                  refused[i].status == 0 || http_server_stats(client->memory.server)->heads_refused == 1);
         check_row(refused[i].title, answer_of(client, id)->closed || !memory_is_open(&client->memory));
         end(client);
     }

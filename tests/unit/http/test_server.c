@@ -524,6 +524,37 @@ static void end_early(void *arg)
     client_close(&client);
 }
 
+/* TLS has an end of its own, which comes before that of the connection, or without it. */
+static void say_goodbye(void *arg)
+{
+    struct upload *upload = arg;
+    struct client client;
+    char rest[256];
+    ssize_t got = -1;
+    if (client_open(&client, &upload->wish)) {
+        SSL_shutdown(client.ssl);
+        do
+            got = recv(client.fd, rest, sizeof rest, 0);
+        while (got > 0);
+    }
+    upload->seen = got == 0; /* and not -1, when the patience is over */
+    client_close(&client);
+}
+
+static void goodbye(void *arg)
+{
+    start(NULL);
+    struct upload one = { .wish = tls_wish() };
+    beside(say_goodbye, &one);
+    assert_true(one.seen);
+    http_server_free(server);
+}
+
+static void who_ends_its_tls_is_let_go(void **state)
+{
+    on_loop(goodbye, NULL);
+}
+
 static void early_end(void *arg)
 {
     start(NULL);
@@ -950,6 +981,7 @@ int main(void)
         cmocka_unit_test(a_cleartext_server_has_no_certificate),
         cmocka_unit_test(an_early_answer_is_seen_by_who_still_sends),
         cmocka_unit_test(who_ends_early_gets_its_whole_answer),
+        cmocka_unit_test(who_ends_its_tls_is_let_go),
         cmocka_unit_test(a_full_queue_is_taken_up_again),
         cmocka_unit_test(a_request_leaves_half_of_its_stack),
         cmocka_unit_test(p8_the_silent_are_cut_in_bounded_time),

@@ -1,4 +1,5 @@
 /* The journal: what is read back, what a torn end is, what damage is; and the file with its lock and its rights. */
+#include "runbook/internal.h"
 #include "runbook/world.h"
 
 #include <fcntl.h>
@@ -258,6 +259,43 @@ static void an_empty_journal_never_began(void **state)
     check_fails(E_JOURNAL, journal_read(STR("hello\n"), &arena, &history));
 }
 
+/* Sixty-four ids and three texts of marks that JSON writes as two bytes come near the limit. */
+static void p8_a_line_is_at_most_as_long_as_the_reader_takes(void **state)
+{
+    const char *ids[RUNBOOK_STEPS_MAX];
+    char marks[JOURNAL_TEXT_MAX], last[JOURNAL_TEXT_MAX];
+    struct buf line;
+    size_t longest = 0;
+    for (size_t i = 0; i < RUNBOOK_STEPS_MAX; i++)
+        ids[i] = arena_printf(&arena, "%063zu", i);
+    memset(marks, '"', sizeof marks - 1);
+    marks[sizeof marks - 1] = '\0';
+    buf_init(&line, JOURNAL_LINE_MAX);
+    struct journal_event event = { .kind = JOURNAL_BEGIN,
+                                   .run = "last-1",
+                                   .runbook = "last",
+                                   .subject = "lamps",
+                                   .shape = "0123456789abcdef",
+                                   .steps = ids,
+                                   .step_count = RUNBOOK_STEPS_MAX,
+                                   .evidence = marks,
+                                   .error = marks,
+                                   .why = last };
+    for (size_t plain = 0; plain < sizeof last; plain++) {
+        memset(last, '"', sizeof last - 1);
+        memset(last, 'x', sizeof last - 1 - plain); /* one byte longer each time */
+        last[sizeof last - 1] = '\0';
+        result r = journal_line(&chain, &event, &line);
+        if (failed(r)) {
+            assert_int_equal(r.error.code, E_LIMIT);
+            break;
+        }
+        longest = line.len;
+    }
+    assert_int_equal(longest, JOURNAL_LINE_MAX);
+    buf_done(&line);
+}
+
 static void texts_are_cut_and_cleaned(void **state)
 {
     struct journal_history history;
@@ -424,6 +462,7 @@ int main(void)
         TEST(impossible_stories_are_damage),
         TEST(p8_members_that_do_not_fit_are_damage),
         TEST(an_empty_journal_never_began),
+        TEST(p8_a_line_is_at_most_as_long_as_the_reader_takes),
         TEST(texts_are_cut_and_cleaned),
         TEST(a_file_is_locked_and_closed_to_others),
         TEST(names_are_listed),

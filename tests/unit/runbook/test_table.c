@@ -204,8 +204,21 @@ static void tables_print_themselves(void **state)
     is_in(dot, "Run \\\"/usr/local/bin/move-dns par2\\\" on eu2");
     json_t *json = runbook_json(&runbook);
     assert_int_equal(json_array_size(json_object_get(json, "steps")), 7);
-    assert_true(
-        json_is_true(json_object_get(json_array_get(json_object_get(json, "steps"), 4), "no_return")));
+    static const struct {
+        const char *id;
+        bool check, undo, no_return, operators;
+    } shown[] = { { "look", true, false, false, false },    { "close", false, true, false, false },
+                  { "note", false, false, false, false },   { "drain", false, true, false, false },
+                  { "promote", false, false, true, false }, { "dns", false, false, false, true },
+                  { "route", false, false, false, false } };
+    for (size_t i = 0; i < sizeof shown / sizeof shown[0]; i++) {
+        const json_t *row = json_array_get(json_object_get(json, "steps"), i);
+        assert_string_equal(json_string_value(json_object_get(row, "id")), shown[i].id);
+        assert_int_equal(json_is_true(json_object_get(row, "check")), shown[i].check);
+        assert_int_equal(json_is_true(json_object_get(row, "undo")), shown[i].undo);
+        assert_int_equal(json_is_true(json_object_get(row, "no_return")), shown[i].no_return);
+        assert_int_equal(json_is_true(json_object_get(row, "operators")), shown[i].operators);
+    }
     json_decref(json);
 }
 
