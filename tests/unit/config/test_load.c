@@ -140,6 +140,26 @@ static void every_word_of_a_rule_counts(void **state)
     config_free(config);
 }
 
+static void a_country_reaches_the_regions_in_it(void **state)
+{
+    struct shipped shipped;
+    struct config *config = NULL;
+    shipped_init(&shipped);
+    shipped_change(&shipped, "policies/residency.cfg", "outside = [ \"bloc:EEA\" ]",
+                   "places = [ \"country:US\", \"country:DE\" ]");
+    check_ok(shipped_load(&shipped, &config, &errors));
+    const struct region *eu = config_find_region(config, STR("eu-fr")),
+                        *us = config_find_region(config, STR("us"));
+    const struct policy_reach *reach = &rule_of(config, "health-stays-in-eea")->reach[eu->index];
+    const struct country *de = config_find_country(config, STR("DE")),
+                         *fr = config_find_country(config, STR("FR"));
+    assert_int_equal(reach->regions, 1 << us->index);
+    assert_true(reach->countries[de->index / 64] >> de->index % 64 & 1);
+    assert_false(reach->countries[fr->index / 64] >> fr->index % 64 & 1);
+    config_free(config);
+    shipped_done(&shipped);
+}
+
 static void a_top_file_sets_the_directory(void **state)
 {
     struct shipped shipped;
@@ -342,6 +362,7 @@ int main(void)
         TEST(what_is_left_out_has_its_preset),
         TEST(the_data_register_has_four_classes),
         TEST(every_word_of_a_rule_counts),
+        TEST(a_country_reaches_the_regions_in_it),
         TEST(a_top_file_sets_the_directory),
         TEST(the_digest_names_the_files_contents),
         TEST(a_file_is_named_by_its_whole_path_or_from_the_directory),
