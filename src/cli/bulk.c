@@ -10,10 +10,10 @@ enum { ANSWER_LINE_MAX = 64 * 1024, PROGRESS_EVERY = 500 };
 
 struct import {
     struct cli *cli;
-    struct buf rest; /* of the answer, behind its last newline */
+    struct buf rest; /* of the answer, after its last newline */
     size_t stored, refused;
     json_t *failures; /* with --json */
-    bool broken_off;  /* the gateway gave up: its last line says why */
+    bool broken_off;  /* the gateway stopped: its last line says why */
 };
 
 static void note_refusal(struct import *import, const json_t *answer)
@@ -105,8 +105,8 @@ static result import_from(struct import *import, FILE *file)
 static result judge(const struct import *import)
 {
     if (import->broken_off)
-        return FAIL(E_UNAVAILABLE, "Send the lines again from there: storing one twice does no harm.",
-                    "the gateway's answer broke off after %zu lines", import->stored + import->refused);
+        return FAIL(E_UNAVAILABLE, "Import again from there: a record may be stored twice without harm.",
+                    "the gateway's answer ended early, after %zu lines", import->stored + import->refused);
     if (import->refused > 0)
         return FAIL(E_BODY, "Correct those lines and import them again.", "%zu of %zu lines were refused",
                     import->refused, import->stored + import->refused);
@@ -119,7 +119,7 @@ result cli_record_import(struct cli *cli)
     bool from_file = path != NULL && strcmp(path, "-") != 0;
     FILE *file = from_file ? fopen(path, "re") : stdin;
     if (file == NULL)
-        return FAIL(E_IO, "Look at the file's name and rights.", "\"%s\" cannot be read: %s", path,
+        return FAIL(E_IO, "Check the file's name and permissions.", "\"%s\" cannot be read: %s", path,
                     strerror(errno));
     struct import import = { .cli = cli, .failures = cli_has(cli, OPT_JSON) ? json_array() : NULL };
     buf_init(&import.rest, ANSWER_LINE_MAX);
@@ -202,7 +202,7 @@ static result export_with(struct cli *cli, struct gateway_session *session, stru
     TRY(gateway_ask(session, &ask, &answer));
     gateway_answer_done(&answer);
     if (export->line_open)
-        return FAIL(E_UNAVAILABLE, "Export again: the last line is not whole.", "the export broke off");
+        return FAIL(E_UNAVAILABLE, "Export again: the last line is incomplete.", "the export ended early");
     return OK;
 }
 
@@ -214,7 +214,7 @@ result cli_record_export(struct cli *cli)
     result r = export_with(cli, session, &export);
     gateway_session_free(session);
     cli_progress_end(cli);
-    if (cli_has(cli, OPT_JSON) && !failed(r)) /* one that broke off is no document */
+    if (cli_has(cli, OPT_JSON) && !failed(r)) /* an incomplete export is not a document */
         fprintf(cli->out, "%s\n]}\n", export.bytes == 0 ? list_begin : "");
     if (!failed(r) && cli->progress)
         fprintf(cli->err, "%zu records, %zu bytes\n", export.records, export.bytes);

@@ -1,4 +1,4 @@
-/* cell ...: straight to PostgreSQL, as domicile_admin. */
+/* cell ...: directly to PostgreSQL, as domicile_admin. */
 #include "cli/cell.h"
 
 #include "base/text.h"
@@ -14,7 +14,7 @@ result cell_parse(struct cli *cli, const char *text, const struct cell **ret)
     TRY(cli_region_named(cli, arena_cstr(&cli->arena, region_name), &region));
     const struct cell *cell = config_find_cell(region, name);
     if (cell == NULL)
-        return FAIL(E_NOT_FOUND, "domicile region list names the cells, as REGION/CELL.",
+        return FAIL(E_NOT_FOUND, "Run domicile region list: it shows the cells as REGION/CELL.",
                     "there is no cell \"%.*s\" in the region \"%s\"", STR_ARG(name), region->name.ptr);
     *ret = cell;
     return OK;
@@ -41,7 +41,7 @@ static void note_applied(void *context, const struct cell_migration *migration)
     json_array_append_new(applied, json_string(migration->name));
 }
 
-/* Migrations have no time limit: they wait for locks, and large tables take as long as they take. */
+/* Migrations have no time limit: they wait for locks, and large tables take long. */
 static result migrate(void *arg)
 {
     struct migration *migration = arg;
@@ -55,7 +55,7 @@ static result migrate(void *arg)
     return r;
 }
 
-/* What a migration would apply: all that the cell does not name yet. */
+/* The migrations that the cell does not have yet. */
 static result plan(void *arg)
 {
     struct migration *migration = arg;
@@ -145,10 +145,10 @@ static result show(void *arg)
         struct shown *shown = &showing->cells[i];
         shown->outcome = cell_ask(shown->cell, &shown->facts);
         shown->state = failed(shown->outcome)                         ? shown->outcome.error.what
-                       : shown->facts.stamp[0] == '\0'                ? "no stamp: migrate it"
+                       : shown->facts.stamp[0] == '\0'                ? "no stamp: run cell migrate"
                        : strcmp(shown->facts.stamp, shown->name) != 0 ? "stamped as another cell"
                        : shown->facts.schema_version != (int)cell_migration_count
-                           ? "another schema: migrate it"
+                           ? "another schema version: run cell migrate"
                            : "ready";
     }
     return OK;

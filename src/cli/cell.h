@@ -1,5 +1,5 @@
 #pragma once
-/* Cells as the operator reaches them: straight to PostgreSQL, with the certificate of domicile_admin. */
+/* Cells for the operator's commands: directly through PostgreSQL, with the certificate of domicile_admin. */
 #include "cli/cli.h"
 #include "schema/migrate.h"
 

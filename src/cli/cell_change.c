@@ -15,7 +15,7 @@ struct change {
     struct runbook runbook;
     struct provisioning provisioning;
     struct cell_hosts *hosts;
-    result (*prepare)(struct change *change); /* what is special about it; may be NULL */
+    result (*prepare)(struct change *change); /* of this command; may be NULL */
     bool only_with_yes;
 };
 
@@ -26,7 +26,7 @@ static result plan(struct change *change, const struct cli_drive *what)
     struct cli *cli = change->cli;
     TRY(cli_plan(cli, what));
     if (!cli_has(cli, OPT_PLAN) && !cli_has(cli, OPT_JSON))
-        fputs("give the command again with --yes to change what is to be done above\n", cli->out);
+        fputs("run the command again with --yes to do the steps above that are not done yet\n", cli->out);
     return OK;
 }
 
@@ -75,7 +75,7 @@ static result change_cell(struct cli *cli, struct change *change)
                           ? arena_printf(&cli->arena, "%s/%s", cli->arguments[0], cli->arguments[1])
                           : cli->arguments[0];
     if (strlen(change->subject) > RUNBOOK_SUBJECT_MAX)
-        return FAIL(E_ARGUMENT, "Give the cell and the node shorter names.", "\"%s\" is too long",
+        return FAIL(E_ARGUMENT, "Choose shorter names for the cell and the node.", "\"%s\" is too long",
                     change->subject);
     return cli_on_loop(on_loop, change);
 }
@@ -106,11 +106,11 @@ static result find_standby(struct change *change, const struct node **ret)
         if (str_is(change->cell->nodes[i].name, change->cli->arguments[1]))
             *ret = &change->cell->nodes[i];
     if (*ret == NULL)
-        return FAIL(E_NOT_FOUND, "Declare the node in the region's file first; it is what says where it is.",
+        return FAIL(E_NOT_FOUND, "Declare the node in the region's file first.",
                     "the cell \"%s\" has no node \"%s\"", change->cli->arguments[0],
                     change->cli->arguments[1]);
     if (*ret == change->cell->primary)
-        return FAIL(E_ARGUMENT, "Name one of its standbys.", "\"%s\" is the primary of the cell \"%s\"",
+        return FAIL(E_ARGUMENT, "Give the name of a standby.", "\"%s\" is the primary of the cell \"%s\"",
                     (*ret)->name.ptr, change->cli->arguments[0]);
     return OK;
 }
@@ -138,7 +138,7 @@ static result prepare_remove(struct change *change)
     if (change->cell->synchronous && change->cell->node_count <= 2 && !cli_has(cli, OPT_YES) &&
         !cli_has(cli, OPT_PLAN))
         return FAIL(
-            E_CONFLICT, "Add another standby first, or say --yes: then writes are on the primary alone.",
+            E_CONFLICT, "Add another standby first, or give --yes: then the primary alone has the writes.",
             "\"%s\" is the only standby of the synchronous cell \"%s\"", node->name.ptr, cli->arguments[0]);
     change->provisioning.leaving = node;
     change->provisioning.standbys[0] = node;

@@ -1,4 +1,4 @@
-/* cell status: a screen that is read in five seconds. It asks the nodes itself, one look, and changes nothing. */
+/* cell status: a screen that a person reads in five seconds. It asks the nodes itself, once, and changes nothing. */
 #include "base/clock.h"
 #include "cli/cell.h"
 #include "cli/host_log.h"
@@ -33,7 +33,7 @@ static result choose(struct cli *cli, struct status *status)
     for (size_t i = 0; i < cli->config->region_count; i++)
         for (size_t j = 0; j < cli->config->regions[i].cell_count; j++) {
             if (status->count == STATUS_CELLS_MAX)
-                return FAIL(E_LIMIT, "Name the cell that is meant.", "there are more than %d cells",
+                return FAIL(E_LIMIT, "Give the name of one cell.", "there are more than %d cells",
                             STATUS_CELLS_MAX);
             status->cells[status->count++] = &cli->config->regions[i].cells[j];
         }
@@ -45,7 +45,7 @@ static void host_facts(void *context, const struct node *node, struct health_hos
     host_reader_facts(context, node, ret);
 }
 
-/* The monitor's certificate sees all of it; an administrator's shows what it may. */
+/* The monitor's role may see everything; an administrator's role sees a part. */
 static result open_cell(struct status *status, size_t index)
 {
     const struct cell *cell = status->cells[index];
@@ -122,7 +122,7 @@ static const char *sync_text(const struct health_node *node)
 {
     const struct health_walsender *walsender = &node->walsender;
     if (node->role == HEALTH_PRIMARY && node->answer == HEALTH_ANSWERS)
-        return node->sync_required == 0 ? "none waited for" : "waits";
+        return node->sync_required == 0 ? "async" : "waits";
     if (!walsender->attached)
         return "-";
     return !walsender->streaming    ? walsender->state
@@ -131,7 +131,7 @@ static const char *sync_text(const struct health_node *node)
                                     : "async";
 }
 
-/* Of a primary the slot that retains the most. */
+/* For a primary: the slot that retains the most. */
 static const char *slot_text(struct arena *arena, const struct health_node *node)
 {
     if (node->slot_count == 0)
@@ -184,7 +184,7 @@ static void print_nodes(struct cli *cli, const struct cell_health *health, struc
     cli_print_table(cli, cells, health->node_count + 1, COLUMNS);
 }
 
-/* What a word in the table does not say. */
+/* What the table does not show. */
 static void print_remarks(struct cli *cli, const struct cell_health *health, struct arena *arena)
 {
     const struct health_node *primary = health_primary(health);
@@ -203,7 +203,7 @@ static void print_remarks(struct cli *cli, const struct cell_health *health, str
         fprintf(cli->out, "  writes that wait for a standby: %lld\n",
                 (long long)primary->writes_waiting.value);
     if (!primary->replication_visible && health->node_count > 1)
-        fprintf(cli->out, "  this role may not see replication: give the cell a monitor certificate\n");
+        fprintf(cli->out, "  this role may not see replication: add a monitor certificate to the cell\n");
     if (primary->beat_known && primary->beat.sequence == 0)
         fprintf(cli->out, "  no monitor has written a heartbeat yet\n");
     else if (primary->beat_known)
@@ -242,7 +242,7 @@ static void print_line(struct cli *cli, const struct cell_health *health)
             cell_state_name(state), cell_state_words(state));
 }
 
-/* A watched screen is written over in place; where nobody looks, a line a look is kept. */
+/* On a terminal, --watch overwrites the screen; otherwise it prints a line for each look. */
 static void print(const struct status *status)
 {
     struct cli *cli = status->cli;

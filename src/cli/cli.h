@@ -1,6 +1,6 @@
 #pragma once
-/* The command line: one table of commands (commands.def), one of options (options.def). A verb is a function that prints
- * what it has to say and returns a result; cli_main prints an error once, and makes the exit status of it. */
+/* The command line: a table of commands (commands.def) and a table of options (options.def). A verb is a function that prints
+ * its output and returns a result; cli_main prints an error once, and returns its exit status. */
 #include "base/json.h"
 #include "client/gateway_session.h"
 #include "config/config.h"
@@ -54,7 +54,7 @@ struct cli {
     int status;
 };
 
-/* The whole program: parse, run, say. Returns the exit status. */
+/* The whole program: parse, run, print. Returns the exit status. */
 int cli_main(int argc, char **argv);
 int cli_run(struct cli *cli, int argc, char **argv);
 void cli_init(struct cli *cli, FILE *out, FILE *err);
@@ -76,30 +76,30 @@ void cli_help(struct cli *cli);
 
 /* ---- output.c ---- */
 void cli_print_json(struct cli *cli, json_t *document); /* takes it over */
-/* jansson takes UTF-8 only; what is quoted in an error may be anything: bytes beyond ASCII become "?" then. */
+/* jansson takes UTF-8 only, and an error may quote any bytes: if they are not UTF-8, bytes beyond ASCII become "?". */
 json_t *cli_json_text(struct cli *cli, const char *text);
 void cli_print_error(struct cli *cli, const struct error *error);
 void cli_print_warning(struct cli *cli, const struct error *error); /* likewise; the verb goes on */
 enum cli_style { STYLE_GOOD, STYLE_BAD, STYLE_FAINT };
 const char *cli_style(const struct cli *cli, enum cli_style style); /* "" without colours */
 const char *cli_plain(const struct cli *cli);
-/* A line of progress that the next one replaces, where somebody watches; cli_progress_end clears it. */
+/* A line of progress, on a terminal only, which the next one replaces; cli_progress_end clears it. */
 void cli_progress(struct cli *cli, const char *format, ...) PRINTF(2, 3);
 void cli_progress_end(struct cli *cli);
-/* Columns as wide as what is in them. Rows of `columns` cells; the first is the head. */
+/* Each column as wide as its longest cell. Rows of `columns` cells; the first row is the head. */
 void cli_print_table(struct cli *cli, const char *const *cells, size_t rows, size_t columns);
 
 /* ---- what verbs share ---- */
 const char *cli_config_dir(const struct cli *cli);
 result cli_load_config(struct cli *cli) MUST_USE; /* cli->config; once */
-/* --region, $DOMICILE_REGION, or the only one there is: no other is guessed. Loads the configuration. */
+/* --region, $DOMICILE_REGION, or the only region; never a guess. Loads the configuration. */
 result cli_region(struct cli *cli, const struct region **ret) MUST_USE;
 result cli_region_named(struct cli *cli, const char *name, const struct region **ret) MUST_USE;
 /* The gateway of --region, or the one at --url, as the client of --credentials or the environment. The caller frees it. */
 result cli_gateway(struct cli *cli, struct gateway_session **ret) MUST_USE;
 /* A whole file, or standard input for NULL or "-". E_LIMIT beyond `max` bytes. */
 result cli_read_file(struct cli *cli, const char *path, size_t max, struct str *ret) MUST_USE;
-/* Runs on a fiber of a loop of its own, and returns what it returned. */
+/* Runs it on a fiber of a new loop, and returns its result. */
 result cli_on_loop(result (*body)(void *arg), void *arg) MUST_USE;
 
 /* ---- verbs ---- */

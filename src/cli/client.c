@@ -1,5 +1,5 @@
-/* client ...: OAuth clients. Those of the vendor's staff are made in the region's cell, as domicile_admin: somebody has to
- * be the first. Those of a customer are asked for through the API, where the policy decides. */
+/* client ...: OAuth clients. Clients of the vendor's staff are created in the region's cell, as domicile_admin, since the first
+ * one has no API to ask. Clients of a customer are created through the API, where the policy decides. */
 #include "auth/client.h"
 
 #include "base/clock.h"
@@ -44,7 +44,7 @@ static result connect_region(const struct region *region, struct cell_facts *ret
     return r;
 }
 
-/* Runs a function of the schema that answers with one outcome. */
+/* Runs a function of the schema that returns one outcome. */
 static result ask_outcome(const struct region *region, const char *sql, struct pg_value *params, size_t count,
                           const char *wanted, const char *id)
 {
@@ -58,16 +58,16 @@ static result ask_outcome(const struct region *region, const char *sql, struct p
     result r = pg_exec(conn, sql, params, count, &reply);
     struct str outcome = failed(r) ? (struct str){ 0 } : pg_reply_str(&reply, 0, 0);
     if (!failed(r) && str_is(outcome, "exists"))
-        r = FAIL(E_CONFLICT, "Choose another id.", "there is a client \"%s\" in \"%s\"", id,
+        r = FAIL(E_CONFLICT, "Choose another id.", "the client \"%s\" already exists in \"%s\"", id,
                  region->name.ptr);
     else if (!failed(r) && str_is(outcome, "absent"))
-        r = FAIL(E_NOT_FOUND, "domicile client list names them.",
+        r = FAIL(E_NOT_FOUND, "Run domicile client list: it shows the clients.",
                  "there is no client \"%s\" of the staff in \"%s\", or it is disabled", id, region->name.ptr);
     else if (!failed(r) && str_is(outcome, "region"))
         r = FAIL(E_REGION_STAMP, "Correct the cell's address in the region's file.",
                  "the cell of \"%s\" is stamped with another region", region->name.ptr);
     else if (!failed(r) && !str_is(outcome, wanted))
-        r = FAIL(E_SCHEMA, "Run domicile cell migrate, or a newer domicile.",
+        r = FAIL(E_SCHEMA, "Run domicile cell migrate, or install a newer domicile.",
                  "the cell of \"%s\" answered \"%.*s\"", region->name.ptr, STR_ARG(outcome));
     pg_reply_done(&reply);
     pg_close(conn);
@@ -152,7 +152,7 @@ static result customer_client_add(struct cli *cli, const char *role, char *secre
 {
     char body[128];
     if (cli_has(cli, OPT_ID))
-        return FAIL(E_ARGUMENT, "Leave --id out.", "the id of a customer's client is chosen by the gateway");
+        return FAIL(E_ARGUMENT, "Omit --id.", "the gateway chooses the id of a customer's client");
     snprintf(body, sizeof body, "{\"role\":\"%s\"}", role); /* a word of ours: see read_role */
     const struct gateway_ask ask = { .method = "POST",
                                      .path = gateway_path(&cli->arena, cli->values[OPT_CUSTOMER], "clients",
@@ -170,7 +170,8 @@ static result customer_client_add(struct cli *cli, const char *role, char *secre
     }
     json_decref(answer);
     return whole ? OK
-                 : FAIL(E_UNAVAILABLE, "See what answers at the endpoint.", "the gateway named no client");
+                 : FAIL(E_UNAVAILABLE, "Check which server answers at the endpoint.",
+                        "the gateway's answer has no client id");
 }
 
 /* ---- add ---- */
@@ -181,11 +182,12 @@ static result read_role(struct cli *cli, enum role_kind wanted, const char **ret
     TRY(cli_need(cli, OPT_ROLE, &word));
     enum role role = role_from(word);
     if (role_kind(role) != wanted)
-        return FAIL(E_ARGUMENT,
-                    "Staff: onboarding, sysadmin, security, compliance. With --customer: customer-admin, "
-                    "customer-app.",
-                    "\"%s\" is not a role of %s", word.ptr,
-                    wanted == ROLE_STAFF ? "the vendor's staff" : "a customer");
+        return FAIL(
+            E_ARGUMENT,
+            "Use onboarding, sysadmin, security or compliance for staff; with --customer, customer-admin or "
+            "customer-app.",
+            "\"%s\" is not a role of %s", word.ptr,
+            wanted == ROLE_STAFF ? "the vendor's staff" : "a customer");
     *ret = role_word(role);
     return OK;
 }
@@ -197,7 +199,7 @@ static result add_to_regions(struct cli *cli, struct staff_client *client)
         return cli_on_loop(staff_add, client);
     }
     const struct region *regions[CLI_REGIONS_MAX] = { 0 };
-    for (size_t i = 0; i < cli->region_count; i++) /* all are looked at before the first is touched */
+    for (size_t i = 0; i < cli->region_count; i++) /* all regions are checked before the first is changed */
         TRY(cli_region_named(cli, cli->regions[i], &regions[i]));
     for (size_t i = 0; i < cli->region_count; i++) {
         client->region = regions[i];
@@ -234,10 +236,10 @@ static void print_client(struct cli *cli, const char *id, const char *secret, co
     fprintf(cli->out, "client_id      %s\nclient_secret  %s%s\n", id, path != NULL ? "in " : "",
             path != NULL ? path : secret);
     if (path == NULL)
-        fputs("The secret is shown this once.\n", cli->err);
+        fputs("The secret is shown only once.\n", cli->err);
 }
 
-/* The file is there before the client is: a secret that cannot be kept is not made. */
+/* The file is created before the client: no client without a stored secret. */
 static result write_secret(struct cli *cli, const char *secret)
 {
     const char *path = cli->values[OPT_SECRET_FILE];
@@ -247,7 +249,7 @@ static result write_secret(struct cli *cli, const char *secret)
     if (file != NULL)
         written = fclose(file) == 0 && written;
     return written ? OK
-                   : FAIL(E_IO, "Look at the file's disk; then remove the client and make another.",
+                   : FAIL(E_IO, "Check the file's disk, remove the client and create another one.",
                           "the secret cannot be written to \"%s\": %s", path, strerror(errno));
 }
 
@@ -376,6 +378,6 @@ result cli_client_remove(struct cli *cli)
     if (cli_has(cli, OPT_JSON))
         cli_print_json(cli, json_pack("{s:s,s:b}", "client_id", client.id, "disabled", 1));
     else
-        fprintf(cli->out, "%s is disabled; tokens that it has are good until they expire\n", client.id);
+        fprintf(cli->out, "%s is disabled; its tokens are valid until they expire\n", client.id);
     return OK;
 }

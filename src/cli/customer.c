@@ -46,7 +46,7 @@ static void print_customer(struct cli *cli, json_t *customer)
             names_of(cli, json_object_get(customer, "acknowledged_services")));
     fprintf(cli->out, "%s\n",
             json_array_size(services) == 0 ? "No service leaves the region."
-                                           : "Services that cannot be kept in the region:");
+                                           : "Services that leave the region:");
     print_services(cli->out, services);
     json_decref(customer);
 }
@@ -75,12 +75,13 @@ static json_t *split(const char *list)
         name = str_trim(name);
         if (name.len > 0)
             json_array_append_new(
-                names, json_stringn(name.ptr, name.len)); /* drops what is not UTF-8: it names none */
+                names,
+                json_stringn(name.ptr, name.len)); /* drops invalid UTF-8, which is the name of no service */
     }
     return names;
 }
 
-/* The customer has to say yes to each, so it is shown what that is, and how to say it. */
+/* The customer must accept each service, so show the services, and the option for it. */
 static result explain_acknowledgement(struct cli *cli, const result refusal)
 {
     const json_t *services = json_object_get(cli->refusal.problem, "services");
@@ -90,7 +91,7 @@ static result explain_acknowledgement(struct cli *cli, const result refusal)
     json_array_foreach(services, i, service) names =
         arena_printf(&cli->arena, "%s%s%s", names, i == 0 ? "" : ",", text_of(service, "name"));
     if (!cli_has(cli, OPT_JSON)) {
-        fputs("These services cannot be kept in the region:\n", cli->err);
+        fputs("These services leave the region:\n", cli->err);
         print_services(cli->err, services);
     }
     result r = refusal;

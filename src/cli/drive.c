@@ -127,13 +127,13 @@ static void on_notice(struct driver_observer *observer, enum driver_notice notic
     struct driving *driving = (struct driving *)((char *)observer - offsetof(struct driving, observer));
     struct cli *cli = driving->cli;
     if (notice == DRIVER_WAITS)
-        cli_progress(cli, "waiting for another process that changes %s, or did a moment ago",
+        cli_progress(cli, "waiting: another process has, or just had, the lease of %s",
                      driving->what->subject);
     if (notice == DRIVER_ASKS)
-        cli_progress(cli, "looking at %s", driving->what->subject);
+        cli_progress(cli, "checking %s", driving->what->subject);
     if (notice == DRIVER_RESUMES && !cli_has(cli, OPT_JSON)) {
         cli_progress_end(cli);
-        fprintf(cli->out, "going on with the run %s\n", run);
+        fprintf(cli->out, "resuming the run %s\n", run);
     }
 }
 
@@ -157,7 +157,7 @@ static void listen_to_signals(void *arg)
         return; /* then they end the process, and the run can be resumed */
     if (!failed(signal_watch_wait(watch, &number))) {
         cli_progress_end(driving->cli);
-        fputs("cancelling the run; once more stops it where it is\n", driving->cli->err);
+        fputs("cancelling the run; a second signal stops it without undoing\n", driving->cli->err);
         driver_cancel(driving->driver);
         if (!failed(signal_watch_wait(watch, &number)))
             driver_stop(driving->driver);
@@ -181,7 +181,7 @@ static result drive_watched(struct driving *driving, const struct runbook_planne
 static void say_already(struct cli *cli, const struct cli_drive *what, const struct runbook_planned *planned)
 {
     if (!cli_has(cli, OPT_JSON)) {
-        fprintf(cli->out, "%s: already done, nothing was changed (%zu steps)\n", what->subject,
+        fprintf(cli->out, "%s: all %zu steps were already done, nothing was changed\n", what->subject,
                 what->runbook->step_count);
         return;
     }
@@ -238,8 +238,8 @@ result cli_plan(struct cli *cli, const struct cli_drive *what)
                 planned[i].step->title, planned[i].evidence[0] ? ": " : "", planned[i].evidence);
     }
     if (to_do == 0)
-        fputs("nothing is to be done\n", cli->out);
+        fputs("nothing to do\n", cli->out);
     else
-        fprintf(cli->out, "%zu of %zu steps are to be done; nothing was changed\n", to_do, count);
+        fprintf(cli->out, "%zu of %zu steps are not done yet; nothing was changed\n", to_do, count);
     return OK;
 }

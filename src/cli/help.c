@@ -4,7 +4,7 @@
 
 enum { COLUMNS = 100 };
 
-/* Words of `text` behind a column of `indent`, folded. */
+/* The words of `text`, wrapped, with an indent. */
 static void print_folded(FILE *out, const char *text, int indent)
 {
     int at = indent;
@@ -59,7 +59,7 @@ static void help_group(struct cli *cli)
     for (size_t i = 0; i < cli_command_count; i++)
         if (strcmp(cli_commands[i].group, cli->group) == 0)
             print_row(cli->out, cli_commands[i].verb, cli_commands[i].help, 12);
-    fprintf(cli->out, "\ndomicile %s COMMAND --help says more.\n", cli->group);
+    fprintf(cli->out, "\nRun domicile %s COMMAND --help for more.\n", cli->group);
 }
 
 static void help_program(struct cli *cli)
@@ -71,7 +71,7 @@ static void help_program(struct cli *cli)
     for (size_t i = 0; i < cli_command_count; i++)
         print_row(cli->out, cli_command_name(cli, &cli_commands[i]), cli_commands[i].help, 16);
     print_options(cli, everywhere);
-    fputs("\ndomicile COMMAND --help says more.\n", cli->out);
+    fputs("\nRun domicile COMMAND --help for more.\n", cli->out);
 }
 
 void cli_help(struct cli *cli)

@@ -1,8 +1,8 @@
 #pragma once
-/* The record of what a verb asks hosts for, and of what it lets them do. */
+/* The record of a verb's commands on hosts. */
 #include "cli/cli.h"
 #include "hosts/host_log.h"
 
-/* `looker`: how the record calls what only looks. Where that cannot be recorded, standard error says so, once, and the
- * verb goes on. The configuration is loaded. */
+/* `looker`: the name of read-only commands in the record. If such a command cannot be recorded, standard error says so, once,
+ * and the verb goes on. The configuration must be loaded. */
 struct host_log *cli_host_log(struct cli *cli, const char *looker);

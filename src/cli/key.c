@@ -13,7 +13,7 @@ static void print_made(struct cli *cli, const char *file, const char *name, cons
     if (cli_has(cli, OPT_JSON))
         cli_print_json(cli, json_pack("{s:s,s:s}", "file", file, name, value));
     else
-        fprintf(cli->out, "made %s (%s %s)\n", file, name, value);
+        fprintf(cli->out, "created %s (%s %s)\n", file, name, value);
 }
 
 result cli_key_init(struct cli *cli)
@@ -22,7 +22,7 @@ result cli_key_init(struct cli *cli)
     TRY(cli_region_named(cli, cli->arguments[0], &region));
     const char *path = region->root_key.file;
     if (path == NULL)
-        return FAIL(E_CONFIG, "Make the key where the command takes it from.",
+        return FAIL(E_CONFIG, "Create the key where that command reads it.",
                     "the root key of \"%s\" comes from a command", region->name.ptr);
     TRY(rootkey_generate_file(path));
     struct root_key key = { 0 };
@@ -32,7 +32,8 @@ result cli_key_init(struct cli *cli)
     rootkey_free(&key);
     print_made(cli, path, "fingerprint", fingerprint);
     if (!cli_has(cli, OPT_JSON))
-        fputs("Keep a copy in a safe place of the same region: without it no sealed record can be read.\n",
+        fputs("Keep a copy in a safe place in the same region: without this key no sealed record can be "
+              "read.\n",
               cli->err);
     return OK;
 }
@@ -47,7 +48,7 @@ result cli_key_token_init(struct cli *cli)
     print_made(cli, region->token.private_key, "kid", token_signer_kid(signer));
     token_signer_free(signer);
     if (!cli_has(cli, OPT_JSON))
-        fprintf(cli->err, "Give %s to the gateways of the other regions.\n", region->token.public_key);
+        fprintf(cli->err, "Copy %s to the gateways of the other regions.\n", region->token.public_key);
     return OK;
 }
 
@@ -75,7 +76,7 @@ static bool is_done(const json_t *status)
     return state != NULL && strcmp(state, "done") == 0;
 }
 
-/* A large class is not counted to its end. */
+/* The count of a large class stops early. */
 static const char *least(const json_t *status)
 {
     const char *is = json_string_value(json_object_get(status, "remaining_is"));
@@ -86,7 +87,7 @@ static result wait_until_done(struct cli *cli, struct gateway_session *session, 
 {
     enum { FIRST_MS = 50, MOST_MS = 1000 };
     for (unsigned ms = FIRST_MS; !is_done(*status); ms = ms * 2 < MOST_MS ? ms * 2 : MOST_MS) {
-        cli_progress(cli, "%s%lld records are still to be sealed with the new key", least(*status),
+        cli_progress(cli, "%s%lld records are not sealed with the new key yet", least(*status),
                      (long long)remaining(*status));
         usleep(ms * 1000);
         json_t *now = NULL;
@@ -109,7 +110,7 @@ static void print_status(struct cli *cli, json_t *status)
     if (is_done(status))
         fputs(", and every record is sealed with it\n", cli->out);
     else
-        fprintf(cli->out, ", and %s%lld records are still to be sealed with it\n", least(status),
+        fprintf(cli->out, ", but %s%lld records are not sealed with it yet\n", least(status),
                 (long long)remaining(status));
     json_decref(status);
 }

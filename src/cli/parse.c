@@ -28,7 +28,7 @@ _Static_assert(OPT_COUNT <= 32, "a command's options are bits of 32");
 #undef X
 
 static const uint32_t everywhere = ONLY(CONFIG) | ONLY(JSON) | ONLY(HELP);
-static const char overview_hint[] = "domicile --help lists the commands.";
+static const char overview_hint[] = "Run domicile --help: it lists the commands.";
 
 bool cli_command_is(const struct cli_command *command, const char *group, const char *verb)
 {
@@ -58,10 +58,10 @@ static result set_option(struct cli *cli, enum cli_option option, const char *va
 {
     if (option == OPT_REGION) {
         if (cli->region_count == CLI_REGIONS_MAX)
-            return FAIL(E_ARGUMENT, "Name fewer regions at once.", "--region is given too often");
+            return FAIL(E_ARGUMENT, "Give fewer regions at once.", "--region is given too many times");
         cli->regions[cli->region_count++] = value;
     } else if (cli_has(cli, option) && cli_options[option].value != NULL) {
-        return FAIL(E_ARGUMENT, "Give it once.", "--%s is given twice", cli_options[option].name);
+        return FAIL(E_ARGUMENT, "Give the option once.", "--%s is given twice", cli_options[option].name);
     }
     cli->values[option] = value;
     return OK;
@@ -76,11 +76,11 @@ static result parse_option(struct cli *cli, const char *word, const char *next, 
     TRY(find_option(name, &option));
     bool wants = cli_options[option].value != NULL, has = rest.ptr != NULL;
     if (!wants && has)
-        return FAIL(E_ARGUMENT, "Leave the value out.", "--%s takes no value", cli_options[option].name);
+        return FAIL(E_ARGUMENT, "Omit the value.", "--%s takes no value", cli_options[option].name);
     *ret_took_next = wants && !has;
     if (*ret_took_next && next == NULL)
-        return FAIL(E_ARGUMENT, "The command's --help says what it takes.", "--%s needs a value (%s)",
-                    cli_options[option].name, cli_options[option].value);
+        return FAIL(E_ARGUMENT, "Run the command with --help: it shows the arguments and options.",
+                    "--%s needs a value (%s)", cli_options[option].name, cli_options[option].value);
     return set_option(cli, option, !wants ? "" : has ? rest.ptr : next);
 }
 
@@ -88,7 +88,7 @@ static result check_options(struct cli *cli)
 {
     for (size_t i = 0; i < OPT_COUNT; i++)
         if (cli_has(cli, (enum cli_option)i) && !((everywhere | cli->command->options) >> i & 1))
-            return FAIL(E_ARGUMENT, "The command's --help lists its options.",
+            return FAIL(E_ARGUMENT, "Run the command with --help: it lists the options.",
                         "\"domicile %s\" takes no --%s", cli_command_name(cli, cli->command),
                         cli_options[i].name);
     return OK;
@@ -97,7 +97,7 @@ static result check_options(struct cli *cli)
 result cli_need(const struct cli *cli, enum cli_option option, struct str *ret)
 {
     if (!cli_has(cli, option))
-        return FAIL(E_ARGUMENT, "The command's --help says what it is.", "--%s %s is missing",
+        return FAIL(E_ARGUMENT, "Run the command with --help: it explains the option.", "--%s %s is missing",
                     cli_options[option].name, cli_options[option].value);
     *ret = str_from(cli->values[option]);
     return OK;
@@ -105,7 +105,7 @@ result cli_need(const struct cli *cli, enum cli_option option, struct str *ret)
 
 /* ---- words ---- */
 
-/* Takes the command off the words. Afterwards the arguments are left. */
+/* Removes the command from the words; the arguments remain. */
 static result find_command(struct cli *cli, const char **words, size_t count, size_t *ret_taken)
 {
     cli->group = count > 0 ? words[0] : NULL;
@@ -124,13 +124,13 @@ static result find_command(struct cli *cli, const char **words, size_t count, si
     if (cli->group != NULL && !group_known)
         return FAIL(E_ARGUMENT, overview_hint, "there is no command \"%s\"", words[0]);
     if (count > 1)
-        return FAIL(E_ARGUMENT, "The group's --help lists its commands.", "there is no command \"%s %s\"",
-                    words[0], words[1]);
+        return FAIL(E_ARGUMENT, "Run the group with --help: it lists the commands.",
+                    "there is no command \"%s %s\"", words[0], words[1]);
     if (cli_has(cli, OPT_HELP))
         return OK;
     return cli->group == NULL ? FAIL(E_ARGUMENT, overview_hint, "no command is given")
-                              : FAIL(E_ARGUMENT, "The group's --help lists its commands.",
-                                     "\"%s\" needs a command of its own", words[0]);
+                              : FAIL(E_ARGUMENT, "Run the group with --help: it lists the commands.",
+                                     "a command is missing after \"%s\"", words[0]);
 }
 
 static result check_arguments(struct cli *cli)
@@ -143,8 +143,9 @@ static result check_arguments(struct cli *cli)
     }
     if (cli->argument_count >= least && cli->argument_count <= most)
         return OK;
-    return FAIL(E_ARGUMENT, "The command's --help says what it takes.", "usage: domicile %s %s (%zu given)",
-                cli_command_name(cli, cli->command), cli->command->arguments, cli->argument_count);
+    return FAIL(E_ARGUMENT, "Run the command with --help: it shows the arguments and options.",
+                "usage: domicile %s %s (%zu given)", cli_command_name(cli, cli->command),
+                cli->command->arguments, cli->argument_count);
 }
 
 result cli_parse(struct cli *cli, int argc, char **argv)
@@ -152,7 +153,7 @@ result cli_parse(struct cli *cli, int argc, char **argv)
     const char *words[CLI_ARGUMENTS_MAX + 2];
     size_t count = 0, taken = 0;
     bool options_end = false;
-    result r = OK; /* the first thing wrong; --json and --help are looked for to the end all the same */
+    result r = OK; /* the first error; --json and --help count even after it */
     for (int i = 1; i < argc; i++) {
         bool took_next = false;
         if (options_end || strncmp(argv[i], "--", 2) != 0) {
@@ -161,7 +162,7 @@ result cli_parse(struct cli *cli, int argc, char **argv)
             else if (count < COUNT(words))
                 words[count++] = argv[i];
             else if (!failed(r))
-                r = FAIL(E_ARGUMENT, "The command's --help says what it takes.",
+                r = FAIL(E_ARGUMENT, "Run the command with --help: it shows the arguments and options.",
                          "there are too many arguments");
             continue;
         }

@@ -1,4 +1,4 @@
-/* config ..., policy ..., region ...: what the configuration says, without asking anybody. */
+/* config ..., policy ..., region ...: from the configuration only, without any server. */
 #include "policy/policy.h"
 
 #include "cell/runbooks.h"
@@ -65,7 +65,7 @@ static void print_summary(struct cli *cli)
         config->digest);
 }
 
-/* Configuration cannot know the runbooks: they are below it. */
+/* The configuration's own code cannot check steps: it must not know the runbooks. */
 static result check_steps(struct cli *cli, struct config_errors *errors)
 {
     for (size_t i = 0; i < cli->config->region_count; i++) {
@@ -143,7 +143,7 @@ result cli_policy_explain(struct cli *cli)
     return OK;
 }
 
-/* A list that is left out matches everything, and is left out here as well. */
+/* A list that a rule omits matches everything; it is omitted here too. */
 static void set_words(json_t *rule, const char *name, const struct config_words *words)
 {
     if (words->count == 0)
@@ -230,7 +230,8 @@ static result test_files(struct cli *cli, struct policy_test_report *got, struct
         report(cli, got, tested);
     }
     if (files.count == 0)
-        return FAIL(E_CONFIG, "Write what the policy must allow and deny: domicile.cfg(5) says how.",
+        return FAIL(E_CONFIG,
+                    "Write what the policy must allow and deny; domicile.cfg(5) explains the format.",
                     "there is no policies/*.test in \"%s\"", cli_config_dir(cli));
     return OK;
 }
@@ -246,8 +247,8 @@ result cli_policy_test(struct cli *cli)
                                       (json_int_t)tested.failed, "files", tested.reports));
     TRY(r);
     if (tested.failed > 0)
-        return FAIL(E_CONFIG, "Correct the policy, or what is expected of it.",
-                    "%zu expectations of the policy do not hold", tested.failed);
+        return FAIL(E_CONFIG, "Correct the policy or the expectations.",
+                    "%zu expectations of the policy failed", tested.failed);
     return OK;
 }
 

@@ -1,4 +1,4 @@
-/* The program from its arguments to its exit status, and what verbs share. */
+/* The program from its arguments to its exit status, and functions that verbs share. */
 #include "cli/cli.h"
 
 #include "loop/fiber.h"
@@ -37,7 +37,8 @@ int cli_run(struct cli *cli, int argc, char **argv)
 {
     result r = say(cli, argc, argv);
     if (fflush(cli->out) != 0 && !failed(r))
-        r = FAIL(E_IO, "See where the output goes: a full disk, or a reader that has ended.",
+        r = FAIL(E_IO,
+                 "Check where the output goes: perhaps the disk is full, or the reading program has ended.",
                  "the output cannot be written: %s", strerror(errno));
     if (failed(r))
         cli_print_error(cli, &r.error);
@@ -86,8 +87,8 @@ result cli_region_named(struct cli *cli, const char *name, const struct region *
     TRY(cli_load_config(cli));
     const struct region *region = config_find_region(cli->config, str_from(name));
     if (region == NULL)
-        return FAIL(E_REGION_UNKNOWN, "domicile region list names the regions.",
-                    "there is no region \"%s\": %s", name, region_names(cli));
+        return FAIL(E_REGION_UNKNOWN, "Run domicile region list: it shows the regions.",
+                    "there is no region \"%s\"; there are: %s", name, region_names(cli));
     *ret = region;
     return OK;
 }
@@ -96,14 +97,14 @@ result cli_region(struct cli *cli, const struct region **ret)
 {
     const char *environment = getenv("DOMICILE_REGION");
     if (cli->region_count > 1)
-        return FAIL(E_ARGUMENT, "Run the command once for each.", "the command is for one region");
+        return FAIL(E_ARGUMENT, "Run the command once for each region.", "the command takes one region only");
     if (cli->region_count == 1)
         return cli_region_named(cli, cli->regions[0], ret);
     if (environment != NULL && environment[0] != '\0')
         return cli_region_named(cli, environment, ret);
     TRY(cli_load_config(cli));
     if (cli->config->region_count != 1)
-        return FAIL(E_ARGUMENT, "Give --region or set $DOMICILE_REGION: no region is the default one.",
+        return FAIL(E_ARGUMENT, "Give --region or set $DOMICILE_REGION: there is no default region.",
                     "there are several regions: %s", region_names(cli));
     *ret = &cli->config->regions[0];
     return OK;
@@ -141,12 +142,11 @@ static result read_all(struct cli *cli, FILE *file, const char *name, size_t max
         got = fread(text + len, 1, capacity - len, file);
         len += got;
         if (len > max)
-            return FAIL(E_LIMIT, "Use less; records have a limit of their own in the region's file.",
+            return FAIL(E_LIMIT, "Use a smaller input; the region's file has the limit of records.",
                         "\"%s\" has more than %zu bytes", name, max);
     } while (got > 0);
     if (ferror(file))
-        return FAIL(E_IO, "Look at the file and its disk.", "\"%s\" cannot be read: %s", name,
-                    strerror(errno));
+        return FAIL(E_IO, "Check the file and its disk.", "\"%s\" cannot be read: %s", name, strerror(errno));
     *ret = (struct str){ text, len };
     return OK;
 }
@@ -157,7 +157,7 @@ result cli_read_file(struct cli *cli, const char *path, size_t max, struct str *
         return read_all(cli, stdin, "standard input", max, ret);
     FILE *file = fopen(path, "re");
     if (file == NULL)
-        return FAIL(E_IO, "Look at the file's name and rights.", "\"%s\" cannot be read: %s", path,
+        return FAIL(E_IO, "Check the file's name and permissions.", "\"%s\" cannot be read: %s", path,
                     strerror(errno));
     result r = read_all(cli, file, path, max, ret);
     fclose(file);

@@ -11,7 +11,8 @@ static result find_base(const char *name, const struct runbook **ret)
 {
     const struct runbook *runbook = runbook_find(cell_runbooks, str_from(name));
     if (runbook == NULL)
-        return FAIL(E_NOT_FOUND, "domicile runbook list names them.", "there is no runbook \"%s\"", name);
+        return FAIL(E_NOT_FOUND, "Run domicile runbook list: it shows the runbooks.",
+                    "there is no runbook \"%s\"", name);
     *ret = runbook;
     return OK;
 }
@@ -63,7 +64,7 @@ void cli_show_runbook(struct cli *cli, const struct runbook *runbook)
     const struct runbook_table table = runbook_show(runbook, &cli->arena);
     fprintf(cli->out, "%s: %s\n\n", runbook->name, runbook->title);
     cli_print_table(cli, table.cells, table.rows, RUNBOOK_SHOW_COLUMNS);
-    fprintf(cli->out, "\nAt most %s, with all tries.\n",
+    fprintf(cli->out, "\nAt most %s, including all tries.\n",
             duration_text(runbook_limit_ms(runbook), &cli->arena));
 }
 
@@ -92,7 +93,7 @@ static bool check_table(struct cli *cli, const struct runbook *runbook, json_t *
             fprintf(cli->out, "%s: %s\n", runbook->name, faults.items[i]);
     }
     if (faults.count == 0 && !cli_has(cli, OPT_JSON))
-        fprintf(cli->out, "%s: %ssound%s, %zu steps, at most %s\n", runbook->name, cli_style(cli, STYLE_GOOD),
+        fprintf(cli->out, "%s: %svalid%s, %zu steps, at most %s\n", runbook->name, cli_style(cli, STYLE_GOOD),
                 cli_plain(cli), runbook->step_count, duration_text(runbook_limit_ms(runbook), &cli->arena));
     json_array_append_new(list, json_pack("{s:s,s:o}", "runbook", runbook->name, "faults", said));
     return faults.count == 0;
@@ -123,7 +124,7 @@ result cli_runbook_check(struct cli *cli)
         cli_print_json(cli, json_pack("{s:b,s:O}", "sound", sound, "runbooks", list));
     json_decref(list);
     if (!sound)
-        return FAIL(E_RUNBOOK, "Correct what is named above.", "a runbook is not sound");
+        return FAIL(E_RUNBOOK, "Correct the rows that are named above.", "a runbook is not valid");
     return only != NULL ? OK : check_cells(cli);
 }
 
@@ -219,7 +220,7 @@ static void print_journal(struct cli *cli, const struct journal_history *history
     }
     cli_print_table(cli, cells, history->count + 1, COLUMNS);
     if (history->torn)
-        fputs("The last line is torn: the process died while it wrote it.\n", cli->out);
+        fputs("The last line is incomplete: the process died while it wrote it.\n", cli->out);
 }
 
 static json_t *journal_json(const char *id, const struct journal_history *history, bool driven)
@@ -257,13 +258,13 @@ result cli_runbook_abandon(struct cli *cli)
     struct str why;
     TRY(cli_need(cli, OPT_WHY, &why));
     if (why.len == 0 || !str_is_utf8(why))
-        return FAIL(E_ARGUMENT, "Say in a sentence why the run ends here.", "--why is empty, or no UTF-8");
+        return FAIL(E_ARGUMENT, "Give the reason in a sentence.", "--why is empty, or not UTF-8");
     TRY(cli_load_config(cli));
     TRY(cli_on_loop(abandon, cli));
     if (cli_has(cli, OPT_JSON))
         cli_print_json(
             cli, json_pack("{s:s,s:s}", "run", cli->arguments[0], "state", run_state_word(RUN_ABANDONED)));
     else
-        fprintf(cli->out, "the run %s is abandoned; what it did stays as it is\n", cli->arguments[0]);
+        fprintf(cli->out, "the run %s is abandoned; its changes stay\n", cli->arguments[0]);
     return OK;
 }

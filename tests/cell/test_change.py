@@ -85,7 +85,7 @@ def test_a_copy_that_is_killed_is_made_again(pair):
     pair.eu2.commands = ""
     pair.declare()
     done = pair.provision()
-    assert "going on with the run" in done.stdout
+    assert "resuming the run" in done.stdout
     assert not os.path.exists(half) and pair.eu1.sql("SELECT sync_state FROM pg_stat_replication") == "quorum"
 
 
@@ -157,7 +157,7 @@ def otherwise():
 
 def test_adopt_shows_the_differences_and_with_yes_takes_over(otherwise):
     done = otherwise.run("cell", "adopt", "eu-fr/eu-fr-1")
-    assert "give the command again with --yes" in done.stdout and "nothing was changed" in done.stdout
+    assert "run the command again with --yes" in done.stdout and "nothing was changed" in done.stdout
     planned = otherwise.planned("cell", "adopt", "eu-fr/eu-fr-1")
     assert planned["running"][0] == "yes" and planned["declared"][0] == "yes"
     assert planned["configure-primary"] == ("no", "eu1: postgresql.conf does not end with: include = 'domicile.conf'")

@@ -96,7 +96,7 @@ def test_the_program_itself_is_killed(facts, other):
         with subprocess.Popen(other.command("cell", "provision", "eu-fr/eu-fr-1"), stdout=subprocess.DEVNULL) as driver:
             until(lambda at=lines: lines_of(other) >= at, 60, f"line {lines}")
             end(driver)
-    assert "going on with the run" in other.provision().stdout
+    assert "resuming the run" in other.provision().stdout
     assert len(glob.glob(f"{other.config}/state/runs/*.journal")) == 1
     assert facts_of(other) == facts
 

@@ -331,7 +331,7 @@ def test_the_life_of_a_client_of_the_staff(domicile, eu):
 def test_the_life_of_a_client_of_a_customer(domicile, customer, eu):
     added = domicile("client", "add", "--customer", customer.id, "--role", "customer-app", principal=customer.admin)
     fields = dict(line.split(maxsplit=1) for line in added.stdout.decode().splitlines())
-    assert b"shown this once" in added.stderr
+    assert b"shown only once" in added.stderr
     principal = api.Principal(fields["client_id"], fields["client_secret"], "customer-app")
     assert principal.ask_token(eu).status == 200
     listed = columns(domicile("client", "list", "--customer", customer.id, principal=customer.admin))

@@ -341,7 +341,7 @@ class Demo:
 
 def main(arguments):
     parser = argparse.ArgumentParser(prog="tools/demo", description=__doc__)
-    parser.add_argument("--down", action="store_true", help="stop the sandbox that the demo left up")
+    parser.add_argument("--down", action="store_true", help="stop the sandbox of an earlier demo")
     options = parser.parse_args(arguments)
     try:
         if options.down:

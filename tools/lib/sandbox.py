@@ -73,7 +73,7 @@ class Sandbox:
     def up(self, built, keep=False, say=print):
         running = self.running()
         if len(running) == len(self.parts):
-            say(f"sandbox: it is up already in {self.asked}")
+            say(f"sandbox: already up in {self.asked}")
             return
         if running:
             raise Failure(f'the sandbox in {self.asked} is partly up ({", ".join(running)} run); '
@@ -87,7 +87,7 @@ class Sandbox:
                 self._prepare_directory(say)
             install_programs(built, os.path.join(self.home, "bin"))
             if keep:
-                say("sandbox: starting what was kept")
+                say("sandbox: starting the kept sandbox")
                 self._start_all()
             else:
                 self._make(say)
@@ -101,11 +101,11 @@ class Sandbox:
         say(f"sandbox: up in {time.monotonic() - began:.1f} s; source {os.path.join(self.asked, 'env')}")
 
     def _make(self, say):
-        say("sandbox: certificate authorities and configuration")
+        say("sandbox: CAs and configuration")
         authorities = {region: Authority(os.path.join(self.home, "ca", region), region) for region in REGIONS}
         for authority in authorities.values():
             authority.create()
-        say(f"sandbox: hosts {', '.join(self.nodes)}, and the configuration that names them")
+        say(f"sandbox: hosts {', '.join(self.nodes)} and their configuration")
         self._lay_configuration(authorities)
         self._provision(say)
         say("sandbox: OAuth clients")
@@ -237,7 +237,7 @@ class Sandbox:
                 try:
                     probe.bind(part.listens)
                 except OSError as error:
-                    raise Failure("{}:{} ({}) cannot be had: {}".format(
+                    raise Failure("cannot use {}:{} ({}): {}".format(
                         *part.listens, name, holder() or error.strerror)) from None
 
     # --- env ---
@@ -372,12 +372,12 @@ def parse(arguments):
     parser = argparse.ArgumentParser(prog="tools/sandbox", description=DESCRIPTION,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    up = verbs.add_parser("up", help="make it anew and start it; says so when it is up already")
-    up.add_argument("--keep", action="store_true", help="start the one that `down` left, with its data")
+    up = verbs.add_parser("up", help="create a new sandbox and start it, unless it is already up")
+    up.add_argument("--keep", action="store_true", help="start the sandbox that `down` stopped, with its data")
     up.add_argument("--bin", default=os.environ.get("DOMICILE_BIN", os.path.join(ROOT, "build", "release")),
                     help="directory of domiciled and domicile (default: $DOMICILE_BIN or build/release)")
-    down = verbs.add_parser("down", help="stop what it started, and nothing else; its data stay for --keep")
-    status = verbs.add_parser("status", help="what runs; the exit status is 0 when all of it does, else 3")
+    down = verbs.add_parser("down", help="stop the sandbox's processes only; the data stay for --keep")
+    status = verbs.add_parser("status", help="show which parts run; the exit status is 0 if all do, otherwise 3")
     start = verbs.add_parser("start", help="start one part again")
     stop = verbs.add_parser("stop", help="stop one part")
     for verb in (start, stop):
@@ -385,8 +385,8 @@ def parse(arguments):
                           help="eu1, eu2, us1, us2: PostgreSQL; ssh-eu1 and so on: the host's SSH server; eu, us: gateway")
     for verb in (up, down, status, start, stop):
         verb.add_argument("directory", nargs="?", default=DEFAULT, metavar="DIR")
-    operate = verbs.add_parser("operate", help="domicile as the operator, who has the key of the hosts: operate cell status")
-    operate.add_argument("words", nargs=argparse.REMAINDER, metavar="NOUN VERB ...", help="what domicile is told")
+    operate = verbs.add_parser("operate", help="run domicile as the operator, with the SSH key of the hosts: operate cell status")
+    operate.add_argument("words", nargs=argparse.REMAINDER, metavar="NOUN VERB ...", help="the command of domicile")
     operate.set_defaults(directory=os.environ.get("DOMICILE_SANDBOX", DEFAULT))
     return parser.parse_args(arguments)
 

@@ -110,7 +110,7 @@ static void wrong_usage_is_said(void **state)
     } wrong[] = {
         { "", "no command is given" },
         { "nonsense", "there is no command \"nonsense\"" },
-        { "record", "needs a command of its own" },
+        { "record", "a command is missing after" },
         { "record nonsense", "there is no command \"record nonsense\"" },
         { "record nonsense --help", "there is no command \"record nonsense\"" },
         { "nonsense --help", "there is no command \"nonsense\"" },
@@ -294,7 +294,7 @@ static void a_wrong_configuration(void **state)
     assert_int_equal(domicile("--config /nonexistent --json config check"), 7);
     has(out, "\"valid\": false");
     assert_int_equal(domicile("--config @ policy test @/docs/errors.md"), 7);
-    has(err, "do not hold");
+    has(err, "expectations of the policy failed");
     assert_int_equal(domicile("--config @ policy test /nonexistent"), 8);
     assert_int_equal(domicile("--config @ key init atlantis"), 4);
     has(err, "eu-fr, us");

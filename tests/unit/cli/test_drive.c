@@ -140,7 +140,7 @@ static void a_line_a_step(void **state)
     assert_string_equal(err, "");
     drive(OPT_COUNT, false);
     check_ok(outcome);
-    assert_string_equal(out, "hall: already done, nothing was changed (3 steps)\n");
+    assert_string_equal(out, "hall: all 3 steps were already done, nothing was changed\n");
     assert_int_equal(acts, 2);
     on[2] = false;
     drive(OPT_COUNT, false);
@@ -185,7 +185,7 @@ static void a_plan_changes_nothing(void **state)
     assert_string_equal(out, "[ 1/3] already    Look at the first lamp: lamp 1 is yes\n"
                              "[ 2/3] to do      Switch the second lamp on: lamp 2 is no\n"
                              "[ 3/3] to do      Switch the third lamp on: lamp 3 is no\n"
-                             "2 of 3 steps are to be done; nothing was changed\n");
+                             "2 of 3 steps are not done yet; nothing was changed\n");
     on[0] = false;
     drive(OPT_JSON, false);
     check_ok(outcome);
@@ -193,7 +193,7 @@ static void a_plan_changes_nothing(void **state)
     has(out, "\"would\": \"act\"");
     on[0] = on[1] = on[2] = true;
     drive(OPT_COUNT, false);
-    has(out, "nothing is to be done\n");
+    has(out, "nothing to do\n");
     assert_int_equal(acts, 0);
 }
 
@@ -202,7 +202,7 @@ static void a_signal_cancels(void **state)
     stuck = true;
     drive(OPT_COUNT, false);
     check_fails(E_CANCELLED, outcome);
-    has(err, "cancelling the run; once more stops it where it is");
+    has(err, "cancelling the run; a second signal stops it without undoing");
     has(out, "walking back: cancelled at step \"second\"");
     has(out, "[ 3/3] stays      Switch the third lamp on");
     has(out, "[ 2/3] undone     Switch the second lamp on");
@@ -221,11 +221,11 @@ static void the_same_command_goes_on(void **state)
     blind_from = 0;
     drive(OPT_COUNT, false);
     check_ok(outcome);
-    has(out, "going on with the run lamps-20260131-120000-");
+    has(out, "resuming the run lamps-20260131-120000-");
     on[0] = false;
     drive(OPT_COUNT, false);
     check_fails(E_STEP, outcome);
-    assert_null(strstr(out, "going on with"));
+    assert_null(strstr(out, "resuming"));
     has(out, "undone: step \"look\" failed: lamp 1 is no");
 }
 
@@ -282,7 +282,7 @@ static void runs_are_looked_at_and_abandoned(void **state)
     assert_int_equal(runbooks("runbook journal ", "lamps-20260131-000000-000000"), 4);
     assert_int_equal(runbooks("runbook abandon ", id), 2); /* it does not say why */
     assert_int_equal(runbooks("runbook abandon --why dark ", id), 0);
-    has(out, "what it did stays as it is");
+    has(out, "its changes stay");
     assert_int_equal(runbooks("runbook abandon --why dark ", id), 6);
     assert_int_equal(runbooks("--json runbook runs", ""), 0);
     has(out, "\"state\": \"abandoned\"");
@@ -315,7 +315,7 @@ static void a_table_is_printed(void **state)
     fclose(to_out);
     has(out, "lamps: Switch the lamps on\n");
     has(out, "2  first   Switch the second lamp on  is it on?  20 s   2      yes    \n");
-    has(out, "At most 1 min 36 s, with all tries.\n");
+    has(out, "At most 1 min 36 s, including all tries.\n");
 }
 
 int main(void)
