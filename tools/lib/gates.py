@@ -156,11 +156,11 @@ def shortest_circle(uses):
 
 
 def gate_circles():
-    """No file of a folder of src uses another one that uses it. Needs a build: dev or clang."""
+    """No file of a folder of src uses another one that uses it. Needs a build: dev, clang or release."""
     paths = [path for path in files("src", endings=(".c",)) if path.count("/") > 1]
-    objects = objects_of("dev", paths) or objects_of("clang", paths)
+    objects = objects_of("dev", paths) or objects_of("clang", paths) or objects_of("release", paths)
     if objects is None:
-        return ["neither build/dev nor build/clang has objects of all files of src as they are now; run: tools/build dev"]
+        return ["no build (dev, clang, release) has objects of all files of src as they are now; run: tools/build dev"]
     complaints = []
     for folder in sorted({path.split("/")[1] for path in paths}):
         own = [path for path in paths if path.startswith(f"src/{folder}/")]
@@ -271,20 +271,32 @@ def gate_limits():
     return complaints + [f"docs/limits.md: no file of src has {buffer}" for buffer in sorted(listed - seen)]
 
 
+def with_headers(path, seen):
+    """A file of src and those that it includes, themselves and through others."""
+    if path not in seen and os.path.isfile(os.path.join(ROOT, path)):
+        seen.add(path)
+        for line in lines_of(path):
+            if found := re.match(r'\s*#\s*include\s+"([^"]+)"', line):
+                for folder in ("src", os.path.dirname(path)):
+                    with_headers(os.path.normpath(os.path.join(folder, found.group(1))), seen)
+    return seen
+
+
 def gate_tidy():
-    """clang-tidy is content with src. A file is looked at again only when it, a header or the checks changed."""
+    """clang-tidy is content with src. A file is looked at again only when it, what it includes or the checks changed."""
     build = os.path.join(ROOT, "build", "clang")
     if not os.path.exists(os.path.join(build, "compile_commands.json")):
         return ["there is no build/clang/compile_commands.json; run: tools/build clang"]
     cache = os.path.join(ROOT, "build", "tidy")
     os.makedirs(cache, exist_ok=True)
     common = hashlib.sha256()
-    for path in (".clang-tidy", "CMakeLists.txt", *files("src", endings=(".h", ".def"))):
-        common.update(("\n".join(lines_of(path)) + path).encode())
+    for path in (".clang-tidy", "CMakeLists.txt"):
+        common.update("\n".join(lines_of(path)).encode())
 
     def tidy(path):
         key = common.copy()
-        key.update("\n".join(lines_of(path)).encode())
+        for part in sorted(with_headers(path, set())):
+            key.update(("\n".join(lines_of(part)) + part).encode())
         seen = os.path.join(cache, f"{path.replace('/', '-')}.{key.hexdigest()[:24]}")
         if os.path.exists(seen):
             return []

@@ -127,9 +127,10 @@ def stage_demo():
 
 # --- gates and fuzz ---
 
-def stage_check():
+def stage_check(*without):
+    names = [name for name in gates.GATES if name not in without]
     with open(os.path.join(LOGS, "check.log"), "w", encoding="utf-8") as log:
-        results = gates.check(say=lambda line: print(line, file=log, flush=True))
+        results = gates.check(names, say=lambda line: print(line, file=log, flush=True))
     failures = [f"gate {name}:\n" + "\n".join(lines[:20]) for name, lines in results.items() if lines]
     return Count(len(results) - len(failures), failures)
 

@@ -76,6 +76,7 @@ def plan():
         Job("smoke", "integration", "release", "smoke", "tests/integration/test_records.py", preset="release", alone=True),
         unit("tsan", "-L", "threads"),
         Job("check", "check", preset="clang", nice=IDLE),
+        Job("check-quick", "check", "tidy", preset="release", nice=IDLE),
         Job("fuzz", "fuzz", preset="fuzz", nice=IDLE),
     ]
 
@@ -88,12 +89,13 @@ STAGES = {
     "demo": "the demo tells its whole story",
     "smoke": "a sandbox, and records written and read there",
     "check": "format, layers, banned calls, clang-tidy, shellcheck, ...",
+    "check-quick": "the same without clang-tidy",
     "fuzz": "each fuzz target, a few seconds from its seeds",
     "integration-release": "real PostgreSQL, real TLS, real faults",
     "integration-asan": "the same against ASan programs, without the tests marked slow",
 }
-QUICK = ("unit-release", "check", "smoke")
-ALL = [stage for stage in STAGES if stage != "smoke"]  # which the others hold
+QUICK = ("unit-release", "check-quick", "smoke")
+ALL = [stage for stage in STAGES if stage not in ("smoke", "check-quick")]  # which the others hold
 
 
 def chosen(stages):
@@ -321,7 +323,7 @@ def parse(arguments):
     parser = argparse.ArgumentParser(
         prog="tools/test", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="stages:\n" + "".join(f"  {name:20} {words}\n" for name, words in STAGES.items())
-        + f"  {'quick':20} {', '.join(QUICK)}\n\nWithout a STAGE all but smoke run. The logs are in build/test-logs.")
+        + f"  {'quick':20} {', '.join(QUICK)}\n\nWithout a STAGE all run but smoke and check-quick, which others hold. The logs are in build/test-logs.")
     parser.add_argument("stage", nargs="*", metavar="STAGE", help="only these stages, and the builds that they need")
     parser.add_argument("--far", action="store_true",
                         help="the preset asan is built and tested in a copy of the checkout that only its owner can read, "
