@@ -233,7 +233,8 @@ class Run:
     def stop(self):
         """Tells every process of ours to end, and ends those that do not."""
         running = [job for job in self.jobs if job.process and job.result is None]
-        for number, within_s in ((signal.SIGINT, 30), (signal.SIGKILL, 5)):
+        self.line(f"stops {', '.join(job.name for job in running)}")
+        for number, within_s in ((signal.SIGINT, 20), (signal.SIGKILL, 5)):
             for job in running:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(job.process.pid, number)
