@@ -23,7 +23,7 @@ LOGS = os.path.join(ROOT, "build", "test-logs")
 ALONE = os.path.join(ROOT, "tools", "lib", "alone")
 PLACES = 2 * os.cpu_count()  # tests mostly wait
 TELL_EVERY_S = 30
-IDLE = 19
+BUILDS, IDLE = 10, 19  # niceness: tests wait for moments that must not come late
 FAR_CHARACTERS = 150
 
 
@@ -35,7 +35,7 @@ class Job:
         self.preset = preset    # the build that it needs, or makes
         self.places = places    # how much of the machine it is worth
         self.alone = alone      # it has the sandbox's addresses
-        self.nice = nice        # tests that wait for something go first; the last in niceness does not count at all
+        self.nice = nice        # it takes what the tests leave: it has no place, and one of a kind runs at a time
         self.process = self.result = self.began = self.took_s = self.cpu_s = None
 
     @property
@@ -43,16 +43,12 @@ class Job:
         return f"{self.stage} {self.part}".rstrip()
 
     @property
-    def idle(self):
-        return self.nice == IDLE
-
-    @property
     def log(self):
         return self.name.replace(" ", "-")
 
 
 def build(preset):
-    return Job("build", "build", preset, part=preset, preset=preset, places=2, nice=10)
+    return Job("build", "build", preset, part=preset, preset=preset, nice=BUILDS)
 
 
 def unit(preset, *options):
@@ -67,7 +63,7 @@ def integration(preset, *options):
 def plan():
     """All jobs, those first that are to begin first: builds as they are needed, then the longest."""
     return [
-        *map(build, ("release", "asan", "fuzz", "clang", "tsan")),
+        *map(build, ("release", "asan", "clang", "fuzz", "tsan")),
         unit("release"),
         *integration("release"),
         unit("asan"),
@@ -166,12 +162,11 @@ class Run:
                 job.result = {"passed": 0, "failures": [f"{job.name} did not run: {maker.name} failed"]}
                 self.ended(job)
                 return False
-        if job.stage == "build" or job.idle:
-            if any(other.stage == "build" and job.stage == "build" or other.idle and job.idle for other in running):
-                return False
+        if job.nice:
+            return all(other.nice != job.nice for other in running)
         if job.alone and not self.apart and any(other.alone for other in running):
             return False
-        return job.idle or sum(other.places for other in running if not other.idle) + job.places <= PLACES
+        return sum(other.places for other in running if not other.nice) + job.places <= PLACES
 
     def maker_of(self, job):
         return next((other for other in self.jobs if other.stage == "build" and other.preset == job.preset), None)

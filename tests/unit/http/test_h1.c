@@ -592,7 +592,7 @@ static void forgotten(void *arg)
     memory_send(&memory, STR("GET /forgotten" HOST "\r\n"));
     log_set_sink(NULL, NULL);
     assert_true(has(&memory, "HTTP/1.1 500") && has(&memory, "urn:domicile:error:internal"));
-    assert_true(strstr(line, "not answered") != NULL);
+    assert_true(strstr(line, "did not answer") != NULL);
     memory_end(&memory);
 }
 
