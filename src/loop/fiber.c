@@ -111,6 +111,14 @@ result fiber_spawn(struct scope *scope, const char *name, void (*run)(void *arg)
     return OK;
 }
 
+result fiber_spawn_for_peer(struct scope *scope, const char *name, void (*run)(void *arg), void *arg)
+{
+    const struct loop_stats *stats = &loop_current->stats;
+    if (stats->fibers_alive >= stats->fibers_for_peers)
+        return FAIL(E_BUSY, "Try again shortly.", "%zu fibers are alive", stats->fibers_alive);
+    return fiber_spawn(scope, name, run, arg);
+}
+
 size_t fiber_stack_used(void)
 {
     return stack_touched(&self()->context.stack);

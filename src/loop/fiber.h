@@ -22,6 +22,11 @@ struct scope {
 /* The child is ready at once and first runs after the caller waits. `name` is static. E_RESOURCE: no stack. */
 result fiber_spawn(struct scope *scope, const char *name, void (*run)(void *arg), void *arg) MUST_USE;
 
+/* The same for work that a peer asked for. E_BUSY once so many fibers are alive (loop_stats) that the rest is kept for the
+ * process's own work. */
+result fiber_spawn_for_peer(struct scope *scope, const char *name, void (*run)(void *arg), void *arg)
+    MUST_USE;
+
 /* Waits until all children have returned. If the caller is cancelled or its deadline passes meanwhile, the
  * children are cancelled, the wait goes on until they have returned, and then it fails: the scope is empty
  * either way. */

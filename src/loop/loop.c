@@ -1,6 +1,7 @@
 #include "base/clock.h"
 #include "loop/internal.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 _Thread_local struct loop *loop_current;
@@ -154,6 +155,20 @@ static void loop_close(struct loop *loop)
     free(loop->heap);
 }
 
+/* A stack takes two mappings where the kernel has no cheaper guard: fibers get half of what the process may have. */
+static size_t fibers_for_peers(void)
+{
+    enum { USUAL_MAPPINGS = 65530, MAPPINGS_OF_A_FIBER = 2 };
+    size_t mappings = USUAL_MAPPINGS;
+    FILE *file = fopen("/proc/sys/vm/max_map_count", "re");
+    if (file != NULL) {
+        if (fscanf(file, "%zu", &mappings) != 1)
+            mappings = USUAL_MAPPINGS;
+        fclose(file);
+    }
+    return mappings / 2 / MAPPINGS_OF_A_FIBER;
+}
+
 result loop_run(void (*main_fiber)(void *arg), void *arg)
 {
     must(loop_current == NULL);
@@ -163,6 +178,7 @@ result loop_run(void (*main_fiber)(void *arg), void *arg)
         return FAIL(E_RESOURCE, "Raise the limit on open files (ulimit -n).", "no event loop: %s",
                     uv_strerror(status));
     loop_current = &loop;
+    loop.stats.fibers_for_peers = fibers_for_peers();
     context_init_thread(&loop.thread);
     must(uv_prepare_init(&loop.uv, &loop.before_poll) == 0);
     must(uv_check_init(&loop.uv, &loop.after_poll) == 0);

@@ -35,5 +35,6 @@ void loop_use_virtual_clock(int64_t wall_ms);
 struct loop_stats {
     uint64_t turns, fibers_spawned;
     size_t fibers_alive, stacks_mapped;
+    size_t fibers_for_peers; /* so many alive, and fiber_spawn_for_peer fails */
 };
 struct loop_stats loop_stats(void);

@@ -17,9 +17,19 @@
 #include <sanitizer/tsan_interface.h>
 #endif
 
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL 102 /* Linux 6.13; the headers may be older than the kernel */
+#endif
+
 static size_t page_bytes(void)
 {
     return (size_t)sysconf(_SC_PAGESIZE);
+}
+
+/* A guard that needs no mapping of its own leaves neighbouring stacks one mapping: vm.max_map_count bounds those. */
+static bool guard(char *page, size_t bytes)
+{
+    return madvise(page, bytes, MADV_GUARD_INSTALL) == 0 || mprotect(page, bytes, PROT_NONE) == 0;
 }
 
 result stack_map(struct stack *ret, size_t bytes)
@@ -31,7 +41,7 @@ result stack_map(struct stack *ret, size_t bytes)
     if (memory == MAP_FAILED)
         return FAIL(E_RESOURCE, "Raise vm.max_map_count or the process's memory limit.",
                     "no memory for a stack: %s", strerror(errno));
-    if (mprotect(memory, page, PROT_NONE) != 0) {
+    if (!guard(memory, page)) {
         int reason = errno;
         munmap(memory, bytes + page);
         return FAIL(E_RESOURCE, "Raise vm.max_map_count.", "no guard page for a stack: %s", strerror(reason));

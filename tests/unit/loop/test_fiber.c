@@ -1,6 +1,7 @@
 #include "loop/on_loop.h"
 
 #include "base/clock.h"
+#include "loop/internal.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -421,6 +422,17 @@ static size_t resident_bytes(void)
     return resident * (size_t)sysconf(_SC_PAGESIZE);
 }
 
+static size_t mappings(void)
+{
+    size_t count = 0;
+    FILE *file = fopen("/proc/self/maps", "re");
+    assert_true(file != NULL);
+    for (int c; (c = getc(file)) != EOF;)
+        count += c == '\n';
+    fclose(file);
+    return count;
+}
+
 /* ThreadSanitizer knows no more than 8,128 fibers. */
 #ifdef __SANITIZE_THREAD__
 enum { MANY_FIBERS = 1000 };
@@ -441,7 +453,7 @@ static void wait_at_gate(void *arg)
 static void ten_thousand(void *arg)
 {
     struct scope scope = SCOPE_INIT;
-    size_t before = resident_bytes();
+    size_t before = resident_bytes(), mapped = mappings();
     at_gate = 0;
     for (size_t i = 0; i < MANY_FIBERS; i++)
         check_ok(fiber_spawn(&scope, "waiting", wait_at_gate, NULL));
@@ -449,7 +461,9 @@ static void ten_thousand(void *arg)
     check_ok(fiber_yield());
     assert_true(at_gate == MANY_FIBERS);
     size_t grown = resident_bytes() - before;
-    print_message("%d waiting fibers: %zu MiB resident\n", MANY_FIBERS, grown >> 20);
+    print_message("%d waiting fibers: %zu MiB resident, %zu more mappings\n", MANY_FIBERS, grown >> 20,
+                  mappings() - mapped);
+    assert_true(mappings() - mapped < 2 * MANY_FIBERS + 100);
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
     assert_true(grown < (size_t)200 << 20);
 #endif
@@ -463,6 +477,41 @@ static void ten_thousand(void *arg)
 static void ten_thousand_waiting_fibers_stay_under_200_mib(void **state)
 {
     on_loop(ten_thousand, NULL);
+}
+
+static void yield_once(void *arg)
+{
+    check_ok(fiber_yield());
+}
+
+/* However many fibers peers ask for, there is room for the process's own. */
+static void crowd(void *arg)
+{
+    struct scope scope = SCOPE_INIT;
+    size_t alive = loop_stats().fibers_alive, taken = 0;
+    assert_true(loop_stats().fibers_for_peers > MANY_FIBERS);
+    loop_current->stats.fibers_for_peers = alive + 10;
+    at_gate = 0;
+    for (int i = 0; i < 20; i++) {
+        result r = fiber_spawn_for_peer(&scope, "peer", wait_at_gate, NULL);
+        taken += !failed(r);
+        assert_true(!failed(r) || r.error.code == E_BUSY);
+    }
+    assert_true(taken == 10);
+    check_ok(fiber_spawn(&scope, "own", wait_at_gate, NULL));
+    check_ok(fiber_yield());
+    check_ok(fiber_yield());
+    assert_true(at_gate == 11);
+    for (size_t i = 0; i < at_gate; i++)
+        wait_wake(gate[i]);
+    check_ok(scope_join(&scope));
+    check_ok(fiber_spawn_for_peer(&scope, "peer", yield_once, NULL));
+    check_ok(scope_join(&scope));
+}
+
+static void p8_peers_leave_fibers_for_the_process(void **state)
+{
+    on_loop(crowd, NULL);
 }
 
 /* ---- guard page ---- */
@@ -511,6 +560,7 @@ int main(void)
         cmocka_unit_test(a_signal_wakes_and_errno_survives),
         cmocka_unit_test(a_hook_runs_once_a_turn_when_asked),
         cmocka_unit_test(ten_thousand_waiting_fibers_stay_under_200_mib),
+        cmocka_unit_test(p8_peers_leave_fibers_for_the_process),
         cmocka_unit_test(an_overflow_hits_the_guard_page),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
