@@ -79,7 +79,8 @@ static void run(void *arg)
     if (failed(invocation->outcome))
         return;
     api_init(&api, &process.gateway, &control);
-    const struct gateway_options options = { invocation->config_dir, invocation->region, api_serve, &api };
+    const struct gateway_options options = { invocation->config_dir, invocation->region, api_serve,
+                                             api_body_first, &api };
     invocation->outcome = gateway_start(&process, &options);
     if (!failed(invocation->outcome))
         invocation->outcome = start_control(&control, &process);

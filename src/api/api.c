@@ -2,6 +2,7 @@
 #include "api/api.h"
 
 #include "api/call.h"
+#include "auth/credentials.h"
 #include "base/secret.h"
 
 struct route_target {
@@ -44,6 +45,12 @@ static result serve(const struct api *api, struct api_call *call)
     TRY(r);
     const struct route_target *target = call->match.route->target;
     return target->serve(call);
+}
+
+size_t api_body_first(const struct http_request *request, void *context)
+{
+    (void)context;
+    return str_eq(request->path, STR("/oauth/token")) ? TOKEN_FORM_MAX : 0;
 }
 
 /* The answer's own reference is gone by now: this one is the last. */

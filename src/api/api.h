@@ -16,3 +16,5 @@ void api_done(struct api *api);
 
 /* Serves one request: http_server_options.on_request, with the api as context. */
 void api_serve(struct http_request *request, void *api);
+/* http_server_options.body_first: a request for a token comes from anybody, and is in its body. */
+size_t api_body_first(const struct http_request *request, void *api);

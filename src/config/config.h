@@ -151,6 +151,8 @@ struct cell {
 struct region_limits {
     uint32_t max_head_bytes, max_headers, max_body_bytes, max_connections, max_streams,
         max_requests_per_connection;
+    uint32_t max_requests, max_requests_per_address;
+    uint32_t max_bytes, max_bytes_per_address, max_bytes_per_connection;
     uint32_t handshake_within_ms, head_within_ms, body_within_ms, idle_ms, stall_ms, drain_ms;
 };
 

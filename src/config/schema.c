@@ -77,10 +77,29 @@ static const struct schema_key limits_keys[] = {
     LIMIT(max_headers, 8, 1000, "100", "Header lines of a request; more is answered 431."),
     LIMIT_AT_ONCE(max_body_bytes, 1024, CONFIG_BODY_BYTES_MAX, "1048576",
                   "Bytes of a record or body; more is answered 413."),
-    LIMIT(max_connections, 1, 1000000, "20000", "Connections at once; one more is closed at once."),
+    LIMIT(max_connections, 1, 1000000, "20000",
+          "Connections at once; for one more the connection that has been without a request for longest is "
+          "closed."),
     LIMIT(max_streams, 1, 1000, "100", "HTTP/2 streams at once on one connection."),
     LIMIT(max_requests_per_connection, 1, 100000000, "10000",
           "Requests on one connection; then the connection is closed after the last answer."),
+    LIMIT(max_requests, 1, 1000000, "8000",
+          "Requests at once. For one more the request that has waited longest for its client is answered "
+          "503; if none "
+          "waits for its client, the new one is."),
+    LIMIT(max_requests_per_address, 1, 1000000, "2000",
+          "The same for the requests from one address (IPv6: from one /64 network). A proxy in front of the "
+          "gateway has "
+          "one address for all its clients: then give it the value of max_requests."),
+    LIMIT(max_bytes, CONFIG_BODY_BYTES_MAX, INT32_MAX, "536870912",
+          "Bytes of bodies that are being received, and of answers that clients have not yet taken. Beyond "
+          "it requests are "
+          "answered 503, and beyond half of it stall_ms is a tenth."),
+    LIMIT(max_bytes_per_address, CONFIG_BODY_BYTES_MAX, INT32_MAX, "134217728",
+          "The same for the clients of one address. Behind a proxy, give it the value of max_bytes."),
+    LIMIT(
+        max_bytes_per_connection, 65536, INT32_MAX, "4194304",
+        "The same for one connection: beyond it its next requests wait until the client takes its answers."),
     LIMIT(handshake_within_ms, 100, 600000, "10000", "From accept to the end of the TLS handshake."),
     LIMIT(head_within_ms, 100, 600000, "10000",
           "From the first byte of a head to its last, also if the head arrives slowly."),

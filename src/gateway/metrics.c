@@ -58,6 +58,16 @@ static void http_metrics(struct buf *out, const struct http_stats *stats)
            (double)stats->connections_accepted);
     metric(out, "domicile_http_connections_refused_total", true, "Connections over the limit.",
            (double)stats->connections_refused);
+    metric(out, "domicile_http_connections_evicted_total", true,
+           "Connections without a request, closed to make room for others.",
+           (double)stats->connections_evicted);
+    metric(out, "domicile_http_requests_evicted_total", true,
+           "Requests that waited for their client, ended to make room for others.",
+           (double)stats->requests_evicted);
+    metric(out, "domicile_http_requests_refused_total", true, "Requests refused over a limit.",
+           (double)stats->requests_refused);
+    metric(out, "domicile_http_held_bytes", false, "Bytes of bodies and answers held for clients.",
+           (double)stats->held_bytes);
     metric(out, "domicile_tls_handshakes_failed_total", true, "TLS handshakes that failed.",
            (double)stats->handshakes_failed);
     metric(out, "domicile_http_heads_refused_total", true, "Request heads refused.",

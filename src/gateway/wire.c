@@ -130,12 +130,18 @@ static result server_open(struct gateway_process *process)
                     .connections = limits->max_connections,
                     .streams_per_connection = limits->max_streams,
                     .requests_per_connection = limits->max_requests_per_connection,
+                    .requests = limits->max_requests,
+                    .requests_per_address = limits->max_requests_per_address,
+                    .bytes = limits->max_bytes,
+                    .bytes_per_address = limits->max_bytes_per_address,
+                    .bytes_per_connection = limits->max_bytes_per_connection,
                     .handshake_within_ms = limits->handshake_within_ms,
                     .head_within_ms = limits->head_within_ms,
                     .body_within_ms = limits->body_within_ms,
                     .idle_ms = limits->idle_ms,
                     .stall_ms = limits->stall_ms },
         .on_request = process->options.on_request,
+        .body_first = process->options.body_first,
         .context = process->options.context,
     };
     if (region->listen_count > HTTP_LISTENERS_MAX)

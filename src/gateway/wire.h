@@ -8,6 +8,7 @@ struct gateway_options {
     const char *config_dir, *region;
     /* what is served: http_server_options */
     void (*on_request)(struct http_request *request, void *context);
+    size_t (*body_first)(const struct http_request *request, void *context);
     void *context;
 };
 

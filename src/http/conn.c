@@ -20,12 +20,14 @@ struct conn *conn_new(struct http_server *server, SSL *ssl)
     conn->protocol = &h1_protocol;
     conn->state = CONN_HANDSHAKE;
     conn->in_due_ms = conn_now_ms() + server->limits.handshake_within_ms;
-    conn->out_due_ms = conn->h2_head_due_ms = NEVER;
+    conn->out_since_ms = conn->h2_head_due_ms = NEVER;
     buf_init(&conn->stash, STASH_BYTES + READ_BYTES);
     buf_init(&conn->plain, server->limits.head_bytes + 2 * PLAIN_BYTES);
     buf_init(&conn->out, SIZE_MAX / 4);
     if (ssl != NULL)
         tls_attach(ssl, conn);
+    address_set(conn, NULL);
+    conn_set_quiet(conn, true);
     conn->next = server->conns;
     if (server->conns != NULL)
         server->conns->previous = conn;
@@ -59,6 +61,9 @@ void conn_maybe_free(struct conn *conn)
         server->conns = conn->next;
     server->stats.connections--;
     conn->protocol->close(conn);
+    conn_set_quiet(conn, false);
+    conn_hold(conn, conn->held_queue, 0);
+    address_leave(conn);
     SSL_free(conn->ssl);
     buf_done(&conn->stash);
     buf_done(&conn->plain);
@@ -234,9 +239,9 @@ void conn_wake_all(struct conn *conn)
 static void note_progress(struct conn *conn)
 {
     if (conn_queued(conn) == 0) {
-        conn->out_due_ms = NEVER;
-    } else if (conn->out_due_ms == NEVER) {
-        conn->out_due_ms = conn_now_ms() + conn->server->limits.stall_ms;
+        conn->out_since_ms = NEVER;
+    } else if (conn->out_since_ms == NEVER) {
+        conn->out_since_ms = conn_now_ms();
         conn->sent_mark = conn->sent - sock_queued(conn);
     }
 }
@@ -265,7 +270,12 @@ void conn_step(struct conn *conn)
         if (was_full && conn_has_room(conn))
             conn_touch(conn); /* what stopped for want of room goes on */
     }
-    if (conn->state == CONN_FINISHING && conn_queued(conn) == 0 && conn->has_socket) {
+    size_t queued = conn_queued(conn);
+    conn_hold(conn, conn->held_queue, queued);
+    conn->held_queue = queued;
+    if (conn->state == CONN_OPEN)
+        exchange_try_all(conn);
+    if (conn->state == CONN_FINISHING && queued == 0 && conn->has_socket) {
         if (conn->peer_ended) {
             conn_abort(conn);
         } else {
@@ -298,6 +308,7 @@ void conn_abort(struct conn *conn)
     if (conn->state == CONN_CLOSED)
         return;
     conn->state = CONN_CLOSED;
+    conn_set_quiet(conn, false);
     untouch(conn);
     for (struct exchange *exchange = conn->exchanges; exchange != NULL; exchange = exchange->next)
         exchange_lost(exchange);
@@ -317,14 +328,14 @@ void conn_drain(struct conn *conn)
 static void check_output(struct conn *conn, uint64_t now_ms)
 {
     uint64_t taken = conn->sent - sock_queued(conn);
-    if (now_ms < conn->out_due_ms)
+    if (conn->out_since_ms == NEVER || now_ms < conn->out_since_ms + server_stall_ms(conn->server))
         return;
     if (taken - conn->sent_mark < STALL_BYTES) {
         conn_abort(conn);
         return;
     }
     conn->sent_mark = taken;
-    conn->out_due_ms = now_ms + conn->server->limits.stall_ms;
+    conn->out_since_ms = now_ms;
 }
 
 void conn_check_due(struct conn *conn, uint64_t now_ms)

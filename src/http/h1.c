@@ -395,6 +395,12 @@ static result open_nothing(struct conn *conn)
 
 static void nothing(struct conn *conn) {}
 
+static bool may_begin(const struct exchange *exchange)
+{
+    (void)exchange; /* a connection has one request: its body may come behind */
+    return true;
+}
+
 const struct protocol h1_protocol = {
     .id = HTTP_PROTOCOL_1_1,
     .refusal_closes = true,
@@ -407,6 +413,7 @@ const struct protocol h1_protocol = {
     .check_due = check_due,
     .drop = nothing,
     .close = nothing,
+    .may_begin = may_begin,
     .handled = handled,
     .body_take = body_take,
     .go_ahead = go_ahead,

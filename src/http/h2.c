@@ -146,6 +146,7 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
         conn->in_due_ms = NEVER;
         exchange->body_whole = true;
         exchange_wake(exchange);
+        (void)exchange_try(exchange); /* later, then */
     }
     return 0;
 }
@@ -160,7 +161,8 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t stream_id, c
     earn(user, length);
     if (exchange == NULL)
         return nghttp2_session_consume(session, stream_id, length);
-    if (exchange->handled) /* nobody reads it: the stream gets no more room, the others keep theirs */
+    if (exchange->handled &&
+        !exchange->pending) /* nobody reads it: the stream gets no more room, the others keep theirs */
         return nghttp2_session_consume_connection(session, length);
     if (exchange->body_in_at > 0) {
         buf_consume(&exchange->body_in, exchange->body_in_at);
@@ -168,8 +170,16 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t stream_id, c
     }
     if (!buf_append(&exchange->body_in, (struct str){ (const char *)bytes, length }))
         return NGHTTP2_ERR_CALLBACK_FAILURE; /* no memory: the window is as large as the buffer */
+    exchange_account(exchange);
     exchange_wake(exchange);
+    (void)exchange_try(exchange); /* later, then */
     return 0;
+}
+
+/* It takes no fiber to wait for a body that is wanted in any case. */
+static bool may_begin(const struct exchange *exchange)
+{
+    return exchange->body_whole || exchange->body_in.len - exchange->body_in_at >= exchange->body_first;
 }
 
 static void consume(struct exchange *exchange, size_t length)
@@ -194,6 +204,7 @@ static enum taken body_take(struct exchange *exchange, char *buf, size_t size, s
         buf_done(&exchange->body_in);
         exchange->body_in_at = 0;
     }
+    exchange_account(exchange);
     consume(exchange, length);
     *ret_len = length;
     return TAKEN_BYTES;
@@ -214,8 +225,7 @@ static void handled(struct exchange *exchange)
     if (open && exchange->stream_open && exchange->streaming && !exchange->stream_ended)
         h2_reset(exchange, NGHTTP2_INTERNAL_ERROR);
     consume(exchange, exchange->body_in.len - exchange->body_in_at);
-    buf_done(&exchange->body_in);
-    exchange->body_in_at = 0;
+    exchange_forget(exchange);
     if (open && exchange->stream_open) {
         conn_touch(conn);
         return; /* until the stream is closed */
@@ -404,14 +414,13 @@ static void advance(struct conn *conn)
 static void check_stall(struct exchange *exchange, uint64_t now_ms)
 {
     struct conn *conn = exchange->conn;
-    uint64_t stall_ms = conn->server->limits.stall_ms;
     if (!exchange->stream_open || h2_out_left(exchange) == 0) {
-        exchange->out_due_ms = NEVER;
-    } else if (exchange->out_due_ms == NEVER || exchange->out_moved >= STALL_BYTES) {
-        exchange->out_due_ms = now_ms + stall_ms;
+        exchange->out_since_ms = NEVER;
+    } else if (exchange->out_since_ms == NEVER || exchange->out_moved >= STALL_BYTES) {
+        exchange->out_since_ms = now_ms;
         exchange->out_moved = 0;
-    } else if (now_ms >= exchange->out_due_ms) {
-        exchange->out_due_ms = NEVER;
+    } else if (now_ms >= exchange->out_since_ms + server_stall_ms(conn->server)) {
+        exchange->out_since_ms = NEVER;
         h2_reset(exchange, NGHTTP2_CANCEL);
         exchange_lost(exchange);
         conn_touch(conn);
@@ -429,9 +438,24 @@ static void check_rest(struct exchange *exchange, uint64_t now_ms)
     conn_touch(exchange->conn);
 }
 
+static void check_begin(struct exchange *exchange, uint64_t now_ms)
+{
+    if (!exchange->pending || now_ms < exchange->begin_due_ms)
+        return;
+    uint32_t within_ms = exchange->conn->server->limits.body_within_ms;
+    result r = may_begin(exchange)
+                   ? FAIL(E_BUSY, "Read the answers sooner, or send fewer requests at once.",
+                          "the connection's other answers were not read within %u ms", within_ms)
+                   : FAIL(E_SLOW, "Send the body faster.", "the request body did not arrive within %u ms",
+                          within_ms);
+    exchange_refuse(exchange, &r.error);
+}
+
 static void check_due(struct conn *conn, uint64_t now_ms)
 {
-    for (struct exchange *exchange = conn->exchanges; exchange != NULL; exchange = exchange->next) {
+    for (struct exchange *exchange = conn->exchanges, *next; exchange != NULL; exchange = next) {
+        next = exchange->next;
+        check_begin(exchange, now_ms);
         check_stall(exchange, now_ms);
         check_rest(exchange, now_ms);
     }
@@ -458,6 +482,7 @@ const struct protocol h2_protocol = {
     .check_due = check_due,
     .drop = drop,
     .close = close_session,
+    .may_begin = may_begin,
     .handled = handled,
     .body_take = body_take,
     .go_ahead = h2_go_ahead,

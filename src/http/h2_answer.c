@@ -52,7 +52,7 @@ static void submit(struct exchange *exchange, int status, const struct http_head
 
 size_t h2_out_left(const struct exchange *exchange)
 {
-    return (exchange->streaming ? exchange->out_stream.len : exchange->out.len) - exchange->out_at;
+    return exchange->out.len - exchange->out_at;
 }
 
 static ssize_t give_data(nghttp2_session *session, int32_t stream_id, uint8_t *buf, size_t size,
@@ -62,7 +62,6 @@ static ssize_t give_data(nghttp2_session *session, int32_t stream_id, uint8_t *b
     struct exchange *exchange = source->ptr;
     (void)session, (void)stream_id, (void)user;
     size_t length = h2_out_left(exchange);
-    const char *from = (exchange->streaming ? exchange->out_stream.ptr : exchange->out.ptr);
     if (length == 0 && exchange->streaming && !exchange->stream_ended) {
         exchange->out_deferred = true;
         return NGHTTP2_ERR_DEFERRED;
@@ -72,16 +71,16 @@ static ssize_t give_data(nghttp2_session *session, int32_t stream_id, uint8_t *b
     if (length > size)
         length = size;
     if (length > 0)
-        memcpy(buf, from + exchange->out_at, length);
+        memcpy(buf, exchange->out.ptr + exchange->out_at, length);
     exchange->out_at += length;
     exchange->out_moved += length;
-    if (exchange->streaming) {
-        if (exchange->out_at == exchange->out_stream.len) {
-            buf_clear(&exchange->out_stream);
-            exchange->out_at = 0;
-        }
-        exchange_wake(exchange);
+    if (exchange->out_at == exchange->out.len) {
+        buf_done(&exchange->out);
+        exchange->out_at = 0;
     }
+    exchange_account(exchange);
+    if (exchange->streaming)
+        exchange_wake(exchange);
     if (h2_out_left(exchange) == 0 && (!exchange->streaming || exchange->stream_ended))
         *flags |= NGHTTP2_DATA_FLAG_EOF;
     return (ssize_t)length;
@@ -97,13 +96,14 @@ void h2_go_ahead(struct exchange *exchange)
 void h2_answer(struct exchange *exchange, int status, const struct http_header *headers, size_t count,
                struct str body)
 {
-    struct arena *arena = &exchange->request.arena;
     nghttp2_data_provider provider = { .source.ptr = exchange, .read_callback = give_data };
     bool has_body = status != 204 && status != 304;
     bool sends = has_body && exchange->request.method != METHOD_HEAD && body.len > 0;
     char text[HEAD_NUMBER_SIZE];
     struct str length = head_number(text, body.len);
-    exchange->out = sends ? arena_str(arena, body) : (struct str){ 0 };
+    buf_init(&exchange->out, body.len); /* not in the arena, which goes with the handler */
+    must(!sends || buf_append(&exchange->out, body));
+    exchange_account(exchange);
     submit(exchange, status, headers, count, has_body ? &length : NULL, sends ? &provider : NULL);
 }
 
@@ -111,7 +111,7 @@ void h2_stream_begin(struct exchange *exchange, int status, const struct http_he
 {
     nghttp2_data_provider provider = { .source.ptr = exchange, .read_callback = give_data };
     bool sends = exchange->request.method != METHOD_HEAD;
-    buf_init(&exchange->out_stream, SIZE_MAX / 4);
+    buf_init(&exchange->out, SIZE_MAX / 4);
     submit(exchange, status, headers, count, NULL, sends ? &provider : NULL);
 }
 
@@ -126,10 +126,12 @@ static void go_on(struct exchange *exchange)
 void h2_stream_write(struct exchange *exchange, struct str bytes)
 {
     if (exchange->out_at > 0) {
-        buf_consume(&exchange->out_stream, exchange->out_at);
+        buf_consume(&exchange->out, exchange->out_at);
         exchange->out_at = 0;
     }
-    if (!buf_append(&exchange->out_stream, bytes)) {
+    bool fits = buf_append(&exchange->out, bytes);
+    exchange_account(exchange);
+    if (!fits) {
         exchange_lost(exchange);
         return;
     }

@@ -23,7 +23,10 @@ enum {
     DISCARD_BYTES = 64 * 1024,      /* of a body that nobody read */
     LINGER_BYTES = 2 * 1024 * 1024, /* read away after the last answer */
     COMPOSE_BYTES = 128 * 1024,     /* an answer's head at most */
-    POOLED_EXCHANGES = 256
+    POOLED_EXCHANGES = 256,
+    RUNNING_MAX =
+        32, /* handlers of a connection at once; what comes on top waits its turn, without a fiber */
+    ADDRESS_BUCKETS = 1024
 };
 
 #define NEVER UINT64_MAX /* a time that does not come */
@@ -82,6 +85,11 @@ struct str head_number(char text[HEAD_NUMBER_SIZE], uint64_t number); /* in deci
 
 /* ---- exchange.c ---- */
 
+/* Exchanges that wait for their peer, the longest first. */
+struct peer_waiters {
+    struct exchange *first, *last;
+};
+
 struct exchange {
     struct http_request request; /* the first member: the handler's pointer is ours */
     struct conn *conn;
@@ -90,6 +98,18 @@ struct exchange {
     uint64_t began_ns;
     uint64_t body_max, body_taken, body_due_ms, body_within_ms;
     bool expects_continue, close_requested;
+    bool admitted;       /* counted as in flight */
+    bool pending;        /* it has no fiber yet: its body has to come first, or its turn */
+    bool evicted;        /* it waited for its peer, and others needed the room */
+    bool waits_for_peer; /* in the lists of its server [0] and address [1] */
+    struct {
+        struct exchange *next, *previous;
+    } waits[2];
+    size_t body_first;     /* so many bytes of the body, or its end, before a handler runs */
+    uint64_t begin_due_ms; /* of a pending one */
+    size_t body_kept;      /* bytes of the body that http_body_read_all has got */
+    struct buf body_all;   /* their memory, where the length was not declared */
+    size_t held;           /* bytes as they are accounted for */
     bool answered, streaming, stream_ended, close_after;
     bool handled; /* the handler has returned; true from the start where there is none */
     bool gone;    /* the peer, or its stream */
@@ -101,25 +121,58 @@ struct exchange {
     struct error refused; /* found while the headers came in */
     struct buf body_in;
     size_t body_in_at;
-    struct str out; /* of http_respond, in the arena */
-    struct buf out_stream;
+    struct buf out; /* of the answer, and not yet in frames from out_at on */
     size_t out_at;
-    uint64_t out_due_ms, out_moved; /* bytes since the due time was set */
-    uint64_t rest_due_ms;           /* when a request that is answered and not whole is reset */
+    uint64_t out_since_ms, out_moved; /* bytes since that time; NEVER: nothing waits */
+    uint64_t rest_due_ms;             /* when a request that is answered and not whole is reset */
 };
 
 struct exchange *exchange_new(struct conn *conn);
-void exchange_start(struct exchange *exchange); /* hands it to a fiber */
+void exchange_start(struct exchange *exchange); /* hands it to a fiber, when that can begin */
+bool exchange_try(
+    struct exchange *exchange); /* hands a pending one to a fiber if it can begin now; false: not yet */
+void exchange_try_all(struct conn *conn); /* the pending ones, in the order in which they came */
 void exchange_refuse(struct exchange *exchange,
                      const struct error *error); /* answers it without one, and closes */
 void exchange_wake(struct exchange *exchange);
-void exchange_lost(struct exchange *exchange); /* its peer or stream is gone: every wait fails */
+void exchange_lost(struct exchange *exchange);   /* its peer or stream is gone: every wait fails */
+void exchange_forget(struct exchange *exchange); /* all that only its handler had use for, the head as well */
 void exchange_release(struct exchange *exchange);
 result exchange_wait(struct exchange *exchange) MUST_USE; /* until it is woken */
+/* Waits until it is woken, for something that its peer has to do. E_BUSY: others needed the room meanwhile. */
+result exchange_wait_for_peer(struct exchange *exchange) MUST_USE;
 static inline struct exchange *exchange_of(struct http_request *request)
 {
     return (struct exchange *)request;
 }
+
+/* ---- who gets in (admit.c) ---- */
+
+/* Of peers: an address of IPv4, or a network of IPv6. */
+struct address {
+    struct address *next;
+    uint64_t key;
+    size_t connections, requests, bytes;
+    struct peer_waiters waiting;
+};
+void address_set(struct conn *conn, const struct sockaddr *address); /* NULL: unknown */
+void address_leave(struct conn *conn);
+
+/* E_BUSY: a cap is reached, and nobody waits for its peer. */
+result exchange_admit(struct exchange *exchange) MUST_USE;
+void exchange_leave(struct exchange *exchange); /* no more in flight */
+void exchange_waits(struct exchange *exchange, bool waits);
+result exchange_evicted(void) MUST_USE;
+
+void conn_hold(struct conn *conn, size_t before, size_t after); /* bytes held for it */
+void exchange_account(struct exchange *exchange);               /* after a change of what it holds */
+result exchange_room_for(const struct exchange *exchange, size_t bytes) MUST_USE; /* E_BUSY: over a budget */
+bool conn_is_over(const struct conn *conn);
+uint64_t server_stall_ms(const struct http_server *server); /* shorter while much is held */
+
+void conn_set_quiet(struct conn *conn, bool quiet); /* no request of it is there */
+/* Closes the connection that has been quiet for longest. False: there is none. */
+bool server_evict_quiet(struct http_server *server);
 
 /* ---- the head of an HTTP/2 request (h2_head.c) ---- */
 void h2_head_begin(struct exchange *exchange);
@@ -149,8 +202,8 @@ enum conn_state {
 };
 
 struct conn {
-    struct conn *next, *previous; /* of the server */
-    uint64_t in_due_ms, out_due_ms;
+    struct conn *next, *previous;     /* of the server */
+    uint64_t in_due_ms, out_since_ms; /* since when something is queued; NEVER: nothing is */
     enum conn_state state;
     bool peer_ended, reading, resting, has_socket, handle_open;
     struct http_server *server;
@@ -169,6 +222,11 @@ struct conn {
     uint64_t lingered_bytes;
     struct exchange *exchanges;
     uint32_t exchange_count, requests;
+    uint32_t pending, running; /* exchanges without a fiber yet; with one, and not waiting for their peer */
+    struct address *address;
+    size_t held, held_queue; /* bytes held for the peer; of them queued for the wire */
+    struct conn *quiet_next, *quiet_previous;
+    bool quiet;
     /* HTTP/1.1 */
     bool h1_discarding;
     struct h1_scan h1_scan;
@@ -238,6 +296,8 @@ struct protocol {
     void (*drop)(struct conn *conn);  /* it is lost, and the exchanges have been told */
     void (*close)(struct conn *conn); /* it is freed */
 
+    bool (*may_begin)(const struct exchange *exchange); /* what has to come first is there */
+
     /* Of an exchange. All but handled and body_take are called only while the connection is CONN_OPEN and the
      * peer and the stream are there. */
     void (*handled)(struct exchange *exchange); /* its handler has returned; may release it */
@@ -276,6 +336,7 @@ struct listener {
 struct http_server {
     struct http_limits limits;
     void (*on_request)(struct http_request *request, void *context);
+    size_t (*body_first)(const struct http_request *request, void *context);
     void *context;
     SSL_CTX *tls; /* NULL: cleartext only */
     nghttp2_session_callbacks *h2_callbacks;
@@ -290,6 +351,12 @@ struct http_server {
     struct conn *conns, *dirty;
     struct exchange *pool;
     size_t pooled;
+    struct address *addresses[ADDRESS_BUCKETS];
+    uint64_t address_mix;
+    struct peer_waiters waiting;
+    size_t admitted;  /* requests in flight, as the caps count them */
+    size_t held_most; /* bytes, since memory was given back */
+    struct conn *quiet_first, *quiet_last;
     struct wait *waiter; /* who drains or frees */
     struct http_stats stats;
     char id_prefix[17];

@@ -2,6 +2,7 @@
 #include "http/internal.h"
 
 #include "base/clock.h"
+#include "http/problem.h"
 
 #include <stdlib.h>
 
@@ -79,7 +80,7 @@ static result wait_for_body(struct exchange *exchange)
     send_continue(exchange);
     struct deadline deadline;
     deadline_begin(&deadline, exchange->body_due_ms > now ? exchange->body_due_ms - now : 0);
-    result r = exchange_wait(exchange);
+    result r = exchange_wait_for_peer(exchange);
     deadline_end(&deadline);
     if (failed(r) && r.error.code == E_DEADLINE && !failed(fiber_check()))
         return FAIL(E_SLOW, "Send the body faster.", "the request body did not arrive within %llu ms",
@@ -122,13 +123,17 @@ result http_body_read(struct http_request *request, char *buf, size_t size, size
 
 static result read_declared(struct http_request *request, struct str *ret)
 {
+    struct exchange *exchange = exchange_of(request);
     size_t length = (size_t)request->body_length, have = 0;
+    TRY(exchange_room_for(exchange, length));
     char *body = arena_alloc(&request->arena, length + 1);
     while (have < length) {
         size_t got;
         TRY(http_body_read(request, body + have, length - have, &got));
         must(got > 0);
         have += got;
+        exchange->body_kept = have;
+        exchange_account(exchange);
     }
     body[length] = '\0';
     *ret = (struct str){ body, length };
@@ -138,22 +143,23 @@ static result read_declared(struct http_request *request, struct str *ret)
 /* Memory grows with what has arrived. */
 static result read_undeclared(struct http_request *request, size_t max, struct str *ret)
 {
-    struct buf body;
-    buf_init(&body, max + PLAIN_BYTES); /* the read that goes beyond max is the one that fails */
-    result r;
-    size_t got = 0;
+    struct exchange *exchange = exchange_of(request);
+    struct buf *body = &exchange->body_all;
+    buf_done(body);
+    buf_init(body, max + PLAIN_BYTES); /* the read that goes beyond max is the one that fails */
+    size_t got;
     do {
-        if (!buf_reserve(&body, PLAIN_BYTES)) {
-            r = FAIL(E_MEMORY, NULL, "not enough memory for a request body");
-            break;
-        }
-        r = http_body_read(request, body.ptr + body.len, PLAIN_BYTES, &got);
-        body.len += failed(r) ? 0 : got;
-    } while (!failed(r) && got > 0);
-    if (!failed(r))
-        *ret = arena_str(&request->arena, buf_str(&body));
-    buf_done(&body);
-    return r;
+        TRY(exchange_room_for(exchange, PLAIN_BYTES));
+        if (!buf_reserve(body, PLAIN_BYTES))
+            return FAIL(E_MEMORY, NULL, "not enough memory for a request body");
+        TRY(http_body_read(request, body->ptr + body->len, PLAIN_BYTES, &got));
+        body->len += got;
+        exchange->body_kept = body->len;
+        exchange_account(exchange);
+    } while (got > 0);
+    body->ptr[body->len] = '\0'; /* the last read found none, in room for more */
+    *ret = buf_str(body);
+    return OK;
 }
 
 result http_body_read_all(struct http_request *request, size_t max, struct str *ret)
@@ -196,10 +202,24 @@ static void begin_answer(struct exchange *exchange, int status, const struct htt
     note_duration(stats, (clock_monotonic_ns() - exchange->began_ns) / 1000);
 }
 
+/* Then nothing has been done that another answer would hide. */
+static bool only_reads(const struct http_request *request)
+{
+    return request->method == METHOD_GET || request->method == METHOD_HEAD;
+}
+
 void http_respond(struct http_request *request, int status, const struct http_header *headers, size_t count,
                   struct str body)
 {
     struct exchange *exchange = exchange_of(request);
+    if (only_reads(request) && body.len > PLAIN_BYTES) {
+        result r = exchange_room_for(exchange, body.len);
+        if (failed(r)) {
+            exchange->conn->server->stats.requests_refused++;
+            http_problem(request, &r.error, NULL);
+            return;
+        }
+    }
     begin_answer(exchange, status, headers, count);
     if (exchange->gone || exchange->conn->state != CONN_OPEN)
         return;
@@ -227,14 +247,20 @@ void http_stream_begin(struct http_request *request, int status, const struct ht
     conn_touch(exchange->conn);
 }
 
+/* What it has queued itself, or, once that is something, what others have. */
+static bool is_full(const struct exchange *exchange)
+{
+    size_t queued = exchange->conn->protocol->stream_queued(exchange);
+    return queued > HTTP_STREAM_QUEUE || (queued > 0 && conn_is_over(exchange->conn));
+}
+
 result http_stream_write(struct http_request *request, struct str bytes)
 {
     struct exchange *exchange = exchange_of(request);
     must(exchange->streaming && !exchange->stream_ended);
     const struct protocol *protocol = exchange->conn->protocol;
-    while (!exchange->gone && exchange->conn->state == CONN_OPEN &&
-           protocol->stream_queued(exchange) > HTTP_STREAM_QUEUE)
-        TRY(exchange_wait(exchange));
+    while (!exchange->gone && exchange->conn->state == CONN_OPEN && is_full(exchange))
+        TRY(exchange_wait_for_peer(exchange));
     if (exchange->gone || exchange->conn->state != CONN_OPEN)
         return FAIL(E_PEER_GONE, NULL, "the peer closed the connection before the answer was complete");
     if (bytes.len == 0 || request->method == METHOD_HEAD)

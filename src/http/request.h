@@ -60,6 +60,7 @@ result http_query(struct http_request *request, const char *name, struct str *re
  * E_SLOW       408 not complete within the time limit, which starts at the first read
  * E_BODY       400 the chunks are malformed, or bytes are missing
  * E_PEER_GONE  the peer has left or has reset the stream
+ * E_BUSY       503 it waited for the peer, and others needed the room; or too many bytes are held for clients
  * Where the client asked for "100 Continue", it gets it at the first read that has to wait, and not before. */
 
 /* The whole body, at most `max` bytes, in the request's arena. Waits. */
@@ -76,6 +77,8 @@ void http_body_allow(struct http_request *request, uint64_t max, uint64_t within
  * left out. Does not wait. A name or value that may not stand in a header is a bug. */
 void http_respond(struct http_request *request, int status, const struct http_header *headers, size_t count,
                   struct str body);
+/* Where more bytes are held for clients than the server's limits allow, a large body for GET is not taken: the answer is
+ * 503 (E_BUSY) instead. */
 
 /* The same, and the connection ends after it: HTTP/1.1 "Connection: close", HTTP/2 GOAWAY once its other streams are
  * served. Nothing more of the body is used; what the client has on its way is read away for a bounded while, so that it
@@ -88,7 +91,8 @@ bool http_answered(const struct http_request *request); /* also once a stream ha
 /* An answer of unknown length: begin, write as often as it takes, end. A handler that returns without the end breaks
  * the answer off in a way that the client can tell. A write goes out at the end of the loop's turn; it waits while more
  * than HTTP_STREAM_QUEUE bytes are queued, and fails with
- *   E_PEER_GONE  the peer has left, or took less than it must in the time it has (the server's stall_ms). */
+ *   E_PEER_GONE  the peer has left, or took less than it must in the time it has (the server's stall_ms)
+ *   E_BUSY       it waited for the peer, and others needed the room. */
 enum { HTTP_STREAM_QUEUE = 256 * 1024 };
 void http_stream_begin(struct http_request *request, int status, const struct http_header *headers,
                        size_t count);

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/secret.h"
 
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +26,12 @@ static struct http_limits complete(const struct http_limits *given)
         .headers = or_default(given->headers, 100),
         .body_bytes = given->body_bytes == 0 ? 1024 * 1024 : given->body_bytes,
         .connections = or_default(given->connections, 20000),
+        .requests = or_default(given->requests, 8000),
+        .requests_per_address = or_default(given->requests_per_address, 2000),
+        .bytes = given->bytes == 0 ? (uint64_t)512 << 20 : given->bytes,
+        .bytes_per_address = given->bytes_per_address == 0 ? (uint64_t)128 << 20 : given->bytes_per_address,
+        .bytes_per_connection =
+            given->bytes_per_connection == 0 ? (uint64_t)4 << 20 : given->bytes_per_connection,
         .streams_per_connection = or_default(given->streams_per_connection, 100),
         .requests_per_connection = or_default(given->requests_per_connection, 10000),
         .handshake_within_ms = or_default(given->handshake_within_ms, 10000),
@@ -69,6 +76,7 @@ result server_new_bare(struct http_server **ret, const struct http_server_option
     must(options->on_request != NULL);
     server->limits = complete(&options->limits);
     server->on_request = options->on_request;
+    server->body_first = options->body_first;
     server->context = options->context;
     server->turn_end.run = on_turn_end;
     buf_init(&server->compose, COMPOSE_BYTES);
@@ -166,12 +174,23 @@ struct str server_date(struct http_server *server)
     return (struct str){ server->date, 29 };
 }
 
+/* After much was held the heap keeps its pages. Giving them back takes milliseconds: once, when it is over. */
+static void give_back(struct http_server *server)
+{
+    enum { MUCH_BYTES = 32 << 20, QUIET_PART = 8 };
+    if (server->held_most < MUCH_BYTES || server->stats.held_bytes > server->held_most / QUIET_PART)
+        return;
+    malloc_trim(0);
+    server->held_most = server->stats.held_bytes;
+}
+
 static void on_tick(uv_timer_t *tick)
 {
     struct http_server *server = tick->data;
     uint64_t now = conn_now_ms();
     for (struct conn *conn = server->conns; conn != NULL; conn = conn->next)
         conn_check_due(conn, now); /* may close it; it is freed later */
+    give_back(server);
     if (server->conns == NULL) {
         uv_timer_stop(tick);
         server->ticking = false;
@@ -250,6 +269,7 @@ static void on_tick_closed(uv_handle_t *handle)
 
 static void free_memory(struct http_server *server)
 {
+    must(server->stats.held_bytes == 0 && server->admitted == 0);
     turn_hook_forget(&server->turn_end);
     while (server->pool != NULL) {
         struct exchange *exchange = server->pool;

@@ -15,12 +15,18 @@ struct http_listener {
     bool cleartext;      /* HTTP/1.1 without TLS; loopback addresses only, E_CONFIG otherwise */
 };
 
-/* A limit of 0 takes the default. */
+/* A limit of 0 takes the default. Where requests or requests_per_address is reached, the request that has waited longest
+ * for its peer (for its body, or for room for its answer) is ended with 503, else the new one is. */
 struct http_limits {
-    uint32_t head_bytes;              /* 16 KiB; more: 431 */
-    uint32_t headers;                 /* 100; more: 431 */
-    uint64_t body_bytes;              /* 1 MiB, for http_body_read; see http_body_allow */
-    uint32_t connections;             /* 20,000; beyond it a connection is closed as soon as it is accepted */
+    uint32_t head_bytes;           /* 16 KiB; more: 431 */
+    uint32_t headers;              /* 100; more: 431 */
+    uint64_t body_bytes;           /* 1 MiB, for http_body_read; see http_body_allow */
+    uint32_t connections;          /* 20,000; beyond it the one without a request for longest is closed */
+    uint32_t requests;             /* 8,000 in flight; see below */
+    uint32_t requests_per_address; /* 2,000 of them of one peer address (IPv6: of one /64 network) */
+    uint64_t bytes; /* 512 MiB held for peers: bodies that come in, answers that go out; more: 503 */
+    uint64_t bytes_per_address;       /* 128 MiB of them */
+    uint64_t bytes_per_connection;    /* 4 MiB of them; beyond it no handler begins */
     uint32_t streams_per_connection;  /* 100 */
     uint32_t requests_per_connection; /* 10,000; then it is closed politely */
     uint32_t handshake_within_ms;     /* 10,000; from accept to the end of the TLS handshake */
@@ -40,6 +46,10 @@ struct http_server_options {
     struct http_limits limits;
     /* Runs on a fiber for each request; see request.h. */
     void (*on_request)(struct http_request *request, void *context);
+    /* For requests that are nothing without their body: how many bytes of it, or its end, have to be there before
+     * on_request runs. It need not: it may run before, as it does for all without this function, or if that says 0. At
+     * most 32 KiB. */
+    size_t (*body_first)(const struct http_request *request, void *context);
     void *context;
 };
 
@@ -91,11 +101,13 @@ struct http_stats {
     uint64_t durations[HTTP_DURATION_BOUNDS + 1]; /* from the head to the begin of the answer, by bucket */
     uint64_t durations_us;                        /* their sum */
     uint64_t connections_accepted, connections_refused; /* refused: over the limit */
+    uint64_t connections_evicted;                /* closed without a request to make room for another */
+    uint64_t requests_refused, requests_evicted; /* over a cap; ended to make room for another */
     uint64_t handshakes_failed;
     uint64_t heads_refused;      /* malformed, too large, or too slow */
     uint64_t floods_cut;         /* connections that sent more of what costs us than of what they asked */
     uint64_t answers_broken_off; /* the peer left or stalled before its answer was whole */
-    uint64_t bytes_received, bytes_sent;    /* on the wire */
-    size_t connections, requests_in_flight; /* gauges */
+    uint64_t bytes_received, bytes_sent;                /* on the wire */
+    size_t connections, requests_in_flight, held_bytes; /* gauges */
 };
 const struct http_stats *http_server_stats(const struct http_server *server);

@@ -146,8 +146,9 @@ static void set_peer(struct conn *conn)
 {
     struct sockaddr_storage address;
     int length = sizeof address;
-    if (uv_tcp_getpeername(&conn->tcp, (struct sockaddr *)&address, &length) != 0 ||
-        uv_ip_name((struct sockaddr *)&address, conn->peer, sizeof conn->peer) != 0)
+    bool known = uv_tcp_getpeername(&conn->tcp, (struct sockaddr *)&address, &length) == 0;
+    address_set(conn, known ? (struct sockaddr *)&address : NULL);
+    if (!known || uv_ip_name((struct sockaddr *)&address, conn->peer, sizeof conn->peer) != 0)
         memcpy(conn->peer, "unknown", sizeof "unknown");
 }
 
@@ -174,7 +175,7 @@ static void on_connection(uv_stream_t *stream, int status)
     if (status != 0)
         return; /* libuv has closed it, for want of descriptors */
     SSL *ssl = NULL;
-    bool full = server->stats.connections >= server->limits.connections;
+    bool full = server->stats.connections >= server->limits.connections && !server_evict_quiet(server);
     if (!full && !listener->cleartext)
         ssl = tls_new(server->tls);
     struct conn *conn = full || (ssl == NULL && !listener->cleartext) ? NULL : conn_new(server, ssl);
