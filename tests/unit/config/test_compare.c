@@ -73,6 +73,11 @@ static void limits_say_each_when_they_take_effect(void **state)
         { "max_connections", 20000, true },
         { "max_streams", 100, true },
         { "max_requests_per_connection", 10000, true },
+        { "max_requests", 8000, true },
+        { "max_requests_per_address", 2000, true },
+        { "max_bytes", 536870912, true },
+        { "max_bytes_per_address", 134217728, true },
+        { "max_bytes_per_connection", 4194304, true },
         { "handshake_within_ms", 10000, true },
         { "head_within_ms", 10000, true },
         { "body_within_ms", 30000, false },
@@ -82,7 +87,19 @@ static void limits_say_each_when_they_take_effect(void **state)
     };
     struct both *both = *state;
     shipped_change(&both->shipped, "regions/us.cfg",
-                   "{\n    max_head_bytes = 16384;\n    max_body_bytes = 1048576;\n    drain_ms = 10000;\n};",
+                   "{\n"
+                   "    max_head_bytes = 16384;\n"
+                   "    max_body_bytes = 1048576;\n"
+                   "    # Requests at once, and bytes held for clients; beyond them 503. A proxy in front of "
+                   "the gateway has one address for all\n"
+                   "    # its clients: then give the two of an address the values of the others.\n"
+                   "    max_requests = 8000;\n"
+                   "    max_requests_per_address = 2000;\n"
+                   "    max_bytes = 536870912;\n"
+                   "    max_bytes_per_address = 134217728;\n"
+                   "    max_bytes_per_connection = 4194304;\n"
+                   "    drain_ms = 10000;\n"
+                   "};",
                    "{ };");
     for (size_t i = 0; i < COUNT(limits); i++) {
         const char *set =
