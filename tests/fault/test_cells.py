@@ -110,8 +110,8 @@ def test_p4_a_write_waits_for_its_standby(new_customer, eu, eu2, state, sql):
         eu2.start()
         until(lambda: state() == "healthy", within_s=60, what="it is synchronous again by itself")
     until(lambda: customer.put("health", "goes-on", b"x").status == 201, within_s=20, what="writes go on")
-    audited = sql(eu, "SELECT count(*) FROM domicile.audit WHERE action = 'cell-state' AND at > now() - interval '5 minutes'")
-    assert audited[0][0] >= 2
+    rows = "SELECT count(*) FROM domicile.audit WHERE action = 'cell-state' AND at > now() - interval '5 minutes'"
+    until(lambda: sql(eu, rows)[0][0] >= 2, within_s=20, what="the monitor has audited both changes of state")
 
 
 @pytest.mark.slow
