@@ -109,8 +109,8 @@ static void shorten(char *to, size_t room, struct str text)
         to[put_text(to, text, most)] = '\0';
         return;
     }
-    char *shorter = malloc(text.len + 1); /* at least a byte */
-    if (shorter != NULL) /* else the end alone goes */
+    char *shorter = malloc(text.len + 1); /* of an empty text, too */
+    if (shorter != NULL)                  /* else the end alone goes */
         text = (struct str){ shorter, put_text(shorter, text, quarter) };
     copy_begin(to, room, text);
     free(shorter);
