@@ -1,4 +1,4 @@
-/* A standby is added: the primary and that node alone are dealt with. Nothing is undone. */
+/* Adds a standby; changes the primary and that node only. Nothing is undone. */
 #include "cell/runbooks.h"
 #include "cell/steps.h"
 
@@ -11,7 +11,7 @@ static const struct runbook_step *const steps[] = {
     &step_declared,                 /* 6 */
     &step_server_certificates,      /* 7 */
     &step_replication_certificates, /* 8 */
-    &step_configure_primary,        /* 9: its rules let the standby in */
+    &step_configure_primary,        /* 9: its HBA rules allow the standby */
     &step_start_primary,            /* 10 */
     &step_slots,                    /* 11 */
     &step_base_backup,              /* 12 */

@@ -1,4 +1,4 @@
-/* A cell that was made otherwise is taken over: it runs already, and is not copied. Nothing is undone. */
+/* Adopts a cell that domicile has not created: it already runs, and is not copied. Nothing is undone. */
 #include "cell/runbooks.h"
 #include "cell/steps.h"
 
@@ -22,5 +22,5 @@ static const struct runbook_step *const steps[] = {
     &step_synchronous,              /* 17 */
     &step_verify,                   /* 18 */
 };
-const struct runbook adopt_runbook = { "adopt", "Take over a cell that was made otherwise", steps,
+const struct runbook adopt_runbook = { "adopt", "Adopt a cell that domicile has not created", steps,
                                        COUNT(steps) };

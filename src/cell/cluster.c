@@ -1,5 +1,5 @@
-/* Data directories. They are made beside their place, and renamed when they are whole: what stands in its place is never
- * a part, and what is left of an act that was killed is known by its name. */
+/* Data directories. Each is created under a temporary name, and renamed when it is complete: so the data directory is never
+ * incomplete, and the name shows what a killed act has left. */
 #include "cell/internal.h"
 
 enum { INITDB_WITHIN_MS = 300000, MOVE_WITHIN_MS = 600000, COPY_WITHIN_MS = 12 * 3600 * 1000 };
@@ -20,13 +20,13 @@ static result run_all(const struct provisioning *p, const struct runbook_call *c
 }
 #define RUN_ALL(p, call, node, commands) run_all(p, call, node, commands, COUNT(commands))
 
-/* The place must be free: not there, or an empty directory. What an act left beside it that was killed is ours by its
- * name; a server that runs on that is somebody's. */
+/* The data directory must not exist, or be empty. The temporary directory that a killed act has left is ours by its name; but
+ * a server that runs on it is not. */
 static result refuse_what_is_there(const struct provisioning *p, const struct runbook_call *call,
                                    const struct node *node, const char *path)
 {
     static const char hint[] =
-        "Look at it. Move it away if it is of no use, or adopt the cell if it is the one.";
+        "Check the directory. Move it away if nobody needs it, or adopt the cell if it belongs to the cell.";
     struct host_fact facts[] = {
         { .argv = HOST_ARGV("test", "-e", node->paths.data) },
         { .argv = HOST_ARGV("ls", "-A", "--", node->paths.data) },
@@ -35,13 +35,12 @@ static result refuse_what_is_there(const struct provisioning *p, const struct ru
     bool running;
     TRY(host_ask(p->hosts, node, call, facts, 3));
     if (facts[0].exit_status != 1 && facts[1].exit_status != 0)
-        return FAIL(E_CONFLICT, hint, "\"%s\": \"%s\" cannot be looked into", node->name.ptr,
-                    node->paths.data);
+        return FAIL(E_CONFLICT, hint, "\"%s\": cannot list \"%s\"", node->name.ptr, node->paths.data);
     if (facts[0].exit_status != 1 && last_line(facts[1].out).len > 0)
-        return FAIL(E_CONFLICT, hint, "\"%s\": \"%s\" is not empty, and not what should be there",
+        return FAIL(E_CONFLICT, hint, "\"%s\": \"%s\" is not empty, and is not this cell's data directory",
                     node->name.ptr, node->paths.data);
     TRY(running_read(node, &facts[2], &running));
-    return running ? FAIL(E_CONFLICT, "Look at that server, and stop it.",
+    return running ? FAIL(E_CONFLICT, "Check that server, and stop it.",
                           "\"%s\": a PostgreSQL server runs on \"%s\"", node->name.ptr, path)
                    : OK;
 }
@@ -84,11 +83,10 @@ static result primary_is_made(void *context, struct runbook_call *call, enum ans
     TRY(host_control(p, call, primary, &control));
     bool made = control.system[0] != '\0' && control.checksums;
     if (control.system[0] == '\0')
-        runbook_answer(call, ret, false, "%s: there is no cluster in \"%s\"", primary->name.ptr,
-                       primary->paths.data);
+        runbook_answer(call, ret, false, "%s: no cluster in \"%s\"", primary->name.ptr, primary->paths.data);
     else
-        runbook_answer(call, ret, made, "%s: system %s, %s checksums", primary->name.ptr, control.system,
-                       made ? "with" : "without");
+        runbook_answer(call, ret, made, "%s: system identifier %s, %s checksums", primary->name.ptr,
+                       control.system, made ? "with" : "without");
     return OK;
 }
 
@@ -112,7 +110,7 @@ static result make_primary(void *context, struct runbook_call *call)
 const struct runbook_step step_initdb = {
     .id = "initdb",
     .title = "Create the primary's cluster",
-    .question = "is there a cluster with checksums on the primary?",
+    .question = "does the primary have a cluster with checksums?",
     .ask = primary_is_made,
     .act = make_primary,
     .within_ms = SEC(600),
@@ -130,12 +128,12 @@ static result is_copied(const struct provisioning *p, struct runbook_call *call,
     TRY(host_control(p, call, primary, &wanted));
     TRY(host_control(p, call, node, &control));
     if (control.system[0] == '\0')
-        runbook_answer(call, ret, false, "%s: there is no copy in \"%s\"", node->name.ptr, node->paths.data);
+        runbook_answer(call, ret, false, "%s: no copy in \"%s\"", node->name.ptr, node->paths.data);
     else if (strcmp(control.system, wanted.system) != 0)
-        runbook_answer(call, ret, false, "%s: system %s, and the primary's is %s", node->name.ptr,
-                       control.system, wanted.system[0] != '\0' ? wanted.system : "not there yet");
+        runbook_answer(call, ret, false, "%s: system identifier %s, but the primary's is %s", node->name.ptr,
+                       control.system, wanted.system[0] != '\0' ? wanted.system : "not known yet");
     else
-        runbook_answer(call, ret, true, "%s: system %s", node->name.ptr, control.system);
+        runbook_answer(call, ret, true, "%s: system identifier %s", node->name.ptr, control.system);
     return OK;
 }
 
@@ -144,7 +142,7 @@ static result standbys_are_copied(void *context, struct runbook_call *call, enum
     return ask_nodes(context, call, MEANT_STANDBYS, is_copied, ret);
 }
 
-/* It is a standby before it is in its place: whoever starts it there does not get a second primary. */
+/* It is configured as a standby before the rename, so that starting it never gives a second primary. */
 static result copy(const struct provisioning *p, struct runbook_call *call, const struct node *node)
 {
     const char *path = beside(call, node);
@@ -167,8 +165,8 @@ static result copy_to_standbys(void *context, struct runbook_call *call)
 
 const struct runbook_step step_base_backup = {
     .id = "base-backup",
-    .title = "Copy the primary to each standby",
-    .question = "does every standby have a copy of the primary?",
+    .title = "Take a base backup for each standby",
+    .question = "does every standby have a copy of the primary's cluster?",
     .ask = standbys_are_copied,
     .act = copy_to_standbys,
     .within_ms = SEC(12 * 3600),

@@ -1,4 +1,4 @@
-/* Configuration files, and servers that run with them. */
+/* Configuration files, and the servers that run with them. */
 #include "cell/internal.h"
 
 #include "loop/fiber.h"
@@ -11,10 +11,10 @@ enum {
     FILE_MODE = 0600
 };
 
-/* ---- what is there ---- */
+/* ---- the files on the host ---- */
 
 struct files {
-    struct str postgresql, conf, hba, ident, certificate; /* ptr NULL: there is none */
+    struct str postgresql, conf, hba, ident, certificate; /* ptr NULL: the file is missing */
     bool standby;
 };
 enum { FILES = 6 };
@@ -46,7 +46,7 @@ static result read_files(const struct provisioning *p, const struct runbook_call
     return OK;
 }
 
-/* ---- what should be there ---- */
+/* ---- the files as they should be ---- */
 
 static struct str conf_wanted(const struct provisioning *p, const struct runbook_call *call,
                               const struct node *node, struct str certificate, enum waits waits)
@@ -85,17 +85,17 @@ static const char *difference(struct arena *arena, struct str there, struct str 
 {
     struct str line, other, name;
     if (there.ptr == NULL)
-        return CONF_FILE " is not there";
+        return CONF_FILE " is missing";
     while (str_cut(&wanted, '\n', &line)) {
         if (!str_cut(&there, '\n', &other) || !str_eq(line, other)) {
             str_cut(&line, ' ', &name);
-            return arena_printf(arena, "%.*s is another in " CONF_FILE, STR_ARG(name));
+            return arena_printf(arena, "%.*s differs in " CONF_FILE, STR_ARG(name));
         }
     }
-    return CONF_FILE " has more in it";
+    return CONF_FILE " has additional lines";
 }
 
-/* NULL: all is as it should be. Whether it waits for standbys is a later step's. */
+/* NULL: all files are as they should be. A later step checks the synchronous standbys. */
 static const char *misfit_of(const struct provisioning *p, const struct runbook_call *call,
                              const struct node *node, const struct files *files)
 {
@@ -103,17 +103,17 @@ static const char *misfit_of(const struct provisioning *p, const struct runbook_
     struct str wanted = conf_wanted(p, call, node, files->certificate, WAITS_FOR_NOBODY),
                waiting = conf_wanted(p, call, node, files->certificate, WAITS_FOR_STANDBYS);
     if (files->postgresql.ptr == NULL)
-        return "there is no postgresql.conf";
+        return "postgresql.conf is missing";
     if (conf_with_include(arena, files->postgresql).ptr != NULL)
         return "postgresql.conf does not end with: " CONF_INCLUDE;
     if (!str_eq(files->hba, conf_hba(arena, p->cell, p->leaving)))
-        return "pg_hba.conf is another";
+        return "pg_hba.conf differs";
     if (!str_eq(files->ident, conf_ident(arena, node)))
-        return "pg_ident.conf is another";
+        return "pg_ident.conf differs";
     if (!str_eq(files->conf, wanted) && !str_eq(files->conf, waiting))
         return difference(arena, files->conf, wanted);
     if (files->standby == node_is_primary(p, node))
-        return files->standby ? "standby.signal is there" : "standby.signal is not there";
+        return files->standby ? "standby.signal exists" : "standby.signal is missing";
     return NULL;
 }
 
@@ -126,13 +126,13 @@ static result is_configured(const struct provisioning *p, struct runbook_call *c
     if (why != NULL)
         runbook_answer(call, ret, false, "%s: %s", node->name.ptr, why);
     else
-        runbook_answer(call, ret, true, "%s: %s, %zu rules", node->name.ptr,
+        runbook_answer(call, ret, true, "%s: %s, %zu HBA rules", node->name.ptr,
                        conf_running(call->arena, files.conf)[0] != '\0' ? CONF_FILE : "?",
                        conf_hba_rules(p->cell, p->leaving));
     return OK;
 }
 
-/* ---- putting it there ---- */
+/* ---- writing the files ---- */
 
 static result put(const struct provisioning *p, const struct runbook_call *call, const struct node *node,
                   const char *path, struct str there, struct str wanted)
@@ -215,7 +215,7 @@ const struct runbook_step step_configure_standbys = {
 
 /* ---- running ---- */
 
-/* in recovery | what it runs with | settings that wait for a restart | those that postgresql.auto.conf overrides */
+/* in recovery | its configuration | settings that need a restart | settings that postgresql.auto.conf overrides */
 static const char running_sql[] =
     "SELECT pg_is_in_recovery(), coalesce(current_setting('" CONF_RUNNING "', true), ''),\n"
     "  (SELECT coalesce(string_agg(name, ', '), '') FROM pg_settings WHERE pending_restart),\n"
@@ -225,7 +225,7 @@ static const char running_sql[] =
     "      AND EXISTS (SELECT FROM pg_file_settings o WHERE o.name = f.name AND o.sourcefile LIKE "
     "'%/" CONF_FILE "'));\n";
 
-/* One pass over a node: does it run, what is in its file, what does it run with. */
+/* One question about a node: does it run, what is in its file, which configuration has it loaded. */
 struct running {
     bool up;
     struct str recovery, conf, restart, overridden;
@@ -265,18 +265,18 @@ static result runs(const struct provisioning *p, struct runbook_call *call, cons
     if (!is.up)
         runbook_answer(call, ret, false, "%s: PostgreSQL does not run", node->name.ptr);
     else if (str_is(is.recovery, "t") == node_is_primary(p, node))
-        runbook_answer(call, ret, false, "%s: it runs as a %s", node->name.ptr,
+        runbook_answer(call, ret, false, "%s: PostgreSQL runs as a %s", node->name.ptr,
                        node_is_primary(p, node) ? "standby" : "primary");
     else if (is.overridden.len > 0)
-        runbook_answer(call, ret, false, "%s: postgresql.auto.conf has the last word on %.*s", node->name.ptr,
+        runbook_answer(call, ret, false, "%s: postgresql.auto.conf overrides %.*s", node->name.ptr,
                        STR_ARG(is.overridden));
     else if (!is.loaded)
-        runbook_answer(call, ret, false, "%s: it runs with another configuration", node->name.ptr);
+        runbook_answer(call, ret, false, "%s: PostgreSQL runs with another configuration", node->name.ptr);
     else if (is.restart.len > 0)
         runbook_answer(call, ret, false, "%s: a restart is needed for %.*s", node->name.ptr,
                        STR_ARG(is.restart));
     else
-        runbook_answer(call, ret, true, "%s: it runs with its configuration", node->name.ptr);
+        runbook_answer(call, ret, true, "%s: PostgreSQL runs with its configuration", node->name.ptr);
     return OK;
 }
 
@@ -312,8 +312,8 @@ static result stop(const struct provisioning *p, const struct runbook_call *call
                                "fast", "-D", node->paths.data, (char *)NULL));
 }
 
-/* A reload is a signal: it has been read when the server says so. *ret is what it runs with in the end, if it does not
- * say so in time: then the question tells. E_HOST: it lets nobody in. */
+/* A reload is only a signal: it is done when the server shows the new configuration. *ret: the configuration that it shows at
+ * last, even if that is the old one; the question then tells. E_HOST: it accepts no connection. */
 static result load(const struct provisioning *p, const struct runbook_call *call, const struct node *node,
                    struct running *ret)
 {
@@ -336,7 +336,8 @@ result configuration_load(const struct provisioning *p, const struct runbook_cal
 {
     struct running running;
     result r = load(p, call, node, &running);
-    return failed(r) && r.error.code != E_HOST ? r : OK; /* the question says what it runs with */
+    return failed(r) && r.error.code != E_HOST ? r
+                                               : OK; /* the question then tells which configuration it has */
 }
 
 static const char reset_sql[] =
@@ -346,7 +347,7 @@ static const char reset_sql[] =
     "')\n"
     "\\gexec\n";
 
-/* Before the rules are read again a cluster that is adopted may not let us in. */
+/* Before the reload, the old HBA rules of an adopted cluster may refuse us. */
 static result adjust(const struct provisioning *p, const struct runbook_call *call, const struct node *node)
 {
     const struct host_sql reset = { .text = reset_sql };
@@ -411,7 +412,7 @@ const struct runbook_step step_start_standbys = {
     .tries = 3,
 };
 
-/* ---- one that leaves ---- */
+/* ---- a standby that is removed ---- */
 
 static result standby_is_stopped(void *context, struct runbook_call *call, enum answer *ret)
 {

@@ -1,4 +1,4 @@
-/* Whether the hosts are such that a cell can be made on them. */
+/* Whether the hosts are ready for a cell. */
 #include "base/clock.h"
 #include "cell/internal.h"
 #include "pki/certificate.h"
@@ -6,7 +6,7 @@
 #include <arpa/inet.h>
 #include <stdlib.h>
 
-/* ---- reached ---- what a host answers wrongly is no; only one that does not answer may do so later */
+/* ---- reached ---- a wrong answer of a host means no; only a host that does not answer may answer later */
 
 static result answers(const struct provisioning *p, struct runbook_call *call, const struct node *node,
                       enum answer *ret)
@@ -33,7 +33,7 @@ static result hosts_answer(void *context, struct runbook_call *call, enum answer
 
 const struct runbook_step step_reach = {
     .id = "reach",
-    .title = "Reach the hosts by SSH",
+    .title = "Connect to the hosts over SSH",
     .question = "does every host answer, with its pinned key and strong algorithms?",
     .ask = hosts_answer,
     .within_ms = SEC(60),
@@ -51,12 +51,12 @@ static void judge_version(struct runbook_call *call, const struct node *node, co
             version = word;
     bool fits = said->exit_status == 0 && str_starts(version, STR("15.")) && version.len < 16;
     if (said->exit_status != 0)
-        runbook_answer(call, ret, false, "%s: there is no PostgreSQL: \"%s\" ended with %d", node->name.ptr,
+        runbook_answer(call, ret, false, "%s: PostgreSQL is missing: \"%s\" exited with %d", node->name.ptr,
                        host_program_of(said->argv), said->exit_status);
     else
         runbook_answer(call, ret, fits, "%s: PostgreSQL %.*s%s", node->name.ptr,
                        (int)(version.len > 15 ? 15 : version.len), version.ptr ? version.ptr : "?",
-                       fits ? "" : ", and 15 is needed");
+                       fits ? "" : "; 15 is needed");
 }
 
 static bool has_locale(struct str locales)
@@ -71,7 +71,7 @@ static bool has_locale(struct str locales)
 enum { PROGRAMS_MAX = 8 };
 struct programs {
     struct host_fact facts[PROGRAMS_MAX];
-    const char *names[PROGRAMS_MAX]; /* for people */
+    const char *names[PROGRAMS_MAX]; /* for messages */
     size_t count;
 };
 
@@ -82,7 +82,7 @@ static void add_program(struct programs *programs, const char *name, const char 
     programs->facts[programs->count++] = (struct host_fact){ .argv = argv };
 }
 
-/* A command of the region file's own is not known to have --version. */
+/* A command of the region's file may not know --version. */
 static void add_postgres_program(struct programs *programs, struct arena *arena, const struct node *node,
                                  const struct config_words *instead, const char *name)
 {
@@ -90,7 +90,7 @@ static void add_postgres_program(struct programs *programs, struct arena *arena,
         add_program(programs, name, host_program(arena, node, instead, name, "--version", (char *)NULL));
 }
 
-/* The first tells the version, the last the locales. */
+/* The first one shows the version, the last one the locales. */
 static struct programs programs_of(struct arena *arena, const struct node *node)
 {
     static const char *const openssl[] = { "openssl", "version", NULL }, *const flock[] = { "flock",
@@ -121,7 +121,7 @@ static result has_programs(const struct provisioning *p, struct runbook_call *ca
         const struct host_fact *fact = &programs.facts[i];
         bool there = i + 1 < programs.count ? fact->exit_status == 0 : has_locale(fact->out);
         if (!there)
-            runbook_answer(call, ret, false, "%s: there is no %s", node->name.ptr, programs.names[i]);
+            runbook_answer(call, ret, false, "%s: %s is missing", node->name.ptr, programs.names[i]);
     }
     return OK;
 }
@@ -133,22 +133,22 @@ static result hosts_have_programs(void *context, struct runbook_call *call, enum
 
 const struct runbook_step step_programs = {
     .id = "programs",
-    .title = "Look for the programs that are needed",
+    .title = "Check the programs",
     .question = "does every host have PostgreSQL 15, openssl and the locale C.UTF-8?",
     .ask = hosts_have_programs,
     .within_ms = SEC(60),
     .tries = 1,
 };
 
-/* ---- space ---- where the data directory will be: the nearest directory above it that is there */
+/* ---- space ---- of the data directory's disk: asked of the nearest directory above it that exists */
 
-/* df says a line of each directory that is there: those that are not are the deepest. */
+/* df prints a line for each directory that exists; only the deepest can be missing. */
 static bool free_kib(struct str out, const char *const *folders, size_t count, const char **ret_folder,
                      uint64_t *ret)
 {
     struct str line, row = { 0 }, word;
     size_t rows = 0;
-    str_cut(&out, '\n', &line); /* the head */
+    str_cut(&out, '\n', &line); /* the header line */
     while (str_cut(&out, '\n', &line))
         if (line.len > 0 && rows++ == 0)
             row = line;
@@ -161,7 +161,7 @@ static bool free_kib(struct str out, const char *const *folders, size_t count, c
     return false;
 }
 
-/* The directory and all above it; NULL behind them. */
+/* The directory and all above it; they end with NULL. */
 static const char *const *folders_above(struct arena *arena, const char *path, size_t *ret_count)
 {
     size_t count = 0, depth = 2;
@@ -196,13 +196,14 @@ static result has_space(const struct provisioning *p, struct runbook_call *call,
     TRY(host_ask(p->hosts, node, call, facts, CONTROL_FACTS + 1));
     TRY(control_read(node, facts, &control));
     if (!free_kib(facts[CONTROL_FACTS].out, folders, count, &folder, &kib))
-        return FAIL(E_HOST, "Look at df on that host.", "\"%s\": df does not tell what is free: %.*s",
-                    node->name.ptr, STR_ARG(last_line(facts[CONTROL_FACTS].err)));
+        return FAIL(E_HOST, "Run df on that host and check its output.",
+                    "\"%s\": df does not show the free space: %.*s", node->name.ptr,
+                    STR_ARG(last_line(facts[CONTROL_FACTS].err)));
     bool made = control.system[0] != '\0', fits = kib / 1024 >= p->cell->fit.free_mib;
-    runbook_answer(call, ret, made || fits, "%s: %llu MiB are free under %s%s", node->name.ptr,
-                   (unsigned long long)(kib / 1024), folder, made ? ", where its data are already" : "");
+    runbook_answer(call, ret, made || fits, "%s: %llu MiB free under %s%s", node->name.ptr,
+                   (unsigned long long)(kib / 1024), folder, made ? ", which already has its data" : "");
     if (!made && !fits)
-        runbook_answer(call, ret, false, "%s: %llu MiB are free under %s, and %u are needed", node->name.ptr,
+        runbook_answer(call, ret, false, "%s: %llu MiB free under %s, but %u MiB are needed", node->name.ptr,
                        (unsigned long long)(kib / 1024), folder, p->cell->fit.free_mib);
     return OK;
 }
@@ -215,13 +216,13 @@ static result hosts_have_space(void *context, struct runbook_call *call, enum an
 const struct runbook_step step_space = {
     .id = "space",
     .title = "Check the free disk space",
-    .question = "is there enough free disk space on every host?",
+    .question = "does every host have enough free disk space?",
     .ask = hosts_have_space,
     .within_ms = SEC(60),
     .tries = 1,
 };
 
-/* ---- time ---- its clock was read at some moment between asking and the answer: so far it is off at least */
+/* ---- time ---- the clock was read at some time between question and answer: this gives the smallest possible offset */
 
 static result agrees_on_time(const struct provisioning *p, struct runbook_call *call, const struct node *node,
                              enum answer *ret)
@@ -234,13 +235,13 @@ static result agrees_on_time(const struct provisioning *p, struct runbook_call *
     TRY(host_look(p->hosts, node, call, argv, STR(""), &output));
     int64_t after = clock_wall_ms();
     if (output.exit_status != 0 || !str_to_u64(last_line(output.out), INT64_MAX, &there))
-        return FAIL(E_HOST, "Look at date on that host.", "\"%s\": date does not tell the time",
-                    node->name.ptr);
+        return FAIL(E_HOST, "Run date on that host and check its output.",
+                    "\"%s\": date does not show the time", node->name.ptr);
     int64_t middle = before + (after - before) / 2, half = (after - before + 1) / 2;
     int64_t offset = (int64_t)there - middle, beyond = llabs(offset) - half;
     bool fits = beyond <= (int64_t)p->cell->fit.clock_offset_ms;
-    runbook_answer(call, ret, fits, "%s: its clock is off by %lld ms, give or take %lld%s", node->name.ptr,
-                   (long long)offset, (long long)half, fits ? "" : "; set it by NTP");
+    runbook_answer(call, ret, fits, "%s: its clock differs by %lld ms, plus or minus %lld ms%s",
+                   node->name.ptr, (long long)offset, (long long)half, fits ? "" : "; set it by NTP");
     return OK;
 }
 
@@ -252,7 +253,7 @@ static result hosts_agree_on_time(void *context, struct runbook_call *call, enum
 const struct runbook_step step_clocks = {
     .id = "clocks",
     .title = "Compare the clocks",
-    .question = "do the clocks of the hosts and of this one agree?",
+    .question = "do the clocks of all hosts agree with this host's?",
     .ask = hosts_agree_on_time,
     .within_ms = SEC(60),
     .tries = 1,
@@ -315,8 +316,8 @@ static result port_is_ours(const struct provisioning *p, struct runbook_call *ca
     bool none_listens =
         own == NULL && (facts[0].exit_status == 1 || facts[0].exit_status == 2); /* or no tcp6 */
     if (facts[0].exit_status != 0 && !none_listens)
-        return FAIL(E_HOST, "See that the command works there, and ends with 0.",
-                    "\"%s\": \"%s\", which tells who listens, failed: %.*s", node->name.ptr,
+        return FAIL(E_HOST, "Check that the command works on that host and exits with 0.",
+                    "\"%s\": \"%s\", which lists listening sockets, failed: %.*s", node->name.ptr,
                     own != NULL ? own[0] : "grep", STR_ARG(last_line(facts[0].err)));
     if (!somebody_listens(facts[0].out, node)) {
         runbook_answer(call, ret, true, "%s: port %u is free", node->name.ptr, node->port);
@@ -324,7 +325,8 @@ static result port_is_ours(const struct provisioning *p, struct runbook_call *ca
     }
     TRY(running_read(node, &facts[1], &ours));
     runbook_answer(call, ret, ours,
-                   ours ? "%s: port %u is its own PostgreSQL's" : "%s: port %u is taken by something else",
+                   ours ? "%s: port %u is used by its own PostgreSQL"
+                        : "%s: port %u is used by another program",
                    node->name.ptr, node->port);
     return OK;
 }
@@ -343,7 +345,7 @@ const struct runbook_step step_ports = {
     .tries = 1,
 };
 
-/* ---- roles ---- a cell that has failed over is not to be provisioned by the old declaration */
+/* ---- roles ---- a cell that has failed over must not be provisioned from the old declaration */
 
 static result is_as_declared(const struct provisioning *p, struct runbook_call *call, const struct node *node,
                              enum answer *ret)
@@ -357,12 +359,12 @@ static result is_as_declared(const struct provisioning *p, struct runbook_call *
     TRY(control_read(node, facts, &control));
     bool standby = facts[CONTROL_FACTS].out.ptr != NULL;
     if (control.system[0] == '\0')
-        runbook_answer(call, ret, true, "%s: it is empty", node->name.ptr);
+        runbook_answer(call, ret, true, "%s: empty", node->name.ptr);
     else if (node_is_primary(p, node) == standby)
         runbook_answer(
             call, ret, false,
-            standby ? "%s: it is a standby, and declared as the primary; set primary in the region's file"
-                    : "%s: it is a primary, and declared as a standby; it would have to be made anew",
+            standby ? "%s: it is a standby, but declared as the primary; set primary in the region's file"
+                    : "%s: it is a primary, but declared as a standby; it would need a new base backup",
             node->name.ptr);
     else
         runbook_answer(call, ret, true, standby ? "%s: a standby" : "%s: the primary", node->name.ptr);
@@ -383,7 +385,7 @@ const struct runbook_step step_declared = {
     .tries = 1,
 };
 
-/* ---- for what is there already ---- */
+/* ---- for adopting ---- */
 
 static result runs(const struct provisioning *p, struct runbook_call *call, const struct node *node,
                    enum answer *ret)
@@ -399,13 +401,13 @@ static result runs(const struct provisioning *p, struct runbook_call *call, cons
     if (!node_is_primary(p, node))
         TRY(host_control(p, call, p->cell->primary, &primary));
     if (control.system[0] == '\0' || strcmp(control.system, primary.system) != 0 || !control.checksums) {
-        runbook_answer(call, ret, false, "%s: \"%s\" is no cluster of this cell with checksums",
+        runbook_answer(call, ret, false, "%s: \"%s\" is not a cluster of this cell with checksums",
                        node->name.ptr, node->paths.data);
         return OK;
     }
     TRY(running_read(node, &facts[CONTROL_FACTS], &running));
-    runbook_answer(call, ret, running, "%s: system %s%s", node->name.ptr, control.system,
-                   running ? ", running" : " does not run");
+    runbook_answer(call, ret, running, "%s: system identifier %s%s", node->name.ptr, control.system,
+                   running ? ", running" : ", not running");
     return OK;
 }
 
@@ -416,8 +418,8 @@ static result hosts_run(void *context, struct runbook_call *call, enum answer *r
 
 const struct runbook_step step_running = {
     .id = "running",
-    .title = "Look at the clusters that are there",
-    .question = "does every node run, as one cluster with checksums?",
+    .title = "Check the existing clusters",
+    .question = "do all nodes run the same cluster, with checksums?",
     .ask = hosts_run,
     .within_ms = SEC(60),
     .tries = 1,

@@ -1,5 +1,5 @@
-/* The certificates of the cell. Private keys of a host are made there and stay there: what comes here is a request, and
- * what goes there is a certificate. */
+/* The certificates of the cell. A host's private keys are created there and never leave it: the host sends a certificate
+ * request, and gets a certificate. */
 #include "cell/internal.h"
 #include "pki/certificate_file.h"
 
@@ -14,7 +14,7 @@ static result open_ca(const struct provisioning *p, struct ca *ret)
     return ca_open(&p->cell->issuing_ca.files, ret);
 }
 
-/* *ret_pem: what verifies the nodes, if it is the CA's. */
+/* *ret_pem: the certificates that verify the nodes, if the CA's is among them. */
 static result bundle_fits(const struct provisioning *p, const struct runbook_call *call, bool *ret,
                           struct str *ret_pem)
 {
@@ -41,7 +41,7 @@ static result ca_is_there(void *context, struct runbook_call *call, enum answer 
     }
     ca_done(&ca);
     TRY(bundle_fits(p, call, &verifies, &pem));
-    runbook_answer(call, ret, verifies, verifies ? "\"%s\" is a CA" : "\"%s\" does not hold the CA",
+    runbook_answer(call, ret, verifies, verifies ? "\"%s\" is a CA" : "\"%s\" does not contain the CA",
                    verifies ? p->cell->issuing_ca.files.certificate : p->cell->ca);
     return OK;
 }
@@ -63,7 +63,7 @@ static result make_ca(void *context, struct runbook_call *call)
 const struct runbook_step step_ca = {
     .id = "authority",
     .title = "Create the CA",
-    .question = "is there a CA, and is it in the cell's ca file?",
+    .question = "does the CA exist, and is it in the cell's ca file?",
     .ask = ca_is_there,
     .act = make_ca,
     .within_ms = SEC(30),
@@ -124,8 +124,8 @@ static result read_certificate(const struct provisioning *p, const struct runboo
     if (facts[3].exit_status == 1)
         return OK;
     if (facts[4].exit_status != 0)
-        return FAIL(E_HOST, "Look at the file; move it away if it is no key.",
-                    "\"%s\": \"%s\" is no private key", node->name.ptr, key);
+        return FAIL(E_HOST, "Check the file, and move it away if it is not a key.",
+                    "\"%s\": \"%s\" is not a private key", node->name.ptr, key);
     return pem_public_key(facts[4].out, key, &ret->key);
 }
 
@@ -138,15 +138,15 @@ static result judge_host(const struct provisioning *p, struct runbook_call *call
     const char *ends = "";
     TRY(bundle_fits(p, call, &fits, &ca_file));
     TRY(read_certificate(p, call, node, files, &there));
-    const char *why = there.pem.ptr == NULL || there.key == NULL ? "it is not there"
-                      : !there.closed                            ? "its key is open to others"
+    const char *why = there.pem.ptr == NULL || there.key == NULL ? "it does not exist"
+                      : !there.closed                            ? "its key is accessible to other users"
                       : !str_eq(there.ca, ca_file)
-                          ? "the CA is not there"
+                          ? "the host does not have the CA's certificate"
                           : certificate_misfit(ca, there.pem, &files->purpose, there.key,
                                                p->cell->issuing_ca.renew_days, call->arena, &ends);
     EVP_PKEY_free(there.key);
     if (why == NULL)
-        runbook_answer(call, ret, true, "%s: %s.crt until %s", node->name.ptr, files->name, ends);
+        runbook_answer(call, ret, true, "%s: %s.crt, valid until %s", node->name.ptr, files->name, ends);
     else
         runbook_answer(call, ret, false, "%s: %s.crt: %s", node->name.ptr, files->name, why);
     return OK;
@@ -176,7 +176,7 @@ static result make_directory(const struct provisioning *p, const struct runbook_
     return host_run(p->hosts, node, call, &command, NULL);
 }
 
-/* A new key under another name, closed and on disk before it has its own. */
+/* A new key under a temporary name, with its mode set and on disk before the rename. */
 static result make_key(const struct provisioning *p, const struct runbook_call *call, const struct node *node,
                        const struct host_files *files)
 {
@@ -279,7 +279,7 @@ static result certify_servers(void *context, struct runbook_call *call)
 const struct runbook_step step_server_certificates = {
     .id = "server-certificates",
     .title = "Issue the server certificates",
-    .question = "does every host have a server certificate that lasts?",
+    .question = "does every host have a server certificate that does not expire soon?",
     .ask = servers_are_certified,
     .act = certify_servers,
     .within_ms = SEC(120),
@@ -300,7 +300,7 @@ static result certify_replication(void *context, struct runbook_call *call)
 const struct runbook_step step_replication_certificates = {
     .id = "replication-certificates",
     .title = "Issue the replication certificates",
-    .question = "does every host have a replication certificate that lasts?",
+    .question = "does every host have a replication certificate that does not expire soon?",
     .ask = replication_is_certified,
     .act = certify_replication,
     .within_ms = SEC(120),
@@ -344,7 +344,8 @@ static result judge_clients(const struct provisioning *p, struct runbook_call *c
                            clients[i].role, why);
             return OK;
         }
-        text = arena_printf(call->arena, "%s%s%s until %s", text, i > 0 ? "; " : "", clients[i].role, ends);
+        text = arena_printf(call->arena, "%s%s%s valid until %s", text, i > 0 ? "; " : "", clients[i].role,
+                            ends);
     }
     runbook_answer(call, ret, true, "%s", text);
     return OK;
@@ -393,7 +394,7 @@ static result certify_clients(void *context, struct runbook_call *call)
 const struct runbook_step step_client_certificates = {
     .id = "client-certificates",
     .title = "Issue the client certificates",
-    .question = "does every client have a certificate that lasts?",
+    .question = "does every client have a certificate that does not expire soon?",
     .ask = clients_are_certified,
     .act = certify_clients,
     .within_ms = SEC(60),

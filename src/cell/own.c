@@ -1,4 +1,4 @@
-/* The operator's own steps: the commands of a row run on the node that it names. */
+/* The operator's own steps: the commands of a row run on the node of that row. */
 #include "cell/internal.h"
 
 static result check_own(void *context, struct runbook_call *call, enum answer *ret)

@@ -1,10 +1,10 @@
-/* A standby is removed. Nothing is undone, and its data directory stays. */
+/* Removes a standby. Nothing is undone, and its data directory stays. */
 #include "cell/runbooks.h"
 #include "cell/steps.h"
 
 static const struct runbook_step *const steps[] = {
     &step_reach,     /* 1 */
-    &step_leave,     /* 2: first: no write waits for what has stopped */
+    &step_leave,     /* 2: first, so that no write waits for a stopped standby */
     &step_stop,      /* 3 */
     &step_drop_slot, /* 4 */
 };

@@ -1,4 +1,4 @@
-/* Synchronous replication, and the proof that the whole holds. */
+/* Synchronous replication, and the final verification. */
 #include "cell/internal.h"
 
 #include "base/text.h"
@@ -11,17 +11,17 @@ enum { VERIFY_WITHIN_MS = 20000, ASK_AGAIN_MS = 200 };
 
 /* ---- waiting for standbys ---- */
 
-/* what it waits for | who streams, in which state */
+/* synchronous_standby_names | the standbys that stream, with their state */
 static const char waits_sql[] =
     "SELECT current_setting('synchronous_standby_names'), coalesce(string_agg(format('%s %s/%s', "
     "application_name,\n"
-    "  state, sync_state), ', ' ORDER BY application_name), 'nobody'),\n"
+    "  state, sync_state), ', ' ORDER BY application_name), 'no standby'),\n"
     "  count(*) FILTER (WHERE state = 'streaming' AND sync_state IN ('sync', 'quorum'))\n"
     " FROM pg_stat_replication WHERE application_name = ANY (string_to_array(:'standbys', ','));\n";
 
 struct waiting {
-    bool written;     /* its file says for whom it waits, as it should */
-    struct str names; /* for whom it waits */
+    bool written;     /* its file has the right synchronous standbys */
+    struct str names; /* synchronous_standby_names */
     struct str who;   /* streams */
     bool confirmed;   /* by one of them */
 };
@@ -54,9 +54,9 @@ static const char *names_awaited(const struct provisioning *p, const struct runb
     return conf_names(call->arena, standbys, standbys_awaited(p, standbys));
 }
 
-static const char *names_or_nobody(const struct waiting *waiting, const struct runbook_call *call)
+static const char *names_or_none(const struct waiting *waiting, const struct runbook_call *call)
 {
-    return waiting->names.len > 0 ? arena_cstr(call->arena, waiting->names) : "nobody";
+    return waiting->names.len > 0 ? arena_cstr(call->arena, waiting->names) : "no standby";
 }
 
 static result primary_waits(void *context, struct runbook_call *call, enum answer *ret)
@@ -67,11 +67,11 @@ static result primary_waits(void *context, struct runbook_call *call, enum answe
     struct waiting is;
     TRY(ask_waiting(p, call, &is));
     if (is.written && is.names.len == 0 && !none)
-        runbook_answer(call, ret, false, "it is degraded: ALTER SYSTEM lets it wait for nobody; %.*s",
+        runbook_answer(call, ret, false, "degraded: ALTER SYSTEM has made the cell asynchronous; %.*s",
                        STR_ARG(is.who));
     else
         runbook_answer(call, ret, is.written && str_is(is.names, wanted) && (none || is.confirmed),
-                       "%s waits for %s; %.*s", p->cell->primary->name.ptr, names_or_nobody(&is, call),
+                       "%s waits for %s; %.*s", p->cell->primary->name.ptr, names_or_none(&is, call),
                        STR_ARG(is.who));
     return OK;
 }
@@ -85,15 +85,15 @@ static result let_primary_wait(void *context, struct runbook_call *call)
 
 const struct runbook_step step_synchronous = {
     .id = "synchronous",
-    .title = "Make the primary wait for a standby",
-    .question = "does the primary wait as the region's file says, and does a standby confirm?",
+    .title = "Make replication synchronous",
+    .question = "does the primary wait for standbys as declared, and does one confirm?",
     .ask = primary_waits,
     .act = let_primary_wait,
     .within_ms = SEC(60),
     .tries = 10,
 };
 
-/* ---- one that leaves ---- it is out of the configuration of the primary, of its rules too */
+/* ---- a standby that is removed ---- from the primary's configuration and from its HBA rules */
 
 static result standby_is_out(void *context, struct runbook_call *call, enum answer *ret)
 {
@@ -101,14 +101,14 @@ static result standby_is_out(void *context, struct runbook_call *call, enum answ
     struct waiting is;
     TRY(ask_waiting(p, call, &is));
     runbook_answer(call, ret, is.written && (is.names.len == 0 || str_is(is.names, names_awaited(p, call))),
-                   "%s waits for %s", p->cell->primary->name.ptr, names_or_nobody(&is, call));
+                   "%s waits for %s", p->cell->primary->name.ptr, names_or_none(&is, call));
     return OK;
 }
 
 const struct runbook_step step_leave = {
     .id = "leave",
-    .title = "Take the standby out of the primary's configuration",
-    .question = "does the primary do without the standby?",
+    .title = "Remove the standby from the primary's configuration",
+    .question = "does the primary run without the standby in its configuration?",
     .ask = standby_is_out,
     .act = let_primary_wait,
     .within_ms = SEC(60),
@@ -124,7 +124,7 @@ static const char rules_sql[] = "SELECT count(*), count(*) FILTER (WHERE error I
                                 "  type = 'local' AND auth_method = 'peer' OR type = 'hostssl' AND "
                                 "auth_method = 'cert')) FROM pg_hba_file_rules;\n";
 
-/* The standby has all that the primary had when it was asked, the cell's stamp for one. */
+/* The standby has all that the primary had when it was asked; also checks the cell's stamp. */
 static result has_what_primary_has(const struct provisioning *p, struct runbook_call *call,
                                    const struct node *node, enum answer *ret)
 {
@@ -153,7 +153,7 @@ static result has_what_primary_has(const struct provisioning *p, struct runbook_
     return OK;
 }
 
-/* A stranger at the door, as libpq has it. Blocks: on another thread. */
+/* A client without the right certificate, with libpq's blocking calls: on another thread. */
 struct knock {
     const struct cell *cell;
     const struct node *node;
@@ -181,7 +181,7 @@ static void knock(void *arg)
                              "5",
                              NULL };
     PGconn *conn = PQconnectdbParams(names, values, 0);
-    const char *words = conn == NULL ? "no memory" : PQerrorMessage(conn);
+    const char *words = conn == NULL ? "not enough memory" : PQerrorMessage(conn);
     at->refused = conn != NULL && PQstatus(conn) == CONNECTION_BAD && strstr(words, "FATAL:") != NULL;
     text_fit(at->words, sizeof at->words, "%.*s", (int)strcspn(words, "\n"), words);
     PQfinish(conn);
@@ -207,10 +207,10 @@ static result has_closed_door(const struct provisioning *p, struct runbook_call 
     TRY(host_sql_look(p, call, node, &sql, &row));
     str_cut(&row, '|', &count);
     const char *wanted = arena_printf(call->arena, "%zu", conf_hba_rules(p->cell, p->leaving));
-    runbook_answer(call, ret, true, "%s: %.*s rules, all with certificates over TLS", node->name.ptr,
+    runbook_answer(call, ret, true, "%s: %.*s HBA rules, all with certificates over TLS", node->name.ptr,
                    STR_ARG(count));
     if (!str_is(count, wanted) || !str_is(row, "0"))
-        runbook_answer(call, ret, false, "%s: %.*s rules, %.*s of them wrong, and %s are right",
+        runbook_answer(call, ret, false, "%s: %.*s HBA rules, %.*s of them wrong; %s are expected",
                        node->name.ptr, STR_ARG(count), STR_ARG(row), wanted);
     if (*ret == ANSWER_YES)
         TRY(refuses(p, call, node, "disable", "TLS", ret));
@@ -224,17 +224,17 @@ static result cell_is_verified(void *context, struct runbook_call *call, enum an
     TRY(ask_nodes(context, call, MEANT_ALL, has_closed_door, ret));
     if (*ret != ANSWER_YES)
         return OK;
-    const char *doors = arena_cstr(call->arena, str_from(call->evidence));
+    const char *rules = arena_cstr(call->arena, str_from(call->evidence));
     TRY(ask_nodes(context, call, MEANT_STANDBYS, has_what_primary_has, ret));
     const char *copies = arena_cstr(call->arena, str_from(call->evidence));
-    runbook_answer(call, ret, *ret == ANSWER_YES, "%s; %s", copies, doors);
+    runbook_answer(call, ret, *ret == ANSWER_YES, "%s; %s", copies, rules);
     return OK;
 }
 
 const struct runbook_step step_verify = {
     .id = "verify",
-    .title = "Verify the copies and who is let in",
-    .question = "do the standbys have what the primary has, and is everybody else refused?",
+    .title = "Verify the copies and the HBA rules",
+    .question = "do the standbys have all data, and are other clients refused?",
     .ask = cell_is_verified,
     .within_ms = SEC(60),
     .tries = 3,

@@ -5,8 +5,8 @@
 
 #define MONITORED(p) ((p)->cell->monitor.files.certificate != NULL ? "monitored=t" : "monitored=f")
 
-/* ---- roles ---- what each may, once: name, may log in, may replicate. The owner of the schema drops a slot that would
- * fill the disk, on behalf of the monitor; it logs in nowhere. */
+/* ---- roles ---- each once: name, may log in, may replicate. The owner of the schema cannot log in; it drops a slot that would
+ * fill the disk, for the monitor. */
 #define WANTED_ROLES                                                                                         \
     "  (VALUES ('domicile_owner', false, :'monitored'::boolean), ('domicile_gateway', true, false),\n"       \
     "          ('domicile_admin', true, false), ('domicile_monitor', true, false),\n"                        \
@@ -16,22 +16,22 @@
     "          ('pg_signal_backend', 'domicile_monitor'), ('pg_signal_backend', 'domicile_owner')) AS "      \
     "m(role, member)"
 
-/* One row: what does not fit of the whole; if nothing, in the cell's own database. */
+/* One row: the misfits of the cluster; if there are none, those of the cell's own database. */
 static const char look_sql[] =
     "SELECT coalesce(string_agg(what, ', ' ORDER BY what), '') AS misfits FROM (\n"
-    " SELECT format('no role %s', w.name) AS what FROM\n" WANTED_ROLES
+    " SELECT format('role %s is missing', w.name) AS what FROM\n" WANTED_ROLES
     "\n  WHERE NOT EXISTS (SELECT FROM pg_roles r WHERE r.rolname = w.name)\n"
-    " UNION ALL SELECT format('role %s may more or less', w.name) FROM\n" WANTED_ROLES
+    " UNION ALL SELECT format('role %s has wrong attributes', w.name) FROM\n" WANTED_ROLES
     "\n  JOIN pg_authid r ON r.rolname = w.name\n"
     "  WHERE r.rolcanlogin <> w.login OR r.rolreplication <> w.replication OR r.rolsuper OR r.rolcreatedb OR "
     "r.rolcreaterole\n"
     "     OR r.rolbypassrls OR r.rolpassword IS NOT NULL\n"
-    " UNION ALL SELECT format('%s is not in %s', m.member, m.role) FROM\n" WANTED_MEMBERS
+    " UNION ALL SELECT format('%s is not a member of %s', m.member, m.role) FROM\n" WANTED_MEMBERS
     "\n  WHERE EXISTS (SELECT FROM pg_roles r WHERE r.rolname = m.member) AND NOT EXISTS (\n"
     "   SELECT FROM pg_auth_members x JOIN pg_roles r ON r.oid = x.roleid JOIN pg_roles b ON b.oid = "
     "x.member\n"
     "    WHERE r.rolname = m.role AND b.rolname = m.member)\n"
-    " UNION ALL SELECT format('no database %s', :'database')\n"
+    " UNION ALL SELECT format('database %s is missing', :'database')\n"
     "  WHERE NOT EXISTS (SELECT FROM pg_database d WHERE d.datname = :'database')\n"
     " UNION ALL SELECT format('%s owns the database', pg_get_userbyid(d.datdba)) FROM pg_database d\n"
     "  WHERE d.datname = :'database' AND pg_get_userbyid(d.datdba) <> 'domicile_owner'\n"
@@ -113,7 +113,7 @@ static result make_roles(void *context, struct runbook_call *call)
 const struct runbook_step step_roles = {
     .id = "roles",
     .title = "Create the roles and the database",
-    .question = "are the roles and the database there, with their privileges and no more?",
+    .question = "do the roles and the database exist, with exactly their privileges?",
     .ask = roles_are_there,
     .act = make_roles,
     .within_ms = SEC(90),
@@ -121,7 +121,7 @@ const struct runbook_step step_roles = {
     .tries = 2,
 };
 
-/* ---- schema ---- over TLS, as the administrator: the first who comes in by the front door */
+/* ---- schema ---- over TLS, as domicile_admin: the first client with a certificate */
 
 static result connect_as_admin(const struct provisioning *p, struct pg_conn **ret)
 {
@@ -166,8 +166,8 @@ static result migrate_schema(void *context, struct runbook_call *call)
 
 const struct runbook_step step_schema = {
     .id = "schema",
-    .title = "Bring the schema up to date, and stamp the cell",
-    .question = "is the schema the one of this program, and stamped as this cell?",
+    .title = "Update the schema, and stamp the cell",
+    .question = "is the schema current, with this cell's stamp?",
     .ask = schema_is_there,
     .act = migrate_schema,
     .within_ms = SEC(600),
@@ -179,7 +179,7 @@ const struct runbook_step step_schema = {
 
 static const char slot_sql[] = "SELECT coalesce((SELECT wal_status FROM pg_replication_slots\n"
                                "  WHERE slot_name = :'slot' AND slot_type = 'physical'), 'none');\n";
-/* One that lost its WAL is of no use to anybody. */
+/* A slot that lost its WAL is useless. */
 static const char make_slot_sql[] =
     "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots\n"
     "  WHERE slot_name = :'slot' AND slot_type = 'physical' AND wal_status = 'lost';\n"
@@ -202,8 +202,7 @@ static result has_slot(const struct provisioning *p, struct runbook_call *call, 
     struct str status;
     TRY(host_sql_look(p, call, p->cell->primary, &sql, &status));
     bool there = !str_is(status, "none") && !str_is(status, "lost");
-    runbook_answer(call, ret, there,
-                   there ? "slot \"%s\": %.*s" : "there is no slot \"%s\" that is of use: %.*s",
+    runbook_answer(call, ret, there, there ? "slot \"%s\": %.*s" : "no usable slot \"%s\": %.*s",
                    conf_slot(call->arena, node), STR_ARG(status));
     return OK;
 }
@@ -227,7 +226,7 @@ static result make_slots(void *context, struct runbook_call *call)
 const struct runbook_step step_slots = {
     .id = "slots",
     .title = "Create a slot for each standby",
-    .question = "is there a slot for every standby?",
+    .question = "does every standby have a slot?",
     .ask = slots_are_there,
     .act = make_slots,
     .within_ms = SEC(60),
@@ -255,7 +254,7 @@ static result drop_slot(void *context, struct runbook_call *call)
 const struct runbook_step step_drop_slot = {
     .id = "drop-slot",
     .title = "Drop its slot",
-    .question = "is its slot gone?",
+    .question = "is its slot dropped?",
     .ask = slot_is_gone,
     .act = drop_slot,
     .within_ms = SEC(60),

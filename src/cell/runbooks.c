@@ -13,7 +13,7 @@ result cell_run_lease(const struct cell *cell, struct arena *arena, const char *
 {
     const char *name = arena_printf(arena, "run-%s", cell->name.ptr);
     if (strlen(name) > DIRECTORY_NAME_MAX)
-        return FAIL(E_CONFIG, "Give the cell a shorter name.",
+        return FAIL(E_CONFIG, "Choose a shorter name for the cell.",
                     "the name of the cell \"%s\" is too long for a lease", cell->name.ptr);
     *ret = name;
     return OK;

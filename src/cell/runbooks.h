@@ -1,5 +1,5 @@
 #pragma once
-/* The runbooks on a cell: what is done to one, a file each. Their context is a struct provisioning (cell/steps.h). */
+/* The runbooks that change a cell, one a file. Their context is a struct provisioning (cell/steps.h). */
 #include "config/config.h"
 #include "runbook/runbook.h"
 

@@ -1,4 +1,4 @@
-/* What the steps of provisioning share: who is meant, psql, the control file. */
+/* Shared by the steps: the nodes, psql, the control file. */
 #include "cell/internal.h"
 
 enum { SQL_WITHIN_MS = 60000 };
@@ -59,7 +59,7 @@ result ask_nodes(void *context, struct runbook_call *call, enum nodes_meant mean
 {
     const struct provisioning *p = context;
     const struct meant these = nodes_of(p, meant);
-    const char *all = these.count == 0 ? "there is none" : "";
+    const char *all = these.count == 0 ? "no node" : "";
     for (size_t i = 0; i < these.count; i++) {
         enum answer one = ANSWER_UNKNOWN;
         TRY(ask(p, call, these.nodes[i], &one));
@@ -73,7 +73,7 @@ result ask_nodes(void *context, struct runbook_call *call, enum nodes_meant mean
     return OK;
 }
 
-/* The engine has asked a moment ago: with one node alone the answer was no. */
+/* The engine has just asked: with a single node the answer was NO. */
 result act_on_nodes(void *context, struct runbook_call *call, enum nodes_meant meant, node_ask *ask,
                     node_act *act)
 {
@@ -89,7 +89,7 @@ result act_on_nodes(void *context, struct runbook_call *call, enum nodes_meant m
     return OK;
 }
 
-/* ---- whom the primary has ---- */
+/* ---- the primary's standbys ---- */
 
 size_t standbys_that_stay(const struct provisioning *p, const struct node *standbys[CELL_NODES_MAX])
 {
@@ -112,7 +112,7 @@ const char *host_socket(struct arena *arena, const struct node *node)
     return arena_printf(arena, "%s/socket", node->ssh.state);
 }
 
-/* A cluster that is being adopted may still have its socket elsewhere: the fifth line of postmaster.pid says where. */
+/* An adopted cluster may have its socket in another place: the fifth line of postmaster.pid has it. */
 static result find_socket(const struct provisioning *p, const struct runbook_call *call,
                           const struct node *node, const char **ret)
 {
@@ -165,7 +165,7 @@ result host_sql_fact(const struct provisioning *p, const struct runbook_call *ca
 result host_sql_row(const struct node *node, const struct host_fact *fact, struct str *ret)
 {
     if (fact->exit_status != 0)
-        return FAIL(E_HOST, "Look at PostgreSQL and its log on that host.", "\"%s\": psql: %.*s",
+        return FAIL(E_HOST, "Check PostgreSQL and its log on that host.", "\"%s\": psql: %.*s",
                     node->name.ptr, STR_ARG(last_line(fact->err)));
     *ret = fact->out;
     while (ret->len > 0 && ret->ptr[ret->len - 1] == '\n')
@@ -222,8 +222,8 @@ result control_read(const struct node *node, const struct host_fact facts[CONTRO
         return OK;
     if (facts[1].exit_status != 0 || !value_of(facts[1].out, "Database system identifier", &system) ||
         !value_of(facts[1].out, "Data page checksum version", &checksums) || system.len >= sizeof ret->system)
-        return FAIL(E_HOST, "Look at the data directory; nothing was done to it.",
-                    "\"%s\": pg_controldata cannot tell what its data directory is: %.*s", node->name.ptr,
+        return FAIL(E_HOST, "Check the data directory; it was not changed.",
+                    "\"%s\": pg_controldata cannot read the data directory: %.*s", node->name.ptr,
                     STR_ARG(last_line(facts[1].err)));
     memcpy(ret->system, system.ptr, system.len);
     ret->checksums = !str_is(checksums, "0");
@@ -242,7 +242,7 @@ result host_control(const struct provisioning *p, const struct runbook_call *cal
 struct host_fact running_fact(struct arena *arena, const struct node *node, const char *path)
 {
     const struct config_words none = { 0 };
-    /* the host's own command speaks of its data directory, not of one that is being made */
+    /* the host's own command asks about its data directory, not about a temporary one */
     const char *const *own =
         strcmp(path, node->paths.data) == 0 ? host_words(arena, &node->commands.status) : NULL;
     return (struct host_fact){ .argv = own != NULL ? own
@@ -253,9 +253,10 @@ struct host_fact running_fact(struct arena *arena, const struct node *node, cons
 result running_read(const struct node *node, const struct host_fact *fact, bool *ret)
 {
     if (fact->exit_status != 0 && fact->exit_status != 3 && fact->exit_status != 4)
-        return FAIL(E_HOST, "Look at PostgreSQL on that host, and at commands.status in the region's file.",
-                    "\"%s\": whether it runs cannot be told: \"%s\" ended with %d: %.*s", node->name.ptr,
-                    host_program_of(fact->argv), fact->exit_status, STR_ARG(last_line(fact->err)));
+        return FAIL(E_HOST, "Check PostgreSQL on that host, and commands.status in the region's file.",
+                    "\"%s\": cannot find out whether PostgreSQL runs: \"%s\" exited with %d: %.*s",
+                    node->name.ptr, host_program_of(fact->argv), fact->exit_status,
+                    STR_ARG(last_line(fact->err)));
     *ret = fact->exit_status == 0;
     return OK;
 }

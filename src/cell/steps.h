@@ -1,8 +1,8 @@
 #pragma once
-/* The steps of what is done to a cell: rows, each written once beside its functions. The runbooks of this folder are lists
- * of them (runbooks.def). Their context is a struct provisioning; all of them wait.
+/* The steps that change a cell: rows, each written once beside its functions. The runbooks of this folder are lists of steps
+ * (runbooks.def). Their context is a struct provisioning; all of them wait.
  *
- * Where several nodes are meant, all are asked and the first that does not fit is the answer. */
+ * A question about several nodes asks all; the answer is the first one that is not YES. */
 #include "hosts/conf.h"
 #include "hosts/hosts.h"
 
@@ -11,16 +11,16 @@ enum { CELL_NODES_MAX = 16 };
 struct provisioning {
     const struct cell *cell;
     struct cell_hosts *hosts;
-    /* who is meant: the primary and the standbys that are dealt with. Not necessarily all of the cell. */
+    /* the nodes that the run changes: the primary and these standbys, perhaps not all of the cell */
     const struct node *standbys[CELL_NODES_MAX];
     size_t standby_count;
-    const struct node *leaving; /* it is being taken out; NULL: nobody is */
-    bool adopting;              /* clusters that were there before */
+    const struct node *leaving; /* the standby that is removed; NULL: none */
+    bool adopting;              /* existing clusters */
 };
-/* All nodes of the cell. E_CONFIG: the region's file lacks something that is needed. */
+/* All nodes of the cell. E_CONFIG: the region's file lacks a necessary key. */
 result provisioning_init(struct provisioning *p, const struct cell *cell, struct cell_hosts *hosts) MUST_USE;
 
-/* ---- fit.c ---- checks: nothing to do about them from here */
+/* ---- fit.c ---- checks without an act */
 extern const struct runbook_step step_reach, step_programs, step_space, step_clocks, step_ports,
     step_declared, step_running;
 /* ---- issue.c ---- */
@@ -38,5 +38,5 @@ extern const struct runbook_step step_roles, step_schema, step_slots, step_drop_
 /* ---- replicate.c ---- */
 extern const struct runbook_step step_synchronous, step_verify, step_leave;
 
-/* ---- own.c ---- the operator's own steps: the commands of a row run on the node that it names */
+/* ---- own.c ---- the operator's own steps: the commands of a row run on the node of that row */
 extern const struct runbook_own cell_own_steps;

@@ -46,7 +46,7 @@ static void on_fiber(void *arg)
     arena_done(&arena);
 }
 
-/* A cancel may end what can still be taken back, and every pause; never a walk-back. */
+/* A cancel may end an act that can still be undone, and every pause; never a walk-back. */
 static bool may_be_ended(const struct doing *doing)
 {
     const struct journal_standing *standing = &doing->run->standing;
@@ -92,7 +92,7 @@ static void note_error(struct run *run, const struct doing *doing)
     const struct error *error = &doing->outcome.error;
     run->error[0] = '\0';
     if (error->code == E_DEADLINE)
-        text_fit(run->error, sizeof run->error, "it did not end within %s",
+        text_fit(run->error, sizeof run->error, "it took longer than %s",
                  duration_text(doing->within_ms, &run->arena));
     else if (error->code != E_OK)
         text_fit(run->error, sizeof run->error, "%s", error->what);

@@ -10,7 +10,7 @@
 enum {
     LEASE_MS = 8000,
     RENEW_MS = 2000,
-    LEASE_WITHIN_MS = LEASE_MS + 3000, /* a process that was killed holds its lease until it runs out */
+    LEASE_WITHIN_MS = LEASE_MS + 3000, /* the lease of a killed process lasts until it expires */
     LEASE_AGAIN_MS = 250,
     RELEASE_WITHIN_MS = 5000,
 };
@@ -22,7 +22,7 @@ struct driver {
     result outcome, lost;
     struct directory_lease lease;
     struct run *run;
-    bool opening; /* a run is on its way to the disk: a cancel waits for it */
+    bool opening; /* a run is being written to disk: a cancel waits for that */
     bool cancelled, stopped;
     const struct runbook_planned *already;
 };
@@ -93,7 +93,7 @@ static result acquire_lease(struct driver *driver)
         if (!failed(r) || r.error.code != E_BUSY)
             return r;
         if ((clock_monotonic_ns() - began_ns) / 1000000 > LEASE_WITHIN_MS)
-            return FAIL(E_BUSY, "Wait until it ends: domicile runbook runs shows it.",
+            return FAIL(E_BUSY, "Wait until its run ends: domicile runbook runs shows it.",
                         "another process changes \"%s\"", options->subject);
         if (!told)
             say(driver, DRIVER_WAITS, NULL);
@@ -108,7 +108,7 @@ static void acquire(void *arg)
     driver->outcome = acquire_lease(driver);
 }
 
-/* Without the lease nobody acts: the run stops where it is. */
+/* Without the lease nothing is changed: the run stops where it is. */
 static void keep(void *arg)
 {
     struct driver *driver = arg;
@@ -123,7 +123,7 @@ static void keep(void *arg)
     }
 }
 
-/* Also when the caller was cancelled: who comes next need not wait then. */
+/* Also after a cancel, so that the next process need not wait. */
 static result release(struct driver *driver)
 {
     struct shield shield;
@@ -176,8 +176,8 @@ static result ask_and_drive(struct driver *driver)
     TRY(fiber_check());
     TRY(run_find_open(options->state_path, options->runbook->name, options->subject, id));
     if (id[0] == '\0' && options->walk_back)
-        return FAIL(E_NOT_FOUND, "domicile runbook runs lists them.",
-                    "there is no run of \"%s\" about \"%s\" to cancel", options->runbook->name,
+        return FAIL(E_NOT_FOUND, "Run domicile runbook runs: it lists the runs.",
+                    "there is no open run of \"%s\" on \"%s\" to cancel", options->runbook->name,
                     options->subject);
     if (id[0] == '\0')
         TRY(ask_all(driver));
@@ -200,8 +200,8 @@ static result drive_under_lease(struct driver *driver)
     result r = in_scope(driver, "run", drive);
     scope_end(&keeper);
     if (failed(driver->lost))
-        return FAIL(E_STALE, "Give the command again: it goes on where it stopped.",
-                    "the lease of \"%s\" was lost: %s", driver->options.subject, driver->lost.error.what);
+        return FAIL(E_STALE, "Run the command again: it resumes the run.", "the lease of \"%s\" was lost: %s",
+                    driver->options.subject, driver->lost.error.what);
     return r;
 }
 
@@ -217,7 +217,7 @@ result driver_run(struct driver *driver, struct arena *arena, const struct runbo
             r = released;
     }
     if (failed(r) && driver->cancelled && driver->run == NULL)
-        return FAIL(E_CANCELLED, "Nothing was done.", "it was cancelled before a run of \"%s\" began",
+        return FAIL(E_CANCELLED, "Nothing was changed.", "cancelled before a run of \"%s\" began",
                     driver->options.runbook->name);
     TRY(r);
     *ret_already = driver->already;

@@ -22,7 +22,7 @@ static void set_why(struct run *run, const char *format, ...)
     clean_text(run->why);
 }
 
-/* What is known about why a goal is not true: what the act said, and what the goal saw. */
+/* The reason why a goal is not true: the error of the act, or the evidence of the goal. */
 static const char *reason(struct run *run)
 {
     const char *between = run->error[0] && run->evidence[0] ? "; " : "";
@@ -57,8 +57,7 @@ static result is_true(struct run *run, size_t step, uint32_t attempt, bool acted
 static result is_unknown(struct run *run, size_t step, uint32_t attempt, enum verdict *ret)
 {
     TRY(write_about(run, JOURNAL_UNKNOWN, step, attempt));
-    set_why(run, "step \"%s\": it is not known whether its goal is true: %s", row_of(run, step)->id,
-            reason(run));
+    set_why(run, "step \"%s\": the answer of its goal is unknown: %s", row_of(run, step)->id, reason(run));
     run_say(run, NOTICE_FAILED, step, attempt, run->why);
     *ret = VERDICT_UNKNOWN;
     return OK;
@@ -67,12 +66,12 @@ static result is_unknown(struct run *run, size_t step, uint32_t attempt, enum ve
 static result was_cancelled(struct run *run, size_t step, enum verdict *ret)
 {
     set_why(run, "cancelled at step \"%s\"%s", row_of(run, step)->id,
-            run->standing.passed ? ", where nothing can be undone any more" : "");
+            run->standing.passed ? ", after the point of no return" : "");
     *ret = VERDICT_CANCELLED;
     return OK;
 }
 
-/* The journal first: an act that it does not know of does not begin. */
+/* The journal first: an act begins only after its line is written. */
 static result act_and_ask(struct run *run, size_t step, uint32_t attempt, enum answer *ret)
 {
     run->error[0] = '\0';
@@ -164,7 +163,7 @@ static result keep_step(struct run *run, size_t step)
     return OK;
 }
 
-/* The journal knows that this run has not gone past the point of no return; somebody else may have. */
+/* By its journal, this run is before the point of no return; but somebody else may have passed it. */
 static result passed_by_others(struct run *run)
 {
     size_t step = 0;
@@ -178,7 +177,7 @@ static result passed_by_others(struct run *run)
         return OK;
     run->error[0] = '\0';
     TRY(write_about(run, JOURNAL_SKIP, step, 1));
-    set_why(run, "%s; and nothing is undone, since \"%s\" is true already: %s",
+    set_why(run, "%s; nothing is undone, since the goal of \"%s\" is already true: %s",
             arena_cstr(&run->arena, str_from(run->why)), row_of(run, step)->id, run->evidence);
     return OK;
 }
@@ -194,7 +193,7 @@ static result turn_back(struct run *run, bool cancelled)
     return OK;
 }
 
-/* A step that cannot be undone ends the way back: those before it were made for it to stand on. */
+/* A step that cannot be undone ends the walk-back: it needs the steps before it. */
 static result walk_back(struct run *run, bool *ret_whole)
 {
     *ret_whole = true;
@@ -218,13 +217,13 @@ static result end_code(const struct run *run)
     case RUN_DONE:
         return OK;
     case RUN_UNDONE:
-        return run->standing.cancelled
-                   ? FAIL(E_CANCELLED, "Nothing is left to do.", "the run \"%s\" was cancelled and is undone",
-                          run->id)
-                   : FAIL(E_STEP, "Correct the cause, and begin again.", "%s; the run is undone", run->why);
+        return run->standing.cancelled ? FAIL(E_CANCELLED, "Nothing more needs to be done.",
+                                              "the run \"%s\" was cancelled and is undone", run->id)
+                                       : FAIL(E_STEP, "Correct the cause, and run the command again.",
+                                              "%s; the run is undone", run->why);
     default:
         return FAIL(E_NEEDS_PERSON,
-                    "Look at the hosts, then resume or cancel the run: it is in domicile runbook runs.",
+                    "Check the hosts, then resume or cancel the run; domicile runbook runs shows it.",
                     "the run \"%s\" needs a person: %s", run->id, run->why);
     }
 }
@@ -256,7 +255,7 @@ static result drive(struct run *run)
     return end(run, whole ? RUN_UNDONE : RUN_NEEDS_PERSON);
 }
 
-/* What cannot be written any more is not needed either: an open run without it is one whose process died. */
+/* If this line cannot be written, nothing is lost: the run then looks like one whose process died. */
 static void stop(struct run *run, const struct error *error)
 {
     struct shield shield;

@@ -1,5 +1,5 @@
 #pragma once
-/* Within runbook/: an open run, and what the engine's files tell each other. */
+/* Shared by the engine's files: an open run. */
 #include "runbook/internal.h"
 
 struct scope;
@@ -15,21 +15,21 @@ struct run {
     struct buf line;
     const char *id;
     uint64_t began_ns;
-    bool cancelled;                      /* somebody asked for it */
-    struct scope *doing;                 /* what a cancel ends; NULL: nothing that it may end */
+    bool cancelled;                      /* by an operator */
+    struct scope *doing;                 /* the fibers that a cancel may end; NULL: none */
     char evidence[RUNBOOK_EVIDENCE_MAX]; /* of the last answer */
     char error[RUNBOOK_EVIDENCE_MAX];    /* of the last act or undo; "" */
     char why[JOURNAL_TEXT_MAX];
 };
 
-/* Onto the disk, and into the standing: what is not written has not happened. */
+/* Writes the event to disk, then updates the standing: an event that is not written has not happened. */
 result run_write(struct run *run, const struct journal_event *event) MUST_USE;
 void run_say(struct run *run, enum run_notice_kind kind, size_t step, uint32_t attempt, const char *text);
 enum { NO_STEP = RUNBOOK_STEPS_MAX };
 
-/* ---- calls.c ---- step functions, each on a fiber of its own, so that a cancel ends it and not the engine */
-/* Asks until the answer is YES or NO, the limit has passed, or a cancel ends it; `once`: one time. Fails only when the
- * engine itself has to stop. */
+/* ---- calls.c ---- calls each step function on a fiber of its own, so that a cancel ends the function, not the engine */
+/* Asks until the answer is YES or NO, the limit has passed, or a cancel ends it; `once`: asks one time. Fails only if the
+ * engine itself must stop. */
 result run_ask(struct run *run, size_t step, bool once, enum answer *ret) MUST_USE;
 result run_act(struct run *run, size_t step, uint32_t attempt)
     MUST_USE; /* run->error says what it returned */

@@ -1,4 +1,4 @@
-/* The operator's own steps: rows of the configuration become steps of the table, under its rules. */
+/* The operator's own steps: rows of the configuration become steps of the table, with the same rules. */
 #include "config/config.h"
 #include "runbook/internal.h"
 
@@ -6,7 +6,7 @@
 
 static const char argv_text_rest[] = " ...";
 
-/* A command as people read it; nothing runs this text. */
+/* A command as text for people; this text is never run. */
 static const char *command_text(const struct config_words *argv, struct arena *arena)
 {
     enum { SHOWN = 60 };
@@ -25,7 +25,7 @@ static const struct runbook_step *make_step(const struct cell_step *row, const s
         .title = row->title != NULL ? row->title
                                     : arena_printf(arena, "Run \"%s\" on %s", command_text(&row->run, arena),
                                                    row->on_name.ptr),
-        .question = arena_printf(arena, "does \"%s\" on %s end with 0?", command_text(&row->check, arena),
+        .question = arena_printf(arena, "does \"%s\" on %s exit with 0?", command_text(&row->check, arena),
                                  row->on_name.ptr),
         .ask = own->ask,
         .act = own->act,
@@ -43,10 +43,10 @@ static result find_place(const struct runbook *runbook, const struct cell_step *
     while (at < runbook->step_count && !str_is(row->after, runbook->steps[at]->id))
         at++;
     if (at == runbook->step_count)
-        return FAIL(E_CONFIG, "domicile runbook show NAME lists a runbook's steps.",
-                    "%s:%d: the runbook \"%s\" has no step \"%s\" for \"%s\" to come after", AT_ROW(row),
-                    runbook->name, row->after.ptr, row->name.ptr);
-    /* behind those of the operator that were put after the same step */
+        return FAIL(E_CONFIG, "Run domicile runbook show NAME: it lists the steps of a runbook.",
+                    "%s:%d: the runbook \"%s\" has no step \"%s\", after which \"%s\" should come",
+                    AT_ROW(row), runbook->name, row->after.ptr, row->name.ptr);
+    /* after the operator's earlier rows for the same step */
     for (at++; at < runbook->step_count; at++) {
         const struct cell_step *earlier = runbook->steps[at]->own;
         if (earlier == NULL || !str_eq(earlier->after, row->after))
@@ -60,17 +60,16 @@ static result check_row(const struct runbook *runbook, const struct cell_step *r
 {
     for (size_t i = 0; i < runbook->step_count; i++)
         if (str_is(row->name, runbook->steps[i]->id))
-            return FAIL(E_CONFIG, "Give the step another name.",
-                        "%s:%d: the runbook \"%s\" has a step \"%s\" already", AT_ROW(row), runbook->name,
+            return FAIL(E_CONFIG, "Choose another name for the step.",
+                        "%s:%d: the runbook \"%s\" already has a step \"%s\"", AT_ROW(row), runbook->name,
                         row->name.ptr);
     for (size_t i = 0; i < place; i++)
         if (runbook->steps[i]->no_return && row->undo.count > 0)
-            return FAIL(
-                E_CONFIG, "Leave undo out, or put the step before that one.",
-                "%s:%d: the step \"%s\" has an undo and comes after \"%s\", from where nothing is undone",
-                AT_ROW(row), row->name.ptr, runbook->steps[i]->id);
+            return FAIL(E_CONFIG, "Remove undo, or put the step before that one.",
+                        "%s:%d: the step \"%s\" has an undo, but comes after \"%s\", the point of no return",
+                        AT_ROW(row), row->name.ptr, runbook->steps[i]->id);
     if (runbook->step_count == RUNBOOK_STEPS_MAX)
-        return FAIL(E_CONFIG, "Let one command do several things.",
+        return FAIL(E_CONFIG, "Combine several commands in one.",
                     "%s:%d: the runbook \"%s\" would have more than %d steps", AT_ROW(row), runbook->name,
                     RUNBOOK_STEPS_MAX);
     return OK;
@@ -95,7 +94,7 @@ result runbook_extend(const struct runbook *base, const struct cell_step *rows, 
     }
     result sound = runbook_check(&made);
     if (failed(sound) && !failed(runbook_check(base)))
-        return FAIL(E_CONFIG, "Look at the steps of this cell.", "%s", sound.error.what);
+        return FAIL(E_CONFIG, "Correct the steps of this cell.", "%s", sound.error.what);
     TRY(sound);
     *ret = made;
     return OK;
@@ -105,14 +104,14 @@ result runbook_extend(const struct runbook *base, const struct cell_step *rows, 
 static result no_act(void *context, struct runbook_call *call)
 {
     (void)context;
-    return FAIL(E_INTERNAL, NULL, "the step \"%s\" was made to be looked at", call->step);
+    return FAIL(E_INTERNAL, NULL, "the step \"%s\" is for checks only", call->step);
 }
 
 static result no_ask(void *context, struct runbook_call *call, enum answer *ret)
 {
     (void)context;
     *ret = ANSWER_UNKNOWN;
-    return FAIL(E_INTERNAL, NULL, "the goal of \"%s\" was made to be looked at", call->step);
+    return FAIL(E_INTERNAL, NULL, "the goal of \"%s\" is for checks only", call->step);
 }
 
 const struct runbook_own runbook_own_shown = { no_ask, no_act, no_act };
@@ -125,7 +124,7 @@ result runbook_check_rows(const struct runbook *const *list, const struct cell_s
     arena_init(&arena);
     for (size_t i = 0; i < row_count && !failed(r); i++)
         if (runbook_find(list, rows[i].runbook) == NULL)
-            r = FAIL(E_CONFIG, "domicile runbook list names the runbooks.",
+            r = FAIL(E_CONFIG, "Run domicile runbook list: it shows the runbooks.",
                      "%s:%d: there is no runbook \"%s\" for the step \"%s\"", AT_ROW(&rows[i]),
                      rows[i].runbook.ptr, rows[i].name.ptr);
     for (; *list != NULL && !failed(r); list++)

@@ -1,5 +1,5 @@
 #pragma once
-/* Within runbook/: what the files of the engine and of the journal share. */
+/* Shared by the files of the engine and of the journal. */
 #include "runbook/journal.h"
 
 #include <stdlib.h>
@@ -9,9 +9,9 @@ enum {
     JOURNAL_TEXT_MAX = 2048, /* bytes of one text, NUL included; longer: see text_fit */
 };
 
-/* Makes of what is in `text` (of `size` bytes, with a NUL) what may stand in a journal and on a screen: control
- * characters and bytes that are no UTF-8 become "?", and a character that was cut goes. */
+/* Makes `text` (of `size` bytes, with a NUL) safe for a journal and a terminal: control characters and invalid UTF-8 become
+ * "?", and an incomplete last character is removed. */
 void clean_text(char *text);
 
-/* A file and a line of the configuration before what is wrong there. */
+/* The file and line of the configuration, for an error there. */
 #define AT_ROW(row) (row)->source.file, (row)->source.line

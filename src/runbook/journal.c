@@ -120,7 +120,7 @@ void journal_chain_take(struct journal_chain *chain, struct str line)
 /* ---- where the run stands ---- */
 static result impossible(const struct journal_event *event, const char *why)
 {
-    return FAIL(E_JOURNAL, NULL, "\"%s\"%s%s%s cannot be here: %s", journal_word(event->kind),
+    return FAIL(E_JOURNAL, NULL, "\"%s\"%s%s%s is not possible here: %s", journal_word(event->kind),
                 event->step ? " of \"" : "", event->step ? event->step : "", event->step ? "\"" : "", why);
 }
 
@@ -129,7 +129,7 @@ static result check_going(const struct journal_standing *standing, const struct 
     bool stopped = standing->state == RUN_NEEDS_PERSON;
     bool abandons = event->kind == JOURNAL_END && event->state == RUN_ABANDONED;
     if (standing->state != RUN_OPEN && !stopped)
-        return impossible(event, "the run is over");
+        return impossible(event, "the run has ended");
     if (stopped && event->kind != JOURNAL_RESUME && !abandons)
         return impossible(event, "the run was not resumed");
     return OK;
@@ -152,7 +152,7 @@ static result check_way(const struct journal_standing *standing, const struct jo
     case JOURNAL_BACK:
         if (standing->passed)
             return impossible(event, "the point of no return is passed");
-        return standing->walking ? impossible(event, "the run walks back already") : OK;
+        return standing->walking ? impossible(event, "the run already walks back") : OK;
     default:
         return OK;
     }
@@ -170,7 +170,7 @@ static result check_end(const struct journal_standing *standing, const struct jo
 {
     bool wrong = (event->state == RUN_DONE && standing->walking) || event->state == RUN_OPEN ||
                  (event->state == RUN_UNDONE && (!standing->walking || any_acted(standing)));
-    return wrong ? impossible(event, "the run does not stand so") : OK;
+    return wrong ? impossible(event, "that is not the state of the run") : OK;
 }
 
 static result check_numbers(const struct journal_standing *standing, const struct journal_event *event)
@@ -188,7 +188,7 @@ static result find_step(const struct journal_standing *standing, const struct jo
 {
     bool about = event->kind >= JOURNAL_SKIP && event->kind <= JOURNAL_KEPT && event->kind != JOURNAL_BACK;
     if (about != (event->step != NULL))
-        return impossible(event, about ? "it names no step" : "it is about no step");
+        return impossible(event, about ? "it has no step" : "it must not have a step");
     for (*ret = 0; about && *ret < standing->step_count; (*ret)++)
         if (strcmp(standing->steps[*ret], event->step) == 0)
             return OK;

@@ -1,5 +1,5 @@
-/* A journal as a file: state_path/runs/ID.journal, 0600, locked by the one process that drives the run. The disk is
- * never waited for on the loop. */
+/* A journal as a file: state_path/runs/ID.journal, 0600, locked by the process that drives the run. The loop never waits for
+ * the disk. */
 #include "base/folder.h"
 #include "loop/fiber.h"
 #include "runbook/internal.h"
@@ -13,13 +13,13 @@
 
 #define SUFFIX ".journal"
 static const char disk_hint[] =
-    "Look at the disk and at the rights of the state directory; then resume the run.";
+    "Check permissions and free space of the state directory, then resume the run.";
 
 struct journal_file {
     struct journal journal;
-    char *name; /* for people: its path */
+    char *name; /* its path, for messages */
     int fd;
-    bool over; /* a write failed: what is on the disk behind the last whole line is not known */
+    bool over; /* a write failed: the bytes on disk after the last complete line are not known */
     size_t bytes;
 };
 
@@ -53,7 +53,7 @@ static result disk_failure(const char *what, const char *name)
     return FAIL(E_JOURNAL, disk_hint, "cannot %s \"%s\": %s", what, name, strerror(errno));
 }
 
-/* ---- the lock ---- of the open file, not of the process: two runs of one process exclude each other as well */
+/* ---- the lock ---- of the open file, not of the process: so two runs of one process exclude each other too */
 static result lock_file(const struct journal_file *file, const char *id)
 {
     struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
@@ -61,7 +61,7 @@ static result lock_file(const struct journal_file *file, const char *id)
         return OK;
     if (errno != EAGAIN && errno != EACCES)
         return disk_failure("lock", file->name);
-    return FAIL(E_BUSY, "Wait until it ends: domicile runbook runs shows it.",
+    return FAIL(E_BUSY, "Wait until the run ends: domicile runbook runs shows it.",
                 "the run \"%s\" is driven by another process", id);
 }
 
@@ -98,7 +98,7 @@ static result create_work(struct disk_call *call)
 
 static result no_such_run(const char *id)
 {
-    return FAIL(E_NOT_FOUND, "domicile runbook runs lists them.", "there is no run \"%s\"", id);
+    return FAIL(E_NOT_FOUND, "Run domicile runbook runs: it lists the runs.", "there is no run \"%s\"", id);
 }
 
 static result open_work(struct disk_call *call)
@@ -114,9 +114,9 @@ static result read_whole(int fd, const char *name, struct arena *arena, struct s
 {
     struct stat status;
     if (fstat(fd, &status) != 0)
-        return disk_failure("look at", name);
+        return disk_failure("check", name);
     if (!S_ISREG(status.st_mode) || status.st_size > JOURNAL_BYTES_MAX)
-        return FAIL(E_JOURNAL, NULL, "\"%s\" is no file of at most %d bytes", name, JOURNAL_BYTES_MAX);
+        return FAIL(E_JOURNAL, NULL, "\"%s\" is not a file of at most %d bytes", name, JOURNAL_BYTES_MAX);
     size_t size = (size_t)status.st_size, len = 0;
     char *text = arena_alloc(arena, size + 1);
     while (len < size) {
@@ -144,7 +144,7 @@ static result load_work(struct disk_call *call)
 static result cut_work(struct disk_call *call)
 {
     if (ftruncate(call->file->fd, (off_t)call->bytes) != 0 || fdatasync(call->file->fd) != 0)
-        return disk_failure("cut the torn line of", call->file->name);
+        return disk_failure("remove the incomplete line of", call->file->name);
     call->file->bytes = call->bytes;
     return OK;
 }
@@ -184,9 +184,9 @@ static result file_append(struct journal *journal, struct str line)
     struct journal_file *file = (struct journal_file *)journal;
     struct disk_call call = { .work = append_work, .file = file, .text = line, .outcome = OK };
     if (file->over)
-        return FAIL(E_JOURNAL, disk_hint, "\"%s\" could not be written before", file->name);
+        return FAIL(E_JOURNAL, disk_hint, "an earlier write to \"%s\" has failed", file->name);
     if (file->bytes + line.len > JOURNAL_BYTES_MAX)
-        return FAIL(E_JOURNAL, "End the run with domicile runbook abandon RUN, and begin another.",
+        return FAIL(E_JOURNAL, "Close the run with domicile runbook abandon RUN, and begin another one.",
                     "\"%s\" would have more than %d bytes", file->name, JOURNAL_BYTES_MAX);
     TRY(fiber_offload(run_call, &call)); /* that it was cancelled before it began leaves the file as it was */
     file->over = failed(call.outcome);
@@ -218,7 +218,8 @@ static result open_with(result (*work)(struct disk_call *call), const char *stat
                         struct journal **ret)
 {
     if (!str_is_id(str_from(id)))
-        return FAIL(E_ID, "domicile runbook runs lists them.", "\"%s\" is no run's id", id);
+        return FAIL(E_ID, "Run domicile runbook runs: it lists the runs.", "\"%s\" is not the id of a run",
+                    id);
     struct journal_file *file = file_new(state_path, id);
     struct disk_call call = { .work = work, .file = file, .state_path = state_path, .id = id };
     result r = on_thread(&call);
@@ -256,7 +257,8 @@ result journal_peek(const char *state_path, const char *id, struct arena *arena,
                     bool *ret_driven)
 {
     if (!str_is_id(str_from(id)))
-        return FAIL(E_ID, "domicile runbook runs lists them.", "\"%s\" is no run's id", id);
+        return FAIL(E_ID, "Run domicile runbook runs: it lists the runs.", "\"%s\" is not the id of a run",
+                    id);
     struct journal_file *file = file_new(state_path, id);
     struct disk_call call = { .work = peek_work, .file = file, .id = id, .arena = arena };
     result r = on_thread(&call);

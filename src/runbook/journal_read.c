@@ -3,7 +3,7 @@
 #include "runbook/internal.h"
 
 static const char damaged_hint[] =
-    "Look at the hosts and at the journal, see what the run has done, and move the file away.";
+    "Check the hosts and the journal for what the run has done, then move the file away.";
 
 struct reader {
     struct arena *arena;
@@ -111,23 +111,23 @@ static const char *read_members(const struct reader *reader, const json_t *objec
     if (!kind_member(object, &event->kind))
         return "its event is not known";
     if (!names_member(reader, object, event) || !steps_member(reader, object, event))
-        return "it names a run where it should not, or does not where it should";
+        return "it has a run where it must not, or has none where it must";
     if (!state_member(object, event))
         return "its state is not known";
     if (!number_member(object, "fence", INT64_MAX, &event->fence) ||
         !number_member(object, "serial", INT64_MAX, &event->serial) ||
         !number_member(object, "attempt", UINT32_MAX, &attempt))
-        return "a number is none";
+        return "a number is not valid";
     event->attempt = (uint32_t)attempt;
     if (!flag_member(object, "no_return", &event->no_return) ||
         !flag_member(object, "cancelled", &event->cancelled))
-        return "a flag is none";
+        return "a flag is not true or false";
     if (!text_member(reader, object, "at", CLOCK_TEXT_SIZE, &event->at) || event->at == NULL ||
         !text_member(reader, object, "step", RUNBOOK_RUN_ID_MAX, &event->step) ||
         !text_member(reader, object, "evidence", JOURNAL_TEXT_MAX, &event->evidence) ||
         !text_member(reader, object, "error", JOURNAL_TEXT_MAX, &event->error) ||
         !text_member(reader, object, "why", JOURNAL_TEXT_MAX, &event->why))
-        return "a text is none";
+        return "a text is not valid";
     return NULL;
 }
 
@@ -143,7 +143,7 @@ static result parse_event(const struct reader *reader, struct str line, struct j
     result parsed = json_parse(line, DEPTH, &object);
     if (failed(parsed))
         return damage(reader, parsed.error.what);
-    const char *misfit = "it is no object of known members";
+    const char *misfit = "it is not an object of known members";
     if (json_is_object(object) && !failed(json_only_members(object, names)))
         misfit = read_members(reader, object, event);
     if (misfit == NULL && (!number_member(object, "seq", INT64_MAX, &seq) || seq != reader->line))
@@ -198,10 +198,10 @@ static result read_line(struct reader *reader, struct str line)
     struct journal_history *history = reader->history;
     struct journal_event event = { 0 };
     if (!sum_holds(&history->chain, line))
-        return damage(reader, "its checksum does not hold");
+        return damage(reader, "its checksum is wrong");
     TRY(parse_event(reader, line, &event));
     if ((history->count == 0) != (event.kind == JOURNAL_BEGIN))
-        return damage(reader, "\"begin\" is the first line, and no other is");
+        return damage(reader, "\"begin\" must be the first line, and only the first");
     if (history->count == 0) {
         begin(history, &event);
     } else {
@@ -215,7 +215,7 @@ static result read_line(struct reader *reader, struct str line)
     return OK;
 }
 
-/* The last line was torn if its end never arrived, or if bytes before it did not (they read as zero). */
+/* The last line is incomplete if its end, or bytes before it, never arrived (they read as zero). */
 static bool is_torn(struct str rest, size_t length)
 {
     return length == rest.len + 1 || (length == rest.len && memchr(rest.ptr, '\0', rest.len) != NULL);
@@ -247,7 +247,7 @@ result journal_read(struct str text, struct arena *arena, struct journal_history
         return FAIL(E_JOURNAL, damaged_hint, "the journal has more than %d bytes", JOURNAL_BYTES_MAX);
     TRY(read_lines(&reader, text));
     if (history.count == 0)
-        history.why = "it never began";
+        history.why = "the run never began";
     *ret = history;
     return OK;
 }

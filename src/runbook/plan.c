@@ -1,4 +1,4 @@
-/* A plan: all goals are asked, and nothing is changed. */
+/* A plan: asks all goals, and changes nothing. */
 #include "loop/fiber.h"
 #include "runbook/internal.h"
 

@@ -95,7 +95,7 @@ static result check_subject(const char *subject)
         clean_text(copy);
     }
     if (len == 0 || len >= sizeof copy || strcmp(copy, subject) != 0)
-        return FAIL(E_ARGUMENT, NULL, "what a run is about is a text of 1 to %d bytes", RUNBOOK_SUBJECT_MAX);
+        return FAIL(E_ARGUMENT, NULL, "the subject of a run must have 1 to %d bytes", RUNBOOK_SUBJECT_MAX);
     return OK;
 }
 
@@ -146,12 +146,12 @@ result run_begin(const struct runbook *runbook, void *context, const struct run_
     return r;
 }
 
-/* ---- going on ---- */
+/* ---- resuming ---- */
 static result not_over(const char *id, const struct journal_history *history)
 {
     enum run_state state = history->standing.state;
     if (state != RUN_OPEN && state != RUN_NEEDS_PERSON)
-        return FAIL(E_CONFLICT, "Begin another run.", "the run \"%s\" is over: it is %s", id,
+        return FAIL(E_CONFLICT, "Begin another run.", "the run \"%s\" has ended: it is %s", id,
                     run_state_word(state));
     return OK;
 }
@@ -161,18 +161,19 @@ static result same_runbook(const struct run *run, const struct journal_event *be
     char shape[JOURNAL_SUM_HEX + 1];
     runbook_shape(run->runbook, shape);
     if (strcmp(begin->runbook, run->runbook->name) != 0)
-        return FAIL(E_CONFLICT, "domicile runbook runs says what each run is of.",
-                    "the run \"%s\" is of the runbook \"%s\", not of \"%s\"", run->id, begin->runbook,
+        return FAIL(E_CONFLICT, "Run domicile runbook runs: it shows the runbook of each run.",
+                    "the run \"%s\" belongs to the runbook \"%s\", not to \"%s\"", run->id, begin->runbook,
                     run->runbook->name);
     if (strcmp(begin->shape, shape) != 0)
-        return FAIL(
-            E_CONFLICT,
-            "End it with the program and configuration that began it, or with domicile runbook abandon RUN.",
-            "the runbook \"%s\" has other steps now than when the run \"%s\" began", begin->runbook, run->id);
+        return FAIL(E_CONFLICT,
+                    "Finish the run with the program and configuration that began it, or use domicile "
+                    "runbook abandon RUN.",
+                    "the steps of the runbook \"%s\" have changed since the run \"%s\" began", begin->runbook,
+                    run->id);
     return OK;
 }
 
-/* Drops the torn line behind what holds: what is written next must not stand behind it. */
+/* Drops the incomplete last line, since the next line must not follow it. */
 static result load(struct journal *journal, struct arena *arena, struct journal_history *ret)
 {
     struct str text;
@@ -196,8 +197,8 @@ static result resume(struct run *run, const struct run_options *options)
     TRY(not_over(run->id, &history));
     TRY(same_runbook(run, &history.events[0]));
     if (options->fence <= history.standing.fence)
-        return FAIL(E_STALE, "Acquire the lease anew, and resume.",
-                    "the run \"%s\" was driven with fence %llu, and %llu is not higher", run->id,
+        return FAIL(E_STALE, "Acquire the lease again, and resume.",
+                    "the run \"%s\" was driven with fence %llu; %llu is not greater", run->id,
                     (unsigned long long)history.standing.fence, (unsigned long long)options->fence);
     run->chain = history.chain;
     run->standing = history.standing;
@@ -218,7 +219,7 @@ result run_resume(const struct runbook *runbook, void *context, const char *id,
     return r;
 }
 
-/* ---- ending without going on ---- */
+/* ---- abandoning ---- */
 static result abandon(struct journal *journal, const char *id, const char *why, struct arena *arena)
 {
     struct journal_history history;

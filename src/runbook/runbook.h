@@ -1,6 +1,6 @@
 #pragma once
-/* A runbook: a list of steps. A step is one row: a goal (a question), an act that makes the goal true, what takes the act
- * back, and its limits. Each row is written once, beside its functions:
+/* A runbook: a list of steps. A step is one row: a goal (a question), an act that makes the goal true, an undo, and limits.
+ * Each row is written once, beside its functions:
  *
  *   const struct runbook_step step_fence = { "fence", "Block writes on the old primary",
  *       "does the old primary refuse writes?", old_refuses, close_old, .undo = open_old, .within_ms = SEC(20), .tries = 3 };
@@ -8,16 +8,16 @@
  *       new_writable, promote, .no_return = true, .within_ms = SEC(60), .tries = 2 };
  *   static const struct runbook_step *const steps[] = { &step_fence, &step_promote };
  *
- * The rows say what; run.h is the one engine that says when: limits, tries, cancel, walk-back and the journal are its
- * own, and no step function has any of them. docs/runbooks.md tells it to people. What a row promises:
+ * The rows say what to do; the engine (run.h) says when: limits, tries, cancel, walk-back and the journal belong to the engine,
+ * not to step functions. docs/runbooks.md describes it for operators. The contract of a row:
  *
- *   - A question only looks, and may be asked at any time and any number of times. Once its step is done the goal stays
- *     true while later steps act: a run that is resumed asks all from the first on, and so does a run of what is done.
- *   - An act may have been done before, in whole or in part, by this process or by one that was killed: it is
- *     idempotent. So is an undo; it is called when an act was begun or about to, also if that act failed.
- *   - After an undo, the answer is NO. (After an undo that left the goal true, the walk-back is not over.)
+ *   - A question changes nothing, and may be asked at any time and any number of times. After its step is done, the goal stays
+ *     true while later steps act: a resumed run asks all goals again from the first one.
+ *   - An act is idempotent: it may have been done before, fully or in part, by this process or by a killed one. So is an undo,
+ *     which is called when an act has begun or was about to, even if it failed.
+ *   - After an undo the answer is NO. (If an undo leaves the goal true, the walk-back is not finished.)
  *
- * Everything here but runbook_plan is pure. Rows are static and const; they own nothing. */
+ * Everything here except runbook_plan is pure. Rows are static and const; they own nothing. */
 #include "base/arena.h"
 #include "base/clock.h"
 
@@ -30,20 +30,20 @@ enum {
     RUNBOOK_STEPS_MAX = 64,
     RUNBOOK_TRIES_MAX = 100,
     RUNBOOK_EVIDENCE_MAX = 1024, /* bytes of evidence, NUL included; longer: see text_fit */
-    RUNBOOK_SUBJECT_MAX = 128,   /* bytes of what a run is about, without NUL */
+    RUNBOOK_SUBJECT_MAX = 128,   /* bytes of the subject of a run, without NUL */
     RUNBOOK_NAME_MAX = 40,       /* the same of a runbook's name */
     RUNBOOK_RUN_ID_MAX = 63,     /* and of a run's id */
-    RUNBOOK_PAUSE_MS = 1000,     /* between tries, and between asking again, where a step does not say */
+    RUNBOOK_PAUSE_MS = 1000,     /* between tries, and between questions, if a step has no pause_ms */
     RUNBOOK_WITHIN_MS_MAX = 24 * 3600 * 1000,
 };
 
 enum answer { ANSWER_NO, ANSWER_YES, ANSWER_UNKNOWN };
 const char *answer_word(enum answer answer); /* "no", "yes", "unknown" */
 
-/* What a step function is told, and where it leaves evidence. Also who it is that gives a host a command: src/hosts. */
+/* The input of a step function, and its evidence. src/hosts also uses it to tell who sends a command to a host. */
 struct runbook_call {
-    const char *run; /* the run's id; "plan" when a plan asks; NULL: of no run, it only looks */
-    uint64_t fence;  /* grows with each resume: the newest driver's is the highest */
+    const char *run; /* the run's id; "plan" when a plan asks; NULL: a question outside a run */
+    uint64_t fence;  /* grows with each resume: the newest driver has the greatest */
     uint64_t
         serial; /* grows with every act and undo of the run, over resumes as well. (run, fence, serial) is what a
                        * remote host remembers, to refuse a straggler of a step that is over. Of a question: that of the
@@ -57,39 +57,39 @@ struct runbook_call {
     char evidence[RUNBOOK_EVIDENCE_MAX]; /* set with runbook_evidence */
 };
 
-/* The call of somebody who is no run and only looks: what `step` names goes into the record of commands. */
+/* The call of a question outside a run; `step` is its name in the record of commands. */
 static inline struct runbook_call runbook_call_to_look(const char *step, struct arena *arena)
 {
     return (struct runbook_call){ .step = step, .arena = arena };
 }
 
-/* What was seen, in words: "pg_is_in_recovery() on \"eu2\" is false". It goes into the journal and onto the screen, so no
- * secret and no record is ever in it. The last one counts. Control characters and bytes that are no UTF-8 become "?". */
+/* What was seen, in words: "pg_is_in_recovery() on \"eu2\" is false". It goes into the journal and to the terminal, so it must
+ * never contain a secret or a record. The last one counts. Control characters and invalid UTF-8 become "?". */
 void runbook_evidence(struct runbook_call *call, const char *format, ...) PRINTF(2, 3);
 
-/* Step functions run on a fiber, under the deadline of their step; all their waits return E_DEADLINE once it has passed,
- * and E_CANCELLED if the run was cancelled: clean up and return. They hold nothing when they return. What they change in
- * `context` is not there any more when another process resumes the run: what must be known later is asked anew. */
+/* Step functions run on a fiber, under the deadline of their step. After the deadline all their waits return E_DEADLINE, and
+ * after a cancel E_CANCELLED: clean up and return. They hold nothing when they return. Their changes in `context` are lost when
+ * another process resumes the run: a later step must ask again. */
 typedef result runbook_act(void *context, struct runbook_call *call);
-/* Sets *ret to any answer and returns OK; what fails (a host that does not answer) is UNKNOWN, and the error is the
- * evidence. So a question may TRY whatever it asks with. */
+/* Sets *ret to the answer and returns OK. An error (a host does not answer) means UNKNOWN, with the error as evidence; so a
+ * question may use TRY. */
 typedef result runbook_ask(void *context, struct runbook_call *call, enum answer *ret);
 /* An answer with its evidence: YES or NO. */
 void runbook_answer(struct runbook_call *call, enum answer *ret, bool yes, const char *format, ...)
     PRINTF(4, 5);
 
 struct runbook_step {
-    const char *id;       /* "fence": kebab-case, unique in the runbook; the journal knows the step by it */
+    const char *id;       /* "fence": kebab-case, unique in the runbook; the step's name in the journal */
     const char *title;    /* "Block writes on the old primary": an order, without a period */
     const char *question; /* of the goal; ends with "?": "does the old primary refuse writes?" */
     runbook_ask *ask;
-    runbook_act
-        *act; /* NULL: a check. It has no act: NO is asked again `tries` times, and then the step failed */
-    runbook_act *undo;      /* NULL: what was done stays when the run walks back */
+    runbook_act *
+        act; /* NULL: a check, without an act: after NO it is asked again, `tries` times; then the step has failed */
+    runbook_act *undo;      /* NULL: the changes stay when the run walks back */
     uint64_t within_ms;     /* limit of one act, and of one undo */
-    uint64_t ask_within_ms; /* for asking until the answer is YES or NO; 0: within_ms */
+    uint64_t ask_within_ms; /* limit for asking until the answer is YES or NO; 0: within_ms */
     uint32_t tries;         /* acts, while the answer is NO; the same for undo */
-    bool no_return;         /* once this act begins, or its goal is found true, nothing is ever undone */
+    bool no_return;         /* after this act begins, or its goal is found true, nothing is ever undone */
     uint64_t pause_ms;      /* before trying again, and before asking again; 0: RUNBOOK_PAUSE_MS */
     const struct cell_step *own;
 };
@@ -101,17 +101,17 @@ struct runbook {
     size_t step_count;
 };
 
-/* A list of runbooks ends with NULL; whoever has tables has the list. NULL: there is none. */
+/* A list of runbooks ends with NULL. Returns NULL if there is none of that name. */
 const struct runbook *runbook_find(const struct runbook *const *list, struct str name);
 
-/* ---- self-check ---- every table is held to it by a test and by `domicile runbook check` */
+/* ---- self-check ---- a test and `domicile runbook check` check every table */
 struct runbook_faults {
     const char *items[32]; /* "step \"fence\" has no limit" */
     size_t count;          /* found; may be more than there are items */
 };
 void runbook_look_over(const struct runbook *runbook, struct arena *arena, struct runbook_faults *ret);
 result runbook_check(const struct runbook *runbook)
-    MUST_USE; /* E_RUNBOOK says the first fault, and how many more */
+    MUST_USE; /* E_RUNBOOK has the first fault, and the number of others */
 
 /* The longest that a step, or the runbook without a walk-back, can take by its limits. */
 uint64_t runbook_step_limit_ms(const struct runbook_step *step);
@@ -119,20 +119,20 @@ uint64_t runbook_limit_ms(const struct runbook *runbook);
 uint64_t runbook_ask_within_ms(const struct runbook_step *step);
 uint64_t runbook_pause_ms(const struct runbook_step *step);
 
-/* ---- the operator's own steps ---- rows of a cell's `steps`, inserted behind the step that `after` names.
- * How such a row is done is the caller's: the three functions find it in call->own. */
+/* ---- the operator's own steps ---- rows of a cell's `steps`, inserted after the step that `after` names. The caller gives the
+ * three functions for such rows; they find the row in call->own. */
 struct runbook_own {
-    runbook_ask *ask;  /* call->own->check: ended with 0: YES; with another status: NO */
+    runbook_ask *ask;  /* call->own->check: exit status 0: YES; another status: NO */
     runbook_act *act;  /* call->own->run */
-    runbook_act *undo; /* call->own->undo, where the row has one */
+    runbook_act *undo; /* call->own->undo, if the row has one */
 };
-/* Takes the rows for this runbook (row->runbook is its name), in their order. *ret and what it points to live in the
- * arena, and point into the rows. E_CONFIG with file and line: `after` names no step, an id that there is already, an
- * undo behind the point of no return, more than RUNBOOK_STEPS_MAX steps. Without a row for it *ret equals `base`. */
+/* Adds the rows for this runbook (row->runbook is its name), in order. *ret is in the arena, and points into the rows. E_CONFIG
+ * with file and line: `after` names no step, an id exists already, an undo after the point of no return, more than
+ * RUNBOOK_STEPS_MAX steps. Without such rows *ret equals `base`. */
 result runbook_extend(const struct runbook *base, const struct cell_step *rows, size_t row_count,
                       const struct runbook_own *own, struct arena *arena, struct runbook *ret) MUST_USE;
 
-/* Rows by themselves: all name a runbook of the list, and fit it. E_CONFIG. */
+/* Checks rows alone: each names a runbook of the list, and fits it. E_CONFIG. */
 result runbook_check_rows(const struct runbook *const *list, const struct cell_step *rows, size_t row_count)
     MUST_USE;
 extern const struct runbook_own runbook_own_shown; /* for a table that is looked at and never run */

@@ -70,8 +70,8 @@ static result find_open(const char *state_path, const char *runbook, const char 
         const struct run_summary *at = &list.items[i];
         bool may_be = str_starts(str_from(at->id), str_from(runbook));
         if (at->damage != NULL && may_be)
-            return FAIL(E_JOURNAL, "Look at the hosts and at the journal, and move the file away.",
-                        "whether the run \"%s\" is over is not known: %s", at->id, at->damage);
+            return FAIL(E_JOURNAL, "Check the hosts and the journal, then move the file away.",
+                        "it is not known whether the run \"%s\" has ended: %s", at->id, at->damage);
         bool open = at->state == RUN_OPEN || at->state == RUN_NEEDS_PERSON;
         if (at->damage == NULL && open && strcmp(at->runbook, runbook) == 0 &&
             strcmp(at->subject, subject) == 0)

@@ -136,8 +136,8 @@ result runbook_check(const struct runbook *runbook)
         char others[48] = "";
         if (faults.count > 1)
             snprintf(others, sizeof others, " (and %zu more)", faults.count - 1);
-        r = FAIL(E_RUNBOOK, "Correct the table; domicile runbook check names all that is wrong.",
-                 "the runbook \"%s\" is not sound: %s%s", runbook->name ? runbook->name : "", faults.items[0],
+        r = FAIL(E_RUNBOOK, "Correct the table; domicile runbook check shows all faults.",
+                 "the runbook \"%s\" is not valid: %s%s", runbook->name ? runbook->name : "", faults.items[0],
                  others);
     }
     arena_done(&arena);

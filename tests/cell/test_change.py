@@ -58,7 +58,7 @@ def test_an_asynchronous_cell_waits_for_nobody(made):
     made.declare(synchronous="false")
     made.provision()
     assert made.eu1.sql("SHOW synchronous_standby_names") == ""
-    assert made.planned()["synchronous"] == ("yes", "eu1 waits for nobody; eu2 streaming/async")
+    assert made.planned()["synchronous"] == ("yes", "eu1 waits for no standby; eu2 streaming/async")
     assert not made.undone()
     made.declare()
     made.provision()
@@ -104,7 +104,7 @@ def test_tools_of_the_host(pair):
     pair.eu2.script("own-sockets", "echo '  0: 0100007F:0016 00000000:0000 0A'")
     pair.eu2.script("own-date", "echo 0")
     planned = pair.planned()
-    assert planned["ports"] == ("yes", f"eu1: port {pair.eu1.port} is its own PostgreSQL's; eu2: port {pair.eu2.port} is free")
+    assert planned["ports"] == ("yes", f"eu1: port {pair.eu1.port} is used by its own PostgreSQL; eu2: port {pair.eu2.port} is free")
     assert planned["clocks"][0] == "no" and planned["start-standbys"][0] == "no"
 
 
@@ -161,7 +161,7 @@ def test_adopt_shows_the_differences_and_with_yes_takes_over(otherwise):
     planned = otherwise.planned("cell", "adopt", "eu-fr/eu-fr-1")
     assert planned["running"][0] == "yes" and planned["declared"][0] == "yes"
     assert planned["configure-primary"] == ("no", "eu1: postgresql.conf does not end with: include = 'domicile.conf'")
-    assert planned["roles"][0] == "no" and "no role domicile_gateway" in planned["roles"][1]
+    assert planned["roles"][0] == "no" and "role domicile_gateway is missing" in planned["roles"][1]
     assert planned["slots"][0] == "no" and 'no slot "eu2"' in planned["slots"][1]
     assert planned["configure-standbys"][0] == "no"
     assert not os.path.exists(f"{otherwise.eu1.data}/domicile.conf") and not os.path.exists(otherwise.eu1.tls)

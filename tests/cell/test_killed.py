@@ -76,7 +76,7 @@ def test_killed_at_each_write_of_the_journal(facts, other):
                               timeout=120, check=False)
         if done.returncode != -signal.SIGKILL:
             break
-    assert done.returncode == 0 or "is over: it is done" in done.stderr, done.stderr  # killed behind its last line
+    assert done.returncode == 0 or "has ended: it is done" in done.stderr, done.stderr  # killed behind its last line
     kills = text(marks).splitlines()
     journal = [json.loads(line) for line in text(f"{other.config}/state/runs/provision-killed.journal").splitlines()]
     written = {f"after {line['event']} {line.get('step', '-')}" for line in journal}

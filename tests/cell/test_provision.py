@@ -157,9 +157,9 @@ def test_what_somebody_changed_is_seen_and_put_right(made):
                       "SELECT pg_reload_conf()"):
         made.eu1.sql(statement)
     planned = made.planned()
-    assert planned["configure-primary"] == ("no", "eu1: pg_hba.conf is another")
+    assert planned["configure-primary"] == ("no", "eu1: pg_hba.conf differs")
     assert "ssl_min_protocol_version" in planned["start-primary"][1] and planned["start-primary"][0] == "no"
-    assert planned["roles"] == ("no", "eu1: role domicile_gateway may more or less")
+    assert planned["roles"] == ("no", "eu1: role domicile_gateway has wrong attributes")
     assert planned["verify"][0] == "no"
     made.provision()
     assert not made.undone()

@@ -21,7 +21,7 @@ def test_a_host_key_that_changed(bare):
     with open(f"{bare.config}/regions/eu-fr.cfg", "w", encoding="utf-8") as file:
         file.write(region.replace(bare.eu2.pin, other))
     assert PIN.search(region)
-    done = refused(bare, "Reach the hosts by SSH")
+    done = refused(bare, "Connect to the hosts over SSH")
     assert done.stdout.split("walking back")[0].count("SHA256:") >= 2, done.stdout
     assert not os.path.exists(bare.eu1.tls)
     bare.declare()
@@ -46,7 +46,7 @@ def test_a_port_that_a_stranger_has(bare):
             bare.eu2.port = stranger.getsockname()[1]
             bare.declare()
             if taken:
-                refused(bare, f"eu2: port {bare.eu2.port} is taken by something else")
+                refused(bare, f"eu2: port {bare.eu2.port} is used by another program")
             else:
                 assert bare.planned()["ports"][0] == "yes"
     bare.eu2.port = own
@@ -84,7 +84,7 @@ def test_a_data_directory_with_something_in_it(bare):
     bare.eu1.run("mkdir", "-p", bare.eu1.data)
     bare.eu1.run("touch", f"{bare.eu1.data}/precious")
     done = bare.provision(check=False)
-    assert done.returncode == 8 and "is not empty, and not what should be there" in done.stdout, done.stdout
+    assert done.returncode == 8 and "is not empty, and is not this cell's data directory" in done.stdout, done.stdout
     assert os.path.exists(f"{bare.eu1.data}/precious")
     os.unlink(f"{bare.eu1.data}/precious")
 
@@ -93,11 +93,11 @@ def test_a_standby_of_another_cluster(bare):
     bare.eu2.run(f"{bare.eu1.bin}/initdb", "-D", bare.eu2.data, "--no-sync", "-A", "reject", "-k")
     bare.eu2.run("touch", f"{bare.eu2.data}/standby.signal")
     done = bare.provision(check=False)
-    assert done.returncode == 8 and "is not empty, and not what should be there" in done.stdout, done.stdout
+    assert done.returncode == 8 and "is not empty, and is not this cell's data directory" in done.stdout, done.stdout
     assert os.path.exists(f"{bare.eu2.data}/PG_VERSION")
     os.unlink(f"{bare.eu2.data}/standby.signal")
-    assert bare.planned()["declared"] == ("no", "eu2: it is a primary, and declared as a standby; it would have to be "
-                                          "made anew")
+    assert bare.planned()["declared"] == ("no", "eu2: it is a primary, but declared as a standby; it would "
+                                          "need a new base backup")
     bare.eu2.run("rm", "-rf", bare.eu2.data)
     bare.provision()
 
@@ -107,5 +107,5 @@ def test_a_cell_that_has_failed_over(bare):
     bare.eu2.run(f"{bare.eu1.bin}/pg_ctl", "promote", "-w", "-D", bare.eu2.data)
     before = text(f"{bare.eu2.data}/domicile.conf")
     done = bare.provision(check=False)
-    assert done.returncode == 8 and "eu2: it is a primary, and declared as a standby" in done.stdout, done.stdout
+    assert done.returncode == 8 and "eu2: it is a primary, but declared as a standby" in done.stdout, done.stdout
     assert text(f"{bare.eu2.data}/domicile.conf") == before and bare.eu1.pid() is None

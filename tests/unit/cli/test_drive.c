@@ -217,7 +217,7 @@ static void the_same_command_goes_on(void **state)
     drive(OPT_COUNT, false);
     check_fails(E_NEEDS_PERSON, outcome);
     has(out, "[ 1/3] failed     Look at the first lamp");
-    has(out, "needs-person: step \"look\": it is not known whether its goal is true: the hall is dark");
+    has(out, "needs-person: step \"look\": the answer of its goal is unknown: the hall is dark");
     blind_from = 0;
     drive(OPT_COUNT, false);
     check_ok(outcome);
@@ -270,7 +270,7 @@ static void runs_are_looked_at_and_abandoned(void **state)
     check_fails(E_NEEDS_PERSON, outcome);
     assert_int_equal(runbooks("runbook runs", ""), 0);
     has(out, " hall   needs-person  second  2026-01-31T12:00:0");
-    has(out, "it is not known whether its goal is true: the hall is dark");
+    has(out, "the answer of its goal is unknown: the hall is dark");
     const char *at = strstr(out, "lamps-2026");
     assert_non_null(at);
     memcpy(id, at, strcspn(at, " "));

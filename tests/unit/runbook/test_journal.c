@@ -252,7 +252,7 @@ static void an_empty_journal_never_began(void **state)
     check_ok(journal_read((struct str){ 0 }, &arena, &history));
     assert_int_equal(history.count, 0);
     assert_int_equal(history.standing.state, RUN_ABANDONED);
-    assert_string_equal(history.why, "it never began");
+    assert_string_equal(history.why, "the run never began");
     check_ok(journal_read(STR("{\"seq\":1,"), &arena, &history));
     assert_int_equal(history.count, 0);
     assert_true(history.torn);

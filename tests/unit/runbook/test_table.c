@@ -126,7 +126,7 @@ static void own_steps_come_after_what_they_name(void **state)
         assert_string_equal(runbook.steps[i]->id, wanted[i]);
     const struct runbook_step *dns = runbook.steps[3];
     assert_string_equal(dns->title, "Run \"/usr/local/bin/move-dns par2\" on eu2");
-    assert_string_equal(dns->question, "does \"/usr/local/bin/move-dns\" on eu2 end with 0?");
+    assert_string_equal(dns->question, "does \"/usr/local/bin/move-dns\" on eu2 exit with 0?");
     assert_string_equal(runbook.steps[5]->title, "Move the mail");
     assert_ptr_equal(dns->own, &rows[0]);
     assert_true(dns->undo == undo_lamp);
@@ -155,9 +155,9 @@ static void own_steps_obey_the_rules(void **state)
     refuses_row(row("late", "nowhere"),
                 "regions/eu-fr.cfg:42: the runbook \"whole\" has no step \"nowhere\"");
     refuses_row(row("close", "note"),
-                "regions/eu-fr.cfg:42: the runbook \"whole\" has a step \"close\" already");
-    refuses_row(row("dns", "note"), "has a step \"dns\" already");
-    refuses_row(behind, "regions/eu-fr.cfg:42: the step \"late\" has an undo and comes after \"promote\"");
+                "regions/eu-fr.cfg:42: the runbook \"whole\" already has a step \"close\"");
+    refuses_row(row("dns", "note"), "already has a step \"dns\"");
+    refuses_row(behind, "regions/eu-fr.cfg:42: the step \"late\" has an undo, but comes after \"promote\"");
     refuses_row(limitless, "step \"late\" has no limit");
     refuses_row(loud, "title of step \"late\"");
     struct cell_step rows[RUNBOOK_STEPS_MAX];
@@ -190,7 +190,7 @@ static void tables_print_themselves(void **state)
         { "4", "drain", "Switch drain", "is the lamp on?", "10 s", "2", "yes", "" },
         { "5", "promote", "Switch promote", "is the lamp on?", "10 s", "2", "never", "point of no return" },
         { "6", "dns", "Run \"/usr/local/bin/move-dns par2\" on eu2",
-          "does \"/usr/local/bin/move-dns\" on eu2 end with 0?", "5 s", "2", "never", "operator's" },
+          "does \"/usr/local/bin/move-dns\" on eu2 exit with 0?", "5 s", "2", "never", "operator's" },
     };
     for (size_t i = 0; i < COUNT(wanted); i++)
         for (size_t column = 0; column < RUNBOOK_SHOW_COLUMNS; column++)
