@@ -162,7 +162,7 @@ def test_adopt_shows_the_differences_and_with_yes_takes_over(otherwise):
     assert planned["running"][0] == "yes" and planned["declared"][0] == "yes"
     assert planned["configure-primary"] == ("no", "eu1: postgresql.conf does not end with: include = 'domicile.conf'")
     assert planned["roles"][0] == "no" and "role domicile_gateway is missing" in planned["roles"][1]
-    assert planned["slots"][0] == "no" and 'no slot "eu2"' in planned["slots"][1]
+    assert planned["slots"][0] == "no" and 'no usable slot "eu2"' in planned["slots"][1]
     assert planned["configure-standbys"][0] == "no"
     assert not os.path.exists(f"{otherwise.eu1.data}/domicile.conf") and not os.path.exists(otherwise.eu1.tls)
 

@@ -31,10 +31,10 @@ def test_another_version(bare):
     bare.eu2.bin = f"{bare.eu2.home}/pg14"
     bare.eu2.script("postgres", 'echo "postgres (PostgreSQL) 14.9 (Debian)"', "pg14")
     bare.declare()
-    refused(bare, "eu2: PostgreSQL 14.9, and 15 is needed")
+    refused(bare, "eu2: PostgreSQL 14.9; 15 is needed")
     bare.eu2.bin = f"{bare.eu2.home}/nothing"
     bare.declare()
-    refused(bare, "eu2: there is no PostgreSQL: ")
+    refused(bare, "eu2: PostgreSQL is missing: ")
     bare.eu2.bin = bare.eu1.bin
     bare.declare()
 
@@ -55,13 +55,13 @@ def test_a_port_that_a_stranger_has(bare):
 
 def test_a_disk_that_is_too_small(bare):
     bare.declare(fit="{ free_mib = 2147483647; }")
-    refused(bare, "and 2147483647 are needed")
+    refused(bare, "2147483647 MiB are needed")
     bare.declare()
 
 
 def test_a_clock_that_is_off(bare):
     script = bare.eu2.script("date", 'exec /usr/bin/date -d "5 seconds ago" "$@"')
-    refused(bare, "eu2: its clock is off by -", "set it by NTP")
+    refused(bare, "eu2: its clock differs by -", "set it by NTP")
     bare.declare(fit="{ free_mib = 10; clock_offset_ms = 20000; }")
     assert bare.planned()["clocks"][0] == "yes"
     os.unlink(script)
@@ -70,7 +70,7 @@ def test_a_clock_that_is_off(bare):
 
 def test_a_locale_that_is_not_there(bare):
     script = bare.eu1.script("locale", "echo POSIX")
-    refused(bare, "eu1: there is no locale C.UTF-8")
+    refused(bare, "eu1: locale C.UTF-8 is missing")
     os.unlink(script)
 
 
