@@ -182,8 +182,6 @@ void conn_hold(struct conn *conn, size_t before, size_t after)
     conn->held += after - before;
     conn->address->bytes += after - before;
     server->stats.held_bytes += after - before;
-    if (server->stats.held_bytes > server->held_most)
-        server->held_most = server->stats.held_bytes;
 }
 
 void exchange_account(struct exchange *exchange)

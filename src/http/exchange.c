@@ -61,7 +61,7 @@ void exchange_forget(struct exchange *exchange)
     buf_done(&exchange->body_all);
     exchange->body_in_at = exchange->body_kept = 0;
     exchange->request.header_count = 0;
-    arena_reset(&exchange->request.arena);
+    arena_done(&exchange->request.arena);
     exchange_account(exchange);
 }
 
@@ -79,13 +79,15 @@ void exchange_release(struct exchange *exchange)
         conn->exchanges = exchange->next;
     conn->exchange_count--;
     server->stats.requests_in_flight--;
-    exchange_forget(exchange);
+    buf_done(&exchange->body_in);
+    buf_done(&exchange->body_all);
     buf_done(&exchange->out);
-    exchange->out_at = 0;
+    exchange->out_at = exchange->body_in_at = exchange->body_kept = 0;
     exchange_account(exchange);
     if (conn->exchange_count == 0 && conn->state != CONN_CLOSED)
         conn_set_quiet(conn, true);
     if (server->pooled < POOLED_EXCHANGES) {
+        arena_reset(&exchange->request.arena);
         exchange->next = server->pool;
         server->pool = exchange;
         server->pooled++;

@@ -225,8 +225,8 @@ static void handled(struct exchange *exchange)
     if (open && exchange->stream_open && exchange->streaming && !exchange->stream_ended)
         h2_reset(exchange, NGHTTP2_INTERNAL_ERROR);
     consume(exchange, exchange->body_in.len - exchange->body_in_at);
-    exchange_forget(exchange);
     if (open && exchange->stream_open) {
+        exchange_forget(exchange);
         conn_touch(conn);
         return; /* until the stream is closed */
     }

@@ -355,7 +355,7 @@ struct http_server {
     uint64_t address_mix;
     struct peer_waiters waiting;
     size_t admitted;  /* requests in flight, as the caps count them */
-    size_t held_most; /* bytes, since memory was given back */
+    size_t held_most; /* bytes, roughly, since memory was given back */
     struct conn *quiet_first, *quiet_last;
     struct wait *waiter; /* who drains or frees */
     struct http_stats stats;

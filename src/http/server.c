@@ -177,11 +177,16 @@ struct str server_date(struct http_server *server)
 /* After much was held the heap keeps its pages. Giving them back takes milliseconds: once, when it is over. */
 static void give_back(struct http_server *server)
 {
-    enum { MUCH_BYTES = 32 << 20, QUIET_PART = 8 };
-    if (server->held_most < MUCH_BYTES || server->stats.held_bytes > server->held_most / QUIET_PART)
+    enum { MUCH_BYTES = 16 << 20, QUIET_PART = 4, CONN_BYTES = 40 * 1024, EXCHANGE_BYTES = 10 * 1024 };
+    const struct http_stats *stats = &server->stats;
+    size_t held =
+        stats->held_bytes + stats->connections * CONN_BYTES + stats->requests_in_flight * EXCHANGE_BYTES;
+    if (held > server->held_most)
+        server->held_most = held;
+    if (server->held_most < MUCH_BYTES || held > server->held_most / QUIET_PART)
         return;
     malloc_trim(0);
-    server->held_most = server->stats.held_bytes;
+    server->held_most = held;
 }
 
 static void on_tick(uv_timer_t *tick)
