@@ -1,6 +1,8 @@
 /* A connection: bytes between the wire, TLS and the protocol; its states and time limits. */
 #include "http/internal.h"
 
+#include "base/secret.h"
+
 #include <stdlib.h>
 
 uint64_t conn_now_ms(void)
@@ -226,6 +228,17 @@ void conn_send(struct conn *conn, struct str plain)
         tls_write(conn, plain);
     else
         conn_add_output(conn, plain);
+}
+
+/* What was composed may be a token or a client's secret: it does not stay until something longer is composed. */
+void conn_send_composed(struct conn *conn)
+{
+    struct buf *composed = &conn->server->compose;
+    if (composed->len == 0)
+        return;
+    conn_send(conn, buf_str(composed));
+    secret_wipe(composed->ptr, composed->len);
+    buf_clear(composed);
 }
 
 /* Room again: who waits for it goes on. */

@@ -314,7 +314,7 @@ static void answer(struct exchange *exchange, int status, const struct http_head
     size_t room = buf->len < PLAIN_BYTES ? PLAIN_BYTES - buf->len : 0; /* the first record takes what fits */
     struct str first = { body.ptr, body.len < room ? body.len : room };
     add(buf, first);
-    conn_send(conn, buf_str(buf));
+    conn_send_composed(conn);
     if (first.len < body.len)
         conn_send(conn, (struct str){ body.ptr + first.len, body.len - first.len });
 }
@@ -326,7 +326,7 @@ static void stream_begin(struct exchange *exchange, int status, const struct htt
     exchange->chunked = has_body(status);
     struct buf *buf = compose_head(exchange, status, headers, count);
     add(buf, exchange->chunked ? STR("\r\nTransfer-Encoding: chunked\r\n\r\n") : STR("\r\n\r\n"));
-    conn_send(exchange->conn, buf_str(buf));
+    conn_send_composed(exchange->conn);
 }
 
 static void stream_write(struct exchange *exchange, struct str bytes)
@@ -339,7 +339,7 @@ static void stream_write(struct exchange *exchange, struct str bytes)
         must(buf_printf(buf, "%zx\r\n", part.len));
         add(buf, part);
         add(buf, STR("\r\n"));
-        conn_send(exchange->conn, buf_str(buf));
+        conn_send_composed(exchange->conn);
         bytes.ptr += part.len;
         bytes.len -= part.len;
     }

@@ -358,15 +358,13 @@ static void pump(struct conn *conn)
         if (length <= 0)
             break;
         if (record->len + (size_t)length > PLAIN_BYTES) {
-            conn_send(conn, buf_str(record));
-            buf_clear(record);
+            conn_send_composed(conn);
             if (conn->state != CONN_OPEN)
                 return;
         }
         must(buf_append(record, (struct str){ (const char *)frames, (size_t)length }));
     }
-    conn_send(conn, buf_str(record));
-    buf_clear(record);
+    conn_send_composed(conn);
     if (length < 0) {
         conn_abort(conn);
         return;

@@ -258,6 +258,7 @@ void conn_abort(struct conn *conn);  /* at once */
 void conn_drain(struct conn *conn);
 void conn_check_due(struct conn *conn, uint64_t now_ms);
 void conn_send(struct conn *conn, struct str plain);
+void conn_send_composed(struct conn *conn); /* what server->compose holds; wipes it */
 /* Decrypts up to `size` bytes of what has come in; 0: nothing there now. */
 size_t conn_read_plain(struct conn *conn, char *buf, size_t size);
 size_t conn_queued(const struct conn *conn);
