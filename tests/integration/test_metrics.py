@@ -265,6 +265,9 @@ def test_every_counter_is_looked_at():
     declared |= {f"domicile_{name}" for name in re.findall(r'"([a-z_]+_total)"', (ROOT / "src/control/monitor_metrics.c").read_text())}
     elsewhere = {
         "domicile_http_connections_refused_total": "tests/unit/http/test_server.c: connections_refused",
+        "domicile_http_connections_evicted_total": "tests/unit/http/test_server.c: connections_evicted",
+        "domicile_http_requests_evicted_total": "tests/unit/http/test_admit.c: requests_evicted",
+        "domicile_http_requests_refused_total": "tests/unit/http/test_admit.c: requests_refused",
         "domicile_http_answers_broken_off_total": "tests/unit/http/test_server.c: answers_broken_off",
         "domicile_cell_batches_undone_total": "tests/pg/test_pg_pool.c: batches_undone",
         "domicile_cell_connections_lost_total": "tests/pg/test_pg_faults.c: losses",
