@@ -2,6 +2,7 @@
 #include "http/internal.h"
 
 #include "base/clock.h"
+#include "base/secret.h"
 #include "http/problem.h"
 
 #include <stdlib.h>
@@ -65,6 +66,14 @@ void exchange_forget(struct exchange *exchange)
     exchange_account(exchange);
 }
 
+/* It may have held a token or a record in clear. */
+void exchange_drop_out(struct exchange *exchange)
+{
+    secret_wipe(exchange->out.ptr, exchange->out.len);
+    buf_done(&exchange->out);
+    exchange->out_at = 0;
+}
+
 void exchange_release(struct exchange *exchange)
 {
     struct conn *conn = exchange->conn;
@@ -81,8 +90,8 @@ void exchange_release(struct exchange *exchange)
     server->stats.requests_in_flight--;
     buf_done(&exchange->body_in);
     buf_done(&exchange->body_all);
-    buf_done(&exchange->out);
-    exchange->out_at = exchange->body_in_at = exchange->body_kept = 0;
+    exchange_drop_out(exchange);
+    exchange->body_in_at = exchange->body_kept = 0;
     exchange_account(exchange);
     if (conn->exchange_count == 0 && conn->state != CONN_CLOSED)
         conn_set_quiet(conn, true);

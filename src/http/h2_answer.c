@@ -75,8 +75,7 @@ static ssize_t give_data(nghttp2_session *session, int32_t stream_id, uint8_t *b
     exchange->out_at += length;
     exchange->out_moved += length;
     if (exchange->out_at == exchange->out.len) {
-        buf_done(&exchange->out);
-        exchange->out_at = 0;
+        exchange_drop_out(exchange);
     }
     exchange_account(exchange);
     if (exchange->streaming)

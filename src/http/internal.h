@@ -137,6 +137,7 @@ void exchange_refuse(struct exchange *exchange,
 void exchange_wake(struct exchange *exchange);
 void exchange_lost(struct exchange *exchange);   /* its peer or stream is gone: every wait fails */
 void exchange_forget(struct exchange *exchange); /* all that only its handler had use for, the head as well */
+void exchange_drop_out(struct exchange *exchange); /* the answer that waited to be sent; wiped */
 void exchange_release(struct exchange *exchange);
 result exchange_wait(struct exchange *exchange) MUST_USE; /* until it is woken */
 /* Waits until it is woken, for something that its peer has to do. E_BUSY: others needed the room meanwhile. */
