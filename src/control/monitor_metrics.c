@@ -93,7 +93,7 @@ static void state_metrics(struct series *series)
                  (double)*(const uint64_t *)((const char *)view + counters[i].offset));
     }
     family(series, "cell_audit_rows_kept", "gauge",
-           "Audit rows that are not written yet, since the primary does not answer.");
+           "Audit rows that are not written yet, because the primary does not answer.");
     EACH_VIEW (series, view)
         line(series, view->cell, "", (double)view->rows_kept);
 }
