@@ -308,6 +308,18 @@ static void refuse_body(void *arg)
     assert_true(none == NULL && r.error.hint != NULL && strstr(r.error.what, here) != NULL);
 }
 
+/* What is written is first in a file beside it. */
+static void log_body(void *arg)
+{
+    struct directory *directory = open_here();
+    char beside[128];
+    snprintf(beside, sizeof beside, "%s-wal", path);
+    assert_int_equal(chmod(beside, 0644), 0);
+    refuse_body(NULL);
+    assert_int_equal(chmod(beside, 0640), 0);
+    directory_free(directory);
+}
+
 static void p8_a_file_that_is_no_directory_is_refused(void **state)
 {
     static const char noise[4096] = "this is a letter, not a database";
@@ -329,6 +341,9 @@ static void p8_a_file_that_is_no_directory_is_refused(void **state)
     write_bytes(path, "", 0, 0640);
     assert_int_equal(chmod(path, 0644), 0);
     on_loop(refuse_body, NULL);
+    assert_int_equal(unlink(path), 0);
+
+    on_loop(log_body, NULL);
     assert_int_equal(unlink(path), 0);
 
     on_loop(refuse_body, "/nonexistent/folder/directory.sqlite");

@@ -76,6 +76,7 @@ struct answer {
     size_t bytes, continues;
     char text[4096]; /* what fits */
     char length[24]; /* of content-length; "" without one */
+    bool mixed;      /* X-Mixed-Case came, in lower case as it must */
     bool closed;
     uint32_t error;
 };
@@ -107,6 +108,8 @@ static int on_client_header(nghttp2_session *session, const nghttp2_frame *frame
         answer->status = status;
     } else if (name_length == 14 && memcmp(name, "content-length", 14) == 0) {
         snprintf(answer->length, sizeof answer->length, "%.*s", (int)value_length, (const char *)value);
+    } else if (name_length == 12 && memcmp(name, "x-mixed-case", 12) == 0) {
+        answer->mixed = value_length == 4 && memcmp(value, "kept", 4) == 0;
     }
     return 0;
 }
@@ -251,6 +254,7 @@ static void simple(void *arg)
     assert_true(answer_of(client, get)->status == 200 && strcmp(answer_of(client, get)->text, "hello") == 0);
     assert_true(answer_of(client, head)->status == 200 && answer_of(client, head)->bytes == 0);
     assert_true(answer_of(client, get)->closed && answer_of(client, head)->closed);
+    assert_true(answer_of(client, get)->mixed && answer_of(client, head)->mixed);
     int32_t put = request(client, "PUT", "/echo", 200 * 1024, NULL); /* more than the stream's window */
     exchange_frames(client);
     assert_true(answer_of(client, put)->status == 200 && answer_of(client, put)->bytes == 200 * 1024);

@@ -947,6 +947,36 @@ static void cut(void *arg)
     http_server_free(server); /* cancels the handler, which still waits */
 }
 
+static result drained;
+
+static void drain_for_long(void *arg)
+{
+    drained = http_server_drain(server, SEC(60));
+}
+
+static void cancel_a_drain(void *arg)
+{
+    start(NULL);
+    struct waiting waiting = { .wish = tls_wish() };
+    struct scope scope = SCOPE_INIT, drains = SCOPE_INIT;
+    check_ok(fiber_spawn(&scope, "client", waiting_fiber, &waiting));
+    while (http_server_stats(server)->requests_in_flight == 0)
+        check_ok(fiber_sleep(5));
+    check_ok(fiber_spawn(&drains, "drain", drain_for_long, NULL));
+    check_ok(fiber_yield());
+    scope_cancel(&drains);
+    check_ok(scope_join(&drains));
+    check_fails(E_CANCELLED, drained);
+    check_ok(scope_join(&scope)); /* the client was cut off */
+    assert_true(!waiting.answered);
+    http_server_free(server);
+}
+
+static void a_drain_that_is_cancelled_says_so(void **state)
+{
+    on_loop(cancel_a_drain, NULL);
+}
+
 static void a_drain_cuts_what_does_not_end(void **state)
 {
     on_loop(cut, NULL);
@@ -1018,6 +1048,7 @@ int main(void)
         cmocka_unit_test(p8_connections_beyond_the_limit_are_closed),
         cmocka_unit_test(p8_connections_with_requests_are_not_given_up),
         cmocka_unit_test(a_drain_answers_what_is_in_flight),
+        cmocka_unit_test(a_drain_that_is_cancelled_says_so),
         cmocka_unit_test(a_drain_cuts_what_does_not_end),
         cmocka_unit_test(listeners_are_checked_and_ports_can_be_shared),
     };
