@@ -160,6 +160,54 @@ static void a_country_reaches_the_regions_in_it(void **state)
     shipped_done(&shipped);
 }
 
+static const char *replaced(struct arena *arena, const char *text, const char *from, const char *to)
+{
+    const char *made = "";
+    for (const char *at; (at = strstr(text, from)) != NULL; text = at + strlen(from))
+        made = arena_printf(arena, "%s%.*s%s", made, (int)(at - text), text, to);
+    return arena_printf(arena, "%s%s", made, text);
+}
+
+/* A region like the shipped one of the United States, with names and addresses of its own. */
+static struct config_text another_region(struct shipped *shipped, int number)
+{
+    const char *text = shipped_file(shipped, "regions/us.cfg")->text.ptr;
+    const char *const names[][2] = { { "\"us\"", "\"r%d\"" }, { "us-1", "r%d-1" },      { "us1", "r%da" },
+                                     { "us2", "r%db" },       { "/us/", "/r%d/" },      { "iad1", "iad-r%d" },
+                                     { "cbf1", "cbf-r%d" },   { "127.20.", "127.1%d." } };
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        const char *number_at = strstr(names[i][1], "%d");
+        text = replaced(&shipped->arena, text, names[i][0],
+                        arena_printf(&shipped->arena, "%.*s%d%s", (int)(number_at - names[i][1]), names[i][1],
+                                     number, number_at + 2));
+    }
+    return (struct config_text){ arena_printf(&shipped->arena, "regions/r%d.cfg", number), str_from(text) };
+}
+
+static void p8_so_many_regions_are_read_and_not_more(void **state)
+{
+    struct shipped shipped;
+    struct config *config = NULL;
+    struct config_text texts[SHIPPED_FILES_MAX + CONFIG_REGIONS_MAX];
+    shipped_init(&shipped);
+    shipped_change(&shipped, "policies/residency.cfg", "outside = [ \"bloc:EEA\" ]",
+                   "places = [ \"country:US\" ]");
+    memcpy(texts, shipped.texts, shipped.count * sizeof texts[0]);
+    size_t count = shipped.count;
+    for (int more = 0; more < CONFIG_REGIONS_MAX - 2; more++)
+        texts[count++] = another_region(&shipped, 10 + more);
+    check_ok(config_load_texts("/etc/domicile", texts, count, &config, &errors));
+    assert_int_equal(config->region_count, CONFIG_REGIONS_MAX);
+    const struct region *eu = config_find_region(config, STR("eu-fr"));
+    assert_int_equal(rule_of(config, "health-stays-in-eea")->reach[eu->index].regions,
+                     UINT32_MAX & ~(UINT32_C(1) << eu->index)); /* all the others are in the United States */
+    config_free(config);
+    texts[count++] = another_region(&shipped, 99);
+    check_fails(E_CONFIG, config_load_texts("/etc/domicile", texts, count, &config, &errors));
+    assert_non_null(strstr(errors.items[0].what, "more than 32 regions"));
+    shipped_done(&shipped);
+}
+
 static void a_top_file_sets_the_directory(void **state)
 {
     struct shipped shipped;
@@ -363,6 +411,7 @@ int main(void)
         TEST(the_data_register_has_four_classes),
         TEST(every_word_of_a_rule_counts),
         TEST(a_country_reaches_the_regions_in_it),
+        TEST(p8_so_many_regions_are_read_and_not_more),
         TEST(a_top_file_sets_the_directory),
         TEST(the_digest_names_the_files_contents),
         TEST(a_file_is_named_by_its_whole_path_or_from_the_directory),
