@@ -220,35 +220,56 @@ uint64_t server_stall_ms(const struct http_server *server)
 
 /* ---- connections ---- */
 
-void conn_set_quiet(struct conn *conn, bool quiet)
+static void quiet_remove(struct conn *conn)
 {
-    struct http_server *server = conn->server;
-    if (conn->quiet == quiet)
-        return;
-    conn->quiet = quiet;
-    if (quiet) {
-        conn->quiet_next = NULL;
-        conn->quiet_previous = server->quiet_last;
-        *(server->quiet_last == NULL ? &server->quiet_first : &server->quiet_last->quiet_next) = conn;
-        server->quiet_last = conn;
-        return;
-    }
-    *(conn->quiet_next == NULL ? &server->quiet_last : &conn->quiet_next->quiet_previous) =
-        conn->quiet_previous;
-    *(conn->quiet_previous == NULL ? &server->quiet_first : &conn->quiet_previous->quiet_next) =
-        conn->quiet_next;
+    struct quiet_conns *list = conn->quiet;
+    *(conn->quiet_next == NULL ? &list->last : &conn->quiet_next->quiet_previous) = conn->quiet_previous;
+    *(conn->quiet_previous == NULL ? &list->first : &conn->quiet_previous->quiet_next) = conn->quiet_next;
+    conn->quiet = NULL;
 }
 
-bool server_evict_quiet(struct http_server *server)
+static void quiet_add(struct conn *conn, struct quiet_conns *list)
+{
+    conn->quiet = list;
+    conn->quiet_next = NULL;
+    conn->quiet_previous = list->last;
+    *(list->last == NULL ? &list->first : &list->last->quiet_next) = conn;
+    list->last = conn;
+}
+
+void conn_set_quiet(struct conn *conn, enum quiet how)
+{
+    struct http_server *server = conn->server;
+    struct quiet_conns *list = how == NOT_QUIET ? NULL : how == QUIET_HALF ? &server->half : &server->idle;
+    if (conn->quiet == list)
+        return;
+    if (conn->quiet != NULL)
+        quiet_remove(conn);
+    if (list != NULL)
+        quiet_add(conn, list);
+}
+
+void conn_head_begun(struct conn *conn)
+{
+    if (conn->quiet != NULL)
+        conn_set_quiet(conn, QUIET_HALF);
+}
+
+static bool evict_of(struct quiet_conns *list)
 {
     enum { LOOKS_MAX = 64 };
-    struct conn *conn = server->quiet_first;
+    struct conn *conn = list->first;
     for (int i = 0; conn != NULL && i < LOOKS_MAX; i++, conn = conn->quiet_next) {
         if (conn_queued(conn) > 0)
             continue; /* the last answer is on its way */
-        server->stats.connections_evicted++;
+        conn->server->stats.connections_evicted++;
         conn_abort(conn);
         return true;
     }
     return false;
+}
+
+bool server_evict_quiet(struct http_server *server)
+{
+    return evict_of(&server->half) || evict_of(&server->idle);
 }

@@ -29,7 +29,7 @@ struct conn *conn_new(struct http_server *server, SSL *ssl)
     if (ssl != NULL)
         tls_attach(ssl, conn);
     address_set(conn, NULL);
-    conn_set_quiet(conn, true);
+    conn_set_quiet(conn, QUIET_HALF);
     conn->next = server->conns;
     if (server->conns != NULL)
         server->conns->previous = conn;
@@ -63,7 +63,7 @@ void conn_maybe_free(struct conn *conn)
         server->conns = conn->next;
     server->stats.connections--;
     conn->protocol->close(conn);
-    conn_set_quiet(conn, false);
+    conn_set_quiet(conn, NOT_QUIET);
     conn_hold(conn, conn->held_queue, 0);
     address_leave(conn);
     SSL_free(conn->ssl);
@@ -321,7 +321,7 @@ void conn_abort(struct conn *conn)
     if (conn->state == CONN_CLOSED)
         return;
     conn->state = CONN_CLOSED;
-    conn_set_quiet(conn, false);
+    conn_set_quiet(conn, NOT_QUIET);
     untouch(conn);
     for (struct exchange *exchange = conn->exchanges; exchange != NULL; exchange = exchange->next)
         exchange_lost(exchange);

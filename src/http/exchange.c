@@ -94,7 +94,7 @@ void exchange_release(struct exchange *exchange)
     exchange->body_in_at = exchange->body_kept = 0;
     exchange_account(exchange);
     if (conn->exchange_count == 0 && conn->state != CONN_CLOSED)
-        conn_set_quiet(conn, true);
+        conn_set_quiet(conn, conn->requests > 0 ? QUIET_IDLE : QUIET_HALF);
     if (server->pooled < POOLED_EXCHANGES) {
         arena_reset(&exchange->request.arena);
         exchange->next = server->pool;
@@ -174,7 +174,7 @@ void exchange_start(struct exchange *exchange)
 {
     struct conn *conn = exchange->conn;
     struct http_server *server = conn->server;
-    conn_set_quiet(conn, false);
+    conn_set_quiet(conn, NOT_QUIET);
     result r = exchange_admit(exchange);
     if (failed(r)) {
         server->stats.requests_refused++;

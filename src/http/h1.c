@@ -56,8 +56,10 @@ static size_t read_head(struct conn *conn, struct str in)
     case H1_INCOMPLETE:
         if (in.len > conn->server->limits.head_bytes)
             break;
-        if (!begun)
+        if (!begun) {
             conn->in_due_ms = conn_now_ms() + conn->server->limits.head_within_ms;
+            conn_head_begun(conn);
+        }
         return 0;
     case H1_COMPLETE:
         conn->h1_scan = (struct h1_scan){ 0 };

@@ -70,6 +70,7 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
 {
     struct conn *conn = user;
     conn->h2_head_stream = frame->hd.stream_id;
+    conn_head_begun(conn);
     conn->h2_head_due_ms = conn_now_ms() + conn->server->limits.head_within_ms;
     if (frame->headers.cat != NGHTTP2_HCAT_REQUEST)
         return 0;

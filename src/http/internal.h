@@ -171,8 +171,14 @@ result exchange_room_for(const struct exchange *exchange, size_t bytes) MUST_USE
 bool conn_is_over(const struct conn *conn);
 uint64_t server_stall_ms(const struct http_server *server); /* shorter while much is held */
 
-void conn_set_quiet(struct conn *conn, bool quiet); /* no request of it is there */
-/* Closes the connection that has been quiet for longest. False: there is none. */
+/* No request of it is there: it has had some and is idle, or all there is is a handshake or half a head. */
+enum quiet { NOT_QUIET, QUIET_HALF, QUIET_IDLE };
+struct quiet_conns { /* the one that is so for longest first */
+    struct conn *first, *last;
+};
+void conn_set_quiet(struct conn *conn, enum quiet how);
+void conn_head_begun(struct conn *conn);
+/* Closes a quiet connection, a half one before an idle one. False: there is none. */
 bool server_evict_quiet(struct http_server *server);
 
 /* ---- the head of an HTTP/2 request (h2_head.c) ---- */
@@ -227,7 +233,7 @@ struct conn {
     struct address *address;
     size_t held, held_queue; /* bytes held for the peer; of them queued for the wire */
     struct conn *quiet_next, *quiet_previous;
-    bool quiet;
+    struct quiet_conns *quiet; /* the list it is on */
     /* HTTP/1.1 */
     bool h1_discarding;
     struct h1_scan h1_scan;
@@ -358,7 +364,7 @@ struct http_server {
     struct peer_waiters waiting;
     size_t admitted;  /* requests in flight, as the caps count them */
     size_t held_most; /* bytes, roughly, since memory was given back */
-    struct conn *quiet_first, *quiet_last;
+    struct quiet_conns half, idle;
     struct wait *waiter; /* who drains or frees */
     struct http_stats stats;
     char id_prefix[17];

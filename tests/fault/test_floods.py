@@ -52,6 +52,7 @@ class Genuine:
 
     def __enter__(self):
         self.thread.start()
+        until(lambda: self.took, what="the first answer")
         return self
 
     def __exit__(self, *_):
@@ -153,7 +154,7 @@ def test_p8_half_heads_are_cut_and_keep_nobody_out(gateway, customer):
 
 @pytest.mark.slow
 def test_p8_connections_are_opened_again_and_again(sandbox, customer):
-    """As many as there may be, over and over: others still come in."""
+    """As many as there may be, over and over: who was there and only idles stays."""
     with extra_gateway(sandbox, change=lambda extra: extra.set("max_connections", 50)) as extra:
         few = extra.gateway()
         assert customer.put("health", "genuine", b"x").status in (200, 201)

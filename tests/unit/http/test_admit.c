@@ -280,6 +280,34 @@ static void slow_bodies_hold_up_nobody(void **state)
     on_loop(slow_bodies, NULL);
 }
 
+/* ---- connections ---- */
+
+static void quiet_ones(void *arg)
+{
+    static const char half[] = { 0, 0, 1, 1, 0, 0, 0, 0, 3, (char)0x82 };
+    start(&(struct http_limits){ 0 });
+    for (int i = 0; i < 4; i++)
+        conns[i] = open_from("192.0.2.1");
+    for (int i = 0; i < 3; i++)
+        ask(conns[i], 1, i == 0 ? "/wait" : "/", WHOLE);
+    settle();
+    for (int i = 0; i < 4; i++)
+        take_output(conns[i]);
+    conn_receive(conns[2], (struct str){ half, sizeof half });
+    static const int order[] = { 3, 2, 1 }; /* it had no request; it has half a head; it is idle */
+    for (size_t i = 0; i < COUNT(order); i++) {
+        assert_true(conns[order[i]]->state == CONN_OPEN && server_evict_quiet(server));
+        assert_true(conns[order[i]]->state == CONN_CLOSED);
+    }
+    assert_true(!server_evict_quiet(server) && conns[0]->state == CONN_OPEN); /* it has a request */
+    stop(conns, 4);
+}
+
+static void p8_half_connections_go_before_idle_ones(void **state)
+{
+    on_loop(quiet_ones, NULL);
+}
+
 /* ---- bytes ---- */
 
 /* The window of each stream is 64 KiB, and the peer never opens it. */
@@ -384,6 +412,7 @@ int main(void)
         cmocka_unit_test(p8_beyond_a_cap_the_new_request_is_refused),
         cmocka_unit_test(p8_a_connection_runs_a_bounded_number_of_handlers),
         cmocka_unit_test(slow_bodies_hold_up_nobody),
+        cmocka_unit_test(p8_half_connections_go_before_idle_ones),
         cmocka_unit_test(p8_a_closed_window_holds_a_bounded_number_of_bytes),
         cmocka_unit_test(p8_bytes_beyond_a_budget_are_refused_and_come_back),
         cmocka_unit_test(p8_a_body_beyond_the_budget_is_refused),
