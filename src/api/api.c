@@ -49,7 +49,6 @@ static result serve(const struct api *api, struct api_call *call)
 
 size_t api_body_first(const struct http_request *request, void *context)
 {
-    (void)context;
     return str_eq(request->path, STR("/oauth/token")) ? TOKEN_FORM_MAX : 0;
 }
 

@@ -13,7 +13,6 @@ static result answers(const struct provisioning *p, struct runbook_call *call, c
 {
     struct ssh *ssh;
     struct ssh_negotiated with;
-    (void)call;
     result r = host_session(p->hosts, node, &ssh);
     if (failed(r) && (r.error.code == E_HOST_KEY || r.error.code == E_SSH || r.error.code == E_CONFIG)) {
         runbook_answer(call, ret, false, "%s", r.error.what);

@@ -85,7 +85,6 @@ static struct host_files server_files(const struct node *node)
 
 static struct host_files replication_files(const struct node *node)
 {
-    (void)node;
     return (struct host_files){ "replication", { CONF_REPLICATION, NULL } };
 }
 

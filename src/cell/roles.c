@@ -134,7 +134,6 @@ static result schema_is_there(void *context, struct runbook_call *call, enum ans
 {
     const struct provisioning *p = context;
     const char *region = p->cell->region->name.ptr, *name = p->cell->name.ptr;
-    (void)call;
     struct pg_conn *conn = NULL;
     int64_t epoch = 0;
     TRY(connect_as_admin(p, &conn));
@@ -157,7 +156,6 @@ static result migrate_schema(void *context, struct runbook_call *call)
     const struct provisioning *p = context;
     const struct cell_stamp stamp = { p->cell->region->name.ptr, p->cell->name.ptr, 1 };
     struct pg_conn *conn = NULL;
-    (void)call;
     TRY(connect_as_admin(p, &conn));
     result r = cell_migrate(conn, &stamp, NULL, NULL);
     pg_close(conn);

@@ -29,20 +29,17 @@ static enum log_level level_of(enum cell_state state)
 static void on_changed(void *context, const struct cell *cell, enum cell_state from, enum cell_state to,
                        const char *why)
 {
-    (void)context;
     log_event(level_of(to), "cell \"%s\": %s -> %s: %s", cell->name.ptr, cell_state_name(from),
               cell_state_name(to), why);
 }
 
 static void on_alarm(void *context, const struct cell *cell, const char *what)
 {
-    (void)context;
     log_event(LOG_ALARM, "cell \"%s\": %s", cell->name.ptr, what);
 }
 
 static void on_trouble(void *context, const struct cell *cell, const struct error *error, const char *what)
 {
-    (void)context;
     log_failure(LOG_WARNING, error, "cell \"%s\": %s", cell->name.ptr, what);
 }
 

@@ -391,7 +391,6 @@ static void handled(struct exchange *exchange)
 
 static result open_nothing(struct conn *conn)
 {
-    (void)conn;
     return OK;
 }
 
@@ -399,7 +398,7 @@ static void nothing(struct conn *conn) {}
 
 static bool may_begin(const struct exchange *exchange)
 {
-    (void)exchange; /* a connection has one request: its body may come behind */
+    /* a connection has one request: its body may come behind */
     return true;
 }
 

@@ -78,7 +78,6 @@ static int on_value(llhttp_t *parser, const char *at, size_t length)
 
 static int on_complete(llhttp_t *parser)
 {
-    (void)parser;
     return HPE_PAUSED; /* the body is ours */
 }
 

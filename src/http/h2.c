@@ -49,7 +49,6 @@ static void earn(struct conn *conn, size_t bytes)
 static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *header, void *user)
 {
     struct conn *conn = user;
-    (void)session;
     if (header->type == NGHTTP2_HEADERS || (header->type == NGHTTP2_DATA && header->length > 0))
         return 0;
     if (conn->h2_earned_bytes >= BYTES_FOR_A_FRAME) {
@@ -90,7 +89,6 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
                      size_t name_length, const uint8_t *value, size_t value_length, uint8_t flags, void *user)
 {
     struct exchange *exchange = exchange_at(session, frame->hd.stream_id);
-    (void)flags, (void)user;
     if (frame->headers.cat == NGHTTP2_HCAT_REQUEST && exchange != NULL) /* trailers are dropped */
         h2_head_add(exchange, (struct str){ (const char *)name, name_length },
                     (struct str){ (const char *)value, value_length });
@@ -103,7 +101,6 @@ static int on_invalid_header(nghttp2_session *session, const nghttp2_frame *fram
                              void *user)
 {
     struct exchange *exchange = exchange_at(session, frame->hd.stream_id);
-    (void)name, (void)name_length, (void)value, (void)value_length, (void)flags, (void)user;
     if (exchange != NULL)
         h2_head_malformed(exchange);
     return 0;
@@ -158,7 +155,6 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t stream_id, c
                    size_t length, void *user)
 {
     struct exchange *exchange = exchange_at(session, stream_id);
-    (void)flags;
     earn(user, length);
     if (exchange == NULL)
         return nghttp2_session_consume(session, stream_id, length);

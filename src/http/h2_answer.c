@@ -60,7 +60,6 @@ static ssize_t give_data(nghttp2_session *session, int32_t stream_id, uint8_t *b
 {
     enum { FRAME_HEADER = 9 }; /* a frame fits a TLS record */
     struct exchange *exchange = source->ptr;
-    (void)session, (void)stream_id, (void)user;
     size_t length = h2_out_left(exchange);
     if (length == 0 && exchange->streaming && !exchange->stream_ended) {
         exchange->out_deferred = true;

@@ -19,7 +19,6 @@ struct sending {
 static void give_memory(uv_handle_t *handle, size_t suggested, uv_buf_t *ret)
 {
     struct conn *conn = handle->data;
-    (void)suggested;
     *ret = uv_buf_init(conn->server->wire, sizeof conn->server->wire);
 }
 
@@ -117,8 +116,7 @@ void sock_flush(struct conn *conn)
 
 static void on_shutdown(uv_shutdown_t *request, int status)
 {
-    (void)status; /* the peer's end or the time limit closes it, whatever came of this */
-    (void)request;
+    /* the peer's end or the time limit closes it, whatever came of this */
 }
 
 void sock_shutdown(struct conn *conn)

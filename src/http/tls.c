@@ -22,8 +22,6 @@ static int choose_protocol(SSL *ssl, const unsigned char **ret, unsigned char *r
                            const unsigned char *offered, unsigned int offered_len, void *arg)
 {
     static const unsigned char ours[] = "\x02h2\x08http/1.1";
-    (void)ssl;
-    (void)arg;
     unsigned char *chosen;
     if (SSL_select_next_proto(&chosen, ret_len, ours, sizeof ours - 1, offered, offered_len) !=
         OPENSSL_NPN_NEGOTIATED)
@@ -151,7 +149,6 @@ static void count_record(int written, int version, int what, const void *bytes, 
                          void *context)
 {
     struct conn *conn = context;
-    (void)version, (void)ssl;
     if (!written && length > 0 && (what == SSL3_RT_HEADER || what == SSL3_RT_INNER_CONTENT_TYPE))
         conn->tls_records += *(const uint8_t *)bytes != SSL3_RT_APPLICATION_DATA;
 }
@@ -180,9 +177,6 @@ static int wire_write(BIO *bio, const char *buf, size_t size, size_t *ret_len)
 
 static long wire_control(BIO *bio, int command, long number, void *pointer)
 {
-    (void)bio;
-    (void)number;
-    (void)pointer;
     return command == BIO_CTRL_FLUSH;
 }
 

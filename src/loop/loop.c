@@ -69,10 +69,7 @@ static void run_fiber(struct loop *loop, struct fiber *fiber)
     loop->running = NULL;
 }
 
-static void on_nothing(uv_idle_t *idle)
-{
-    (void)idle;
-}
+static void on_nothing(uv_idle_t *idle) {}
 
 /* Only those that are ready now: what they make ready runs after the next poll, so that fibers that wake each
  * other cannot keep the sockets waiting. */
@@ -114,10 +111,7 @@ static void on_after_poll(uv_check_t *check)
     turn(check->data);
 }
 
-static void on_keep_alive(uv_async_t *async)
-{
-    (void)async;
-}
+static void on_keep_alive(uv_async_t *async) {}
 
 struct main_call {
     void (*run)(void *arg);
@@ -134,7 +128,6 @@ static void run_main(void *arg)
 
 static void close_own(uv_handle_t *handle, void *arg)
 {
-    (void)arg;
     must(uv_is_closing(handle)); /* somebody's handle was left open */
 }
 

@@ -168,7 +168,6 @@ void context_arrived(struct context *self)
         came_from->asan_size = size;
     }
 #else
-    (void)self;
 #endif
 }
 
@@ -179,7 +178,6 @@ void context_switch(struct context *from, struct context *to, bool ending)
 #ifdef WITH_ASAN
     __sanitizer_start_switch_fiber(ending ? NULL : &from->fake_stack, to->asan_bottom, to->asan_size);
 #else
-    (void)ending;
 #endif
     if (sigsetjmp(from->registers, 0) == 0) {
 #ifdef WITH_TSAN

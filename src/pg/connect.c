@@ -130,11 +130,7 @@ static result poll_until_connected(const struct pg_connect_options *options, PGc
     }
 }
 
-static void ignore_notice(void *arg, const PGresult *notice)
-{
-    (void)arg;
-    (void)notice;
-}
+static void ignore_notice(void *arg, const PGresult *notice) {}
 
 static result start(const struct pg_connect_options *options, PGconn **ret)
 {

@@ -394,7 +394,6 @@ static bool has_more(PGconn *pq)
 
 static void on_socket(uv_poll_t *poll, int status, int events)
 {
-    (void)events;
     struct session *session = poll->data;
     if (!session_serves(session))
         return;

@@ -103,13 +103,11 @@ result runbook_extend(const struct runbook *base, const struct cell_step *rows, 
 /* ---- rows by themselves ---- */
 static result no_act(void *context, struct runbook_call *call)
 {
-    (void)context;
     return FAIL(E_INTERNAL, NULL, "the step \"%s\" is for checks only", call->step);
 }
 
 static result no_ask(void *context, struct runbook_call *call, enum answer *ret)
 {
-    (void)context;
     *ret = ANSWER_UNKNOWN;
     return FAIL(E_INTERNAL, NULL, "the goal of \"%s\" is for checks only", call->step);
 }
