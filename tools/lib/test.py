@@ -180,9 +180,10 @@ class Run:
             command = [ALONE, *command]
         if job.nice:
             command = ["nice", "-n", str(job.nice), *command]
+        # A process group, and no session: Linux shares the processors by session first, and niceness would say nothing.
         with open(os.path.join(LOGS, f"{job.log}.out"), "wb") as out:
             job.process = subprocess.Popen(command, cwd=root, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
-                                           env={**os.environ, "DOMICILE_TEST_LOGS": LOGS}, start_new_session=True,
+                                           env={**os.environ, "DOMICILE_TEST_LOGS": LOGS}, process_group=0,
                                            umask=0o077 if self.is_far(job) else -1)
         self.line(f"{job.name}: begins{' far away' if self.is_far(job) else ''}")
 
@@ -197,7 +198,8 @@ class Run:
                 job.result = json.load(file)
         except (OSError, ValueError):
             with open(os.path.join(LOGS, f"{job.log}.out"), encoding="utf-8", errors="replace") as file:
-                job.result = {"passed": 0, "failures": [f"{job.name} broke ({job.process.returncode}): {file.read()[-2000:]}"]}
+                broke = f"{job.name} broke ({job.process.returncode}): {file.read()[-2000:]}"
+            job.result = {"passed": 0, "failures": [broke]}
         self.ended(job)
 
     def ended(self, job):
@@ -251,7 +253,7 @@ class Run:
 
 
 def lives(job):
-    """Whether anything of the job's session still runs."""
+    """Whether anything of the job's process group still runs."""
     with contextlib.suppress(ChildProcessError):
         os.waitpid(job.process.pid, os.WNOHANG)
     try:
@@ -319,7 +321,8 @@ def parse(arguments):
     parser = argparse.ArgumentParser(
         prog="tools/test", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="stages:\n" + "".join(f"  {name:20} {words}\n" for name, words in STAGES.items())
-        + f"  {'quick':20} {', '.join(QUICK)}\n\nWithout a STAGE all run but smoke and check-quick, which others hold. The logs are in build/test-logs.")
+        + f"  {'quick':20} {', '.join(QUICK)}\n\n"
+        "Without a STAGE all run but smoke and check-quick, which others hold. The logs are in build/test-logs.")
     parser.add_argument("stage", nargs="*", metavar="STAGE", help="only these stages, and the builds that they need")
     parser.add_argument("--far", action="store_true",
                         help="the preset asan is built and tested in a copy of the checkout that only its owner can read, "
