@@ -495,6 +495,7 @@ ON_LOOP(a_blind_control_plane_changes_nothing)
     static const char *const addresses[] = { "127.0.0.1", "192.0.2.1" };
     int64_t sequence = server_number("SELECT sequence FROM domicile.heartbeat");
     int64_t rows = server_number("SELECT count(*) FROM domicile.audit");
+    int64_t blind = audit_rows("cell-state", "blind");
     for (size_t i = 0; i < 2; i++) {
         struct watched watched;
         set_up_cell("degrade");
@@ -518,8 +519,8 @@ ON_LOOP(a_blind_control_plane_changes_nothing)
     watch_cell(&watched, "daemon-1");
     until_state(&watched, CELL_HEALTHY, 5000);
     check_ok(fiber_sleep(3 * INTERVAL_MS));
-    bool slow = strstr(watched.log, "blind ") != NULL; /* on a busy machine it begins blind itself */
-    assert_int_equal(audit_rows("cell-state", "blind"), slow ? 3 : 2);
+    assert_true(audit_rows("cell-state", "blind") >=
+                blind + 2); /* on a busy machine it begins blind itself */
     assert_int_equal(audit_in_order(), 0);
     unwatch(&watched);
 }
