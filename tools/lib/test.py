@@ -235,6 +235,7 @@ class Run:
             for job in running:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(job.process.pid, number)
+                    os.killpg(job.process.pid, signal.SIGCONT)  # what was stopped would sleep through it
             deadline = time.monotonic() + within_s
             while time.monotonic() < deadline and any(lives(job) for job in running):
                 time.sleep(0.1)
