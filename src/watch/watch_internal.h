@@ -146,6 +146,8 @@ struct cell_watch {
 result watch_recall_ended(struct cell_watch *watch, struct pg_conn *conn) MUST_USE; /* since since_ms */
 bool watch_may_act(const struct cell_watch *watch, struct watch_lease *ret);        /* ret: as it is now */
 struct watch_node *watch_node_of(struct cell_watch *watch, const struct node *node);
+/* Whether findings are recorded in this node, of all that accept writes. */
+bool watch_records_at(const struct cell_watch *watch, const struct watch_node *node);
 /* label: the node's name, or the cell's. */
 void watch_note(struct cell_watch *watch, const struct watch_channel *channel, const char *label,
                 struct str subject, struct str evidence, int64_t at_ms);

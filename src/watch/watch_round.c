@@ -51,6 +51,17 @@ static result record(struct cell_watch *watch, struct watch_node *node, struct p
     return node->recording_refused || r.error.code == E_STALE ? OK : r;
 }
 
+/* With two nodes that accept writes, what is recorded in the wrong one is lost with it: the declared primary has it, and
+ * another node only while that does not accept writes. */
+bool watch_records_at(const struct cell_watch *watch, const struct watch_node *node)
+{
+    const struct node *primary = watch->known.cell->primary;
+    for (size_t i = 0; i < watch->node_count; i++)
+        if (watch->nodes[i].node == primary && watch->nodes[i].answered && watch->nodes[i].writable)
+            return node->node == primary;
+    return node->writable;
+}
+
 static result ask_node(struct cell_watch *watch, struct watch_node *node, enum watch_mode mode)
 {
     struct pg_conn *conn = NULL;
@@ -62,7 +73,7 @@ static result ask_node(struct cell_watch *watch, struct watch_node *node, enum w
         r = recall_ended_once(watch, node, conn);
     if (!failed(r) && mode == WATCH_ACT)
         r = watch_sever(watch, node->node, conn);
-    if (!failed(r) && mode == WATCH_ACT && node->writable)
+    if (!failed(r) && mode == WATCH_ACT && watch_records_at(watch, node))
         r = record(watch, node, conn);
     if (!node->writable)
         node->recording_refused = false; /* it is not asked any more */

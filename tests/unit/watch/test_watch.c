@@ -438,6 +438,23 @@ static void a_line_that_is_too_long_is_judged_by_its_begin(void **state)
     assert_int_equal(begins(), 1);
 }
 
+/* What a second writer stores is lost when one of the two is stopped. */
+static void p5_findings_are_recorded_in_one_writer(void **state)
+{
+    struct watch_node *primary = watch_node_of(watch, node), *other = NULL;
+    for (size_t i = 0; i < watch->node_count; i++)
+        other = &watch->nodes[i] != primary ? &watch->nodes[i] : other;
+    primary->answered = primary->writable = other->answered = other->writable = true;
+    assert_true(watch_records_at(watch, primary) && !watch_records_at(watch, other));
+    primary->answered = false;
+    assert_true(watch_records_at(watch, other));
+    primary->answered = true;
+    primary->writable = false;
+    assert_true(!watch_records_at(watch, primary) && watch_records_at(watch, other));
+    other->writable = false;
+    assert_false(watch_records_at(watch, other));
+}
+
 int main(void)
 {
 #define WITH_WATCH(test) cmocka_unit_test_setup_teardown(test, begin_watch, end_watch)
@@ -461,6 +478,7 @@ int main(void)
         WITH_WATCH(a_log_that_was_cut_begins_again),
         WITH_WATCH(a_log_that_is_read_from_its_middle_begins_there),
         WITH_WATCH(a_line_that_is_too_long_is_judged_by_its_begin),
+        WITH_WATCH(p5_findings_are_recorded_in_one_writer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
