@@ -28,7 +28,7 @@ static double value_of(const char *page, const char *series)
 static void until_state(const struct control *control, enum cell_state state)
 {
     uint64_t begin = now_ms();
-    while (cell_monitor_view(control->monitors[0]).state != state && now_ms() - begin < 15000)
+    while (cell_monitor_view(control->monitors[0]).state != state && now_ms() - begin < 60000)
         check_ok(fiber_sleep(20));
     assert_int_equal(cell_monitor_view(control->monitors[0]).state, state);
 }
@@ -72,7 +72,7 @@ static void check_watch(void)
 {
     uint64_t begin = now_ms();
     server_run("CREATE PUBLICATION p FOR TABLE domicile.customer");
-    while (open_findings() == 0 && now_ms() - begin < 15000)
+    while (open_findings() == 0 && now_ms() - begin < 60000)
         check_ok(fiber_sleep(50));
     assert_int_equal(open_findings(), 1);
     server_run("SELECT domicile.heartbeat_write('eu-fr', 1000000, 'other', 1); DROP PUBLICATION p");

@@ -141,7 +141,7 @@ static void unwatch(struct watched *watched)
     directory_free(watched->directory);
 }
 
-static uint64_t until_state(struct watched *watched, enum cell_state state, uint64_t within_ms)
+static uint64_t until_state_within(struct watched *watched, enum cell_state state, uint64_t within_ms)
 {
     uint64_t begin = now_ms();
     while (cell_monitor_view(watched->monitor).state != state) {
@@ -162,11 +162,18 @@ static uint64_t until_state(struct watched *watched, enum cell_state state, uint
     return now_ms() - begin;
 }
 
+/* Where the time is not the point: it is printed, and long on a busy machine. */
+enum { COMES_WITHIN_MS = 60000 };
+static uint64_t until_state(struct watched *watched, enum cell_state state)
+{
+    return until_state_within(watched, state, COMES_WITHIN_MS);
+}
+
 /* Nothing is being done any more: the state is settled and audited. */
 static void until_quiet(struct watched *watched)
 {
     uint64_t begin = now_ms();
-    while (cell_monitor_view(watched->monitor).rows_kept > 0 && now_ms() - begin < 5000)
+    while (cell_monitor_view(watched->monitor).rows_kept > 0 && now_ms() - begin < COMES_WITHIN_MS)
         check_ok(fiber_sleep(20));
     check_ok(fiber_sleep(2 * INTERVAL_MS));
     assert_int_equal(cell_monitor_view(watched->monitor).rows_kept, 0);
@@ -231,7 +238,7 @@ ON_LOOP(a_healthy_pair_is_measured)
     set_up_cell("block");
     migrate();
     watch_cell(&watched, "daemon-1");
-    until_state(&watched, CELL_HEALTHY, 5000);
+    until_state(&watched, CELL_HEALTHY);
     check_ok(fiber_sleep(4 * INTERVAL_MS));
     struct cell_monitor_view view = cell_monitor_view(watched.monitor);
     assert_true(view.active && view.looks >= 3 && view.health != NULL);
@@ -341,10 +348,10 @@ ON_LOOP(block_a_stopped_standby_makes_writes_wait)
     struct write write;
     set_up_cell("block");
     watch_cell(&watched, "daemon-1");
-    until_state(&watched, CELL_HEALTHY, 5000);
+    until_state(&watched, CELL_HEALTHY);
     standby_signal(SIGSTOP);
     begin_write(&write);
-    uint64_t took = until_state(&watched, CELL_BLOCKED, 5000);
+    uint64_t took = until_state(&watched, CELL_BLOCKED);
     print_message("blocked %llu ms after SIGSTOP of the standby\n", (unsigned long long)took);
     check_ok(fiber_sleep(4000)); /* beyond degrade_after_ms, and beyond the walsender's life */
     assert_false(write.done);
@@ -352,7 +359,7 @@ ON_LOOP(block_a_stopped_standby_makes_writes_wait)
     assert_true(cell_monitor_view(watched.monitor).health->nodes[0].writes_waiting.value >= 1);
     assert_true(synchronous());
     standby_signal(SIGCONT);
-    took = until_state(&watched, CELL_HEALTHY, 10000);
+    took = until_state(&watched, CELL_HEALTHY);
     print_message("healthy %llu ms after SIGCONT\n", (unsigned long long)took);
     write_ends_within(&write, 3000);
     assert_string_equal(watched.log, "healthy blocked healthy ");
@@ -367,10 +374,10 @@ static void block_then_degrade_and_back(int number, void (*revive)(void))
     int64_t begun = audit_rows("cell-degrade", "begun"), restored = audit_rows("cell-restore", "restored");
     set_up_cell("degrade");
     watch_cell(&watched, "daemon-1");
-    until_state(&watched, CELL_HEALTHY, 5000);
+    until_state(&watched, CELL_HEALTHY);
     standby_signal(number);
     begin_write(&write);
-    uint64_t took = until_state(&watched, CELL_DEGRADED, 8000);
+    uint64_t took = until_state(&watched, CELL_DEGRADED);
     print_message("degraded %llu ms after the standby was lost\n", (unsigned long long)took);
     write_ends_within(&write, 1000);
     assert_false(synchronous());
@@ -384,7 +391,7 @@ static void block_then_degrade_and_back(int number, void (*revive)(void))
     assert_non_null(strstr(watched.alarms, "degraded"));
 
     revive();
-    took = until_state(&watched, CELL_HEALTHY, 15000);
+    took = until_state(&watched, CELL_HEALTHY);
     print_message("healthy %llu ms after it was back\n", (unsigned long long)took);
     check_ok(fiber_sleep(5 * INTERVAL_MS));
     assert_true(synchronous());
@@ -431,11 +438,11 @@ ON_LOOP(a_killed_primary_is_lost_and_what_was_seen_is_audited_later)
     struct watched watched;
     set_up_cell("degrade");
     watch_cell(&watched, "daemon-1");
-    until_state(&watched, CELL_HEALTHY, 5000);
+    until_state(&watched, CELL_HEALTHY);
     until_quiet(&watched);
     int64_t lost = audit_rows("cell-state", "primary-lost");
     server_signal(server_pid(), SIGKILL);
-    uint64_t took = until_state(&watched, CELL_PRIMARY_LOST, 8000);
+    uint64_t took = until_state(&watched, CELL_PRIMARY_LOST);
     print_message("primary-lost %llu ms after kill -9\n", (unsigned long long)took);
     check_ok(fiber_sleep(2 * INTERVAL_MS));
     assert_true(cell_monitor_view(watched.monitor).rows_kept >= 1);
@@ -444,7 +451,7 @@ ON_LOOP(a_killed_primary_is_lost_and_what_was_seen_is_audited_later)
     assert_true(journal->count >= 1);
     free(journal);
     server_run_script("restart");
-    until_state(&watched, CELL_HEALTHY, 10000);
+    until_state(&watched, CELL_HEALTHY);
     check_ok(fiber_sleep(3 * INTERVAL_MS));
     assert_int_equal(cell_monitor_view(watched.monitor).rows_kept, 0);
     assert_int_equal(audit_rows("cell-state", "primary-lost"), lost + 1);
@@ -458,15 +465,15 @@ ON_LOOP(a_stopped_primary_is_lost_only_when_its_standby_says_so)
     struct watched watched;
     set_up_cell("degrade");
     watch_cell(&watched, "daemon-1");
-    until_state(&watched, CELL_HEALTHY, 5000);
+    until_state(&watched, CELL_HEALTHY);
     until_quiet(&watched);
     server_signal(server_pid(), SIGSTOP);
-    uint64_t unsure = until_state(&watched, CELL_UNSURE, 5000);
-    uint64_t lost = until_state(&watched, CELL_PRIMARY_LOST, 10000);
+    uint64_t unsure = until_state(&watched, CELL_UNSURE);
+    uint64_t lost = until_state(&watched, CELL_PRIMARY_LOST);
     print_message("unsure %llu ms after SIGSTOP, primary-lost %llu ms later\n", (unsigned long long)unsure,
                   (unsigned long long)lost);
     server_signal(server_pid(), SIGCONT);
-    until_state(&watched, CELL_HEALTHY, 10000);
+    until_state(&watched, CELL_HEALTHY);
     assert_true(synchronous());
     assert_int_equal(cell_monitor_view(watched.monitor).degrades, 0);
     unwatch(&watched);
@@ -478,11 +485,11 @@ ON_LOOP(a_primary_that_only_we_do_not_reach_is_not_lost)
     struct watched watched;
     set_up_cell("degrade");
     watch_cell(&watched, "daemon-1");
-    until_state(&watched, CELL_HEALTHY, 5000);
+    until_state(&watched, CELL_HEALTHY);
     unwatch(&watched);
     nodes[0].port = 1; /* nobody listens there */
     watch_cell(&watched, "daemon-1");
-    until_state(&watched, CELL_UNSURE, 5000);
+    until_state(&watched, CELL_UNSURE);
     check_ok(fiber_sleep(6000));
     assert_string_equal(watched.log, "unsure ");
     assert_true(synchronous());
@@ -502,7 +509,7 @@ ON_LOOP(a_blind_control_plane_changes_nothing)
         nodes[0].port = nodes[1].port = 1;
         nodes[0].address = nodes[1].address = addresses[i];
         watch_cell(&watched, "daemon-1");
-        until_state(&watched, CELL_BLIND, 5000);
+        until_state(&watched, CELL_BLIND);
         check_ok(fiber_sleep(4000));
         struct cell_monitor_view view = cell_monitor_view(watched.monitor);
         assert_string_equal(watched.log, "blind ");
@@ -517,7 +524,7 @@ ON_LOOP(a_blind_control_plane_changes_nothing)
     struct watched watched;
     set_up_cell("degrade");
     watch_cell(&watched, "daemon-1");
-    until_state(&watched, CELL_HEALTHY, 5000);
+    until_state(&watched, CELL_HEALTHY);
     check_ok(fiber_sleep(3 * INTERVAL_MS));
     assert_true(audit_rows("cell-state", "blind") >=
                 blind + 2); /* on a busy machine it begins blind itself */
@@ -571,7 +578,7 @@ ON_LOOP(two_monitors_never_both_act)
     struct watched first, second;
     set_up_cell("block");
     watch_cell(&first, "daemon-1");
-    until_state(&first, CELL_HEALTHY, 5000);
+    until_state(&first, CELL_HEALTHY);
     watch_cell(&second, "daemon-2");
     for (int i = 0; i < 100; i++) {
         check_ok(fiber_sleep(20));
@@ -580,7 +587,7 @@ ON_LOOP(two_monitors_never_both_act)
         assert_int_equal(cell_monitor_view(second.monitor).looks, 0);
     }
     unwatch(&first); /* gives the lease back */
-    uint64_t took = until_state(&second, CELL_HEALTHY, 2000);
+    uint64_t took = until_state_within(&second, CELL_HEALTHY, 2000);
     print_message("taken over %llu ms after the lease was given back\n", (unsigned long long)took);
     assert_true(heartbeat_of("daemon-2"));
     unwatch(&second);
@@ -596,7 +603,7 @@ ON_LOOP(a_killed_monitor_is_followed_and_a_stopped_one_is_fenced)
     check_ok(fiber_sleep(1000));
     assert_int_equal(cell_monitor_view(watched.monitor).looks, 0);
     end_monitor(other, SIGKILL);
-    uint64_t took = until_state(&watched, CELL_HEALTHY, LEASE_MS + 2000);
+    uint64_t took = until_state_within(&watched, CELL_HEALTHY, LEASE_MS + 2000);
     print_message("taken over %llu ms after kill -9\n", (unsigned long long)took);
     assert_true(heartbeat_of("daemon-1"));
     unwatch(&watched);
@@ -605,7 +612,7 @@ ON_LOOP(a_killed_monitor_is_followed_and_a_stopped_one_is_fenced)
     until_heartbeat_of("daemon-9", 5000);
     kill(other, SIGSTOP);
     watch_cell(&watched, "daemon-1");
-    took = until_state(&watched, CELL_HEALTHY, LEASE_MS + 3000);
+    took = until_state_within(&watched, CELL_HEALTHY, LEASE_MS + 3000);
     print_message("taken over %llu ms after SIGSTOP\n", (unsigned long long)took);
     kill(other, SIGCONT); /* it believes that it has the lease, until it looks */
     for (int i = 0; i < 100; i++) {
@@ -627,7 +634,7 @@ ON_LOOP(a_slot_that_retains_too_much_is_dropped)
     cell.monitor.slot_max_mib = 24;
     server_run("SELECT pg_create_physical_replication_slot('forgotten', true)");
     watch_cell(&watched, "daemon-1");
-    until_state(&watched, CELL_HEALTHY, 5000);
+    until_state(&watched, CELL_HEALTHY);
     check_ok(fiber_sleep(5 * INTERVAL_MS));
     assert_int_equal(server_number("SELECT count(*) FROM pg_replication_slots"), 2);
     server_run("CREATE TABLE public.large AS SELECT repeat('x', 1000) FROM generate_series(1, 40000)");
@@ -650,7 +657,7 @@ ON_LOOP(a_slot_in_use_is_dropped_all_the_same)
     set_up_cell("block");
     cell.monitor.slot_max_mib = 24;
     watch_cell(&watched, "daemon-1");
-    until_state(&watched, CELL_HEALTHY, 5000);
+    until_state(&watched, CELL_HEALTHY);
     standby_signal(SIGSTOP);
     server_run("SET synchronous_commit = local; "
                "INSERT INTO public.large SELECT repeat('x', 1000) FROM generate_series(1, 40000)");
