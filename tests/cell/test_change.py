@@ -89,6 +89,7 @@ def test_a_copy_that_is_killed_is_made_again(pair):
     assert not os.path.exists(half) and pair.eu1.sql("SELECT sync_state FROM pg_stat_replication") == "quorum"
 
 
+@pytest.mark.slow
 def test_tools_of_the_host(pair):
     """All that a plan asks of a host beside files is asked by the host's own commands."""
     own = {"postgres": f'{BIN}/postgres "$@"', "status": f"{BIN}/pg_ctl status -D {pair.eu2.data}",
@@ -108,6 +109,7 @@ def test_tools_of_the_host(pair):
     assert planned["clocks"][0] == "no" and planned["start-standbys"][0] == "no"
 
 
+@pytest.mark.slow
 def test_commands_of_the_host(pair):
     """As on a host with systemd: start, stop and reload are the host's own."""
     words = {"start": f"{BIN}/pg_ctl start -w -s -D {pair.eu2.data} -l {pair.eu2.log}",

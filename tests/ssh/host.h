@@ -123,17 +123,6 @@ static inline struct ssh_output run_shell(struct ssh *ssh, const char *script)
     return run_command(ssh, &command);
 }
 
-/* Waits until `holds` or ten seconds have passed. */
-#define UNTIL(holds)                                                                                         \
-    do {                                                                                                     \
-        uint64_t until_begin_ms_ = now_ms();                                                                 \
-        while (!(holds)) {                                                                                   \
-            if (now_ms() - until_begin_ms_ > 10000)                                                          \
-                fail_msg("%s does not come true", #holds);                                                   \
-            check_ok(fiber_sleep(10));                                                                       \
-        }                                                                                                    \
-    } while (0)
-
 static inline pid_t pid_in(const char *path)
 {
     return (pid_t)atoi(host_text(path));

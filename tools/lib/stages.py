@@ -17,7 +17,7 @@ from sandbox import Sandbox
 
 ROOT = gates.ROOT
 LOGS = os.environ.get("DOMICILE_TEST_LOGS", os.path.join(ROOT, "build", "test-logs"))
-FUZZ_S = 4
+FUZZ_S = 2
 UNITS_AT_ONCE = 2 * os.cpu_count()  # most of them wait for servers
 SANITIZER = re.compile(r"ERROR: \w+Sanitizer|SUMMARY: \w+Sanitizer|runtime error:")
 

@@ -65,6 +65,7 @@ def plan():
     return [
         *map(build, ("release", "asan", "clang", "fuzz", "tsan")),
         unit("release"),
+        Job("unit-alone", "unit", "release", "-L", "unit", preset="release"),
         *integration("release"),
         unit("asan"),
         *integration("asan", "-m", "not slow"),
@@ -80,7 +81,8 @@ def plan():
 STAGES = {
     "build": "gcc release, gcc ASan+UBSan, libFuzzer, clang with its warnings, gcc TSan",
     "unit-release": "the modules, each alone; PostgreSQL, OpenSSH and cells of their own; as shipped",
-    "unit-asan": "the same under ASan and UBSan",
+    "unit-alone": "of these, the modules alone",
+    "unit-asan": "all of unit-release under ASan and UBSan",
     "unit-tsan": "what threads and fibers touch, under ThreadSanitizer",
     "demo": "the demo tells its whole story",
     "smoke": "a sandbox, and records written and read there",
@@ -90,8 +92,8 @@ STAGES = {
     "integration-release": "real PostgreSQL, real TLS, real faults",
     "integration-asan": "the same against ASan programs, without the tests marked slow",
 }
-QUICK = ("unit-release", "check-quick", "smoke")
-ALL = [stage for stage in STAGES if stage not in ("smoke", "check-quick")]  # which the others hold
+QUICK = ("unit-alone", "check-quick", "smoke")
+ALL = [stage for stage in STAGES if stage not in ("unit-alone", "smoke", "check-quick")]  # which the others hold
 
 
 def chosen(stages):
@@ -323,7 +325,7 @@ def parse(arguments):
         prog="tools/test", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="stages:\n" + "".join(f"  {name:20} {words}\n" for name, words in STAGES.items())
         + f"  {'quick':20} {', '.join(QUICK)}\n\n"
-        "Without a STAGE all run but smoke and check-quick, which others hold. The logs are in build/test-logs.")
+        "Without a STAGE all run but unit-alone, smoke and check-quick, which others hold. The logs are in build/test-logs.")
     parser.add_argument("stage", nargs="*", metavar="STAGE", help="only these stages, and the builds that they need")
     parser.add_argument("--far", action="store_true",
                         help="the preset asan is built and tested in a copy of the checkout that only its owner can read, "

@@ -112,3 +112,14 @@ static inline _Noreturn void on_loop_in_child(void (*body)(void *arg), void *arg
         on_loop_do(name##_on_loop);                                                                          \
     }                                                                                                        \
     static void name##_on_loop(void)
+
+/* Waits in a fiber until `holds`; ten seconds of the real clock are too long. */
+#define UNTIL(holds)                                                                                         \
+    do {                                                                                                     \
+        const uint64_t until_begin_ns_ = clock_monotonic_ns();                                               \
+        while (!(holds)) {                                                                                   \
+            if (clock_monotonic_ns() - until_begin_ns_ > 10000000000)                                        \
+                fail_msg("%s does not come true", #holds);                                                   \
+            check_ok(fiber_sleep(10));                                                                       \
+        }                                                                                                    \
+    } while (0)
