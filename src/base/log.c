@@ -25,13 +25,15 @@ void log_set_sink(void (*sink)(void *context, enum log_level level, const char *
 /* A peer's bytes may stand in a line: nothing in it may end the line, or steer a terminal. */
 static void make_printable(char *text)
 {
-    for (char *c = text; *c != '\0'; c++) {
-        if (*c == '"')
-            *c = '\'';
-        else if ((unsigned char)*c < 0x20 || *c == 0x7F)
-            *c = '?';
-        else if ((unsigned char)c[0] == 0xC2 && (unsigned char)c[1] >= 0x80 && (unsigned char)c[1] < 0xA0)
-            c[0] = c[1] = '?'; /* C1: U+009B is a CSI */
+    size_t left = strlen(text);
+    while (left > 0) {
+        struct text_unit unit = text_unit((struct str){ text, left });
+        if (*text == '"')
+            *text = '\'';
+        else if (!unit.is_safe)
+            memset(text, '?', unit.len);
+        text += unit.len;
+        left -= unit.len;
     }
 }
 

@@ -149,3 +149,23 @@ size_t text_shorten(char *to, size_t size, struct str s)
     to[out.len] = '\0';
     return out.len;
 }
+
+static bool steers(uint32_t code)
+{
+    return code < 0x20 || (code >= 0x7F && code <= 0x9F) || code == 0x061C ||
+           (code >= 0x200E && code <= 0x200F) || (code >= 0x2028 && code <= 0x202E) ||
+           (code >= 0x2066 && code <= 0x2069);
+}
+
+struct text_unit text_unit(struct str s)
+{
+    must(s.len > 0);
+    unsigned char first = (unsigned char)s.ptr[0];
+    size_t len = first < 0x80 ? 1 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;
+    uint32_t code = len == 1 ? first : first & (0xFFu >> (len + 1));
+    if (len > s.len || !str_is_utf8((struct str){ s.ptr, len }))
+        return (struct text_unit){ 1, first, false, false };
+    for (size_t i = 1; i < len; i++)
+        code = code << 6 | ((unsigned char)s.ptr[i] & 0x3F);
+    return (struct text_unit){ len, code, true, !steers(code) };
+}

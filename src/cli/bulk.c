@@ -28,8 +28,9 @@ static void note_refusal(struct import *import, const json_t *answer)
         return;
     }
     cli_progress_end(import->cli);
-    fprintf(import->cli->err, "line %zu%s%s%s: %s\n", line, key ? " (\"" : "", key ? key : "",
-            key ? "\")" : "", detail ? detail : "refused");
+    fprintf(import->cli->err, "line %zu%s%s%s: %s\n", line, key ? " (\"" : "",
+            key ? cli_safe(import->cli, key) : "", key ? "\")" : "",
+            detail ? cli_safe(import->cli, detail) : "refused");
 }
 
 /* A line of the answer for each line that was sent, in their order. */
@@ -167,7 +168,7 @@ static bool write_records(const struct export *export, struct str bytes)
 {
     if (cli_has(export->cli, OPT_JSON))
         return write_elements(export, bytes);
-    return fwrite(bytes.ptr, 1, bytes.len, export->cli->out) == bytes.len;
+    return cli_write_bytes(export->cli, bytes);
 }
 
 static bool take_records(void *context, struct str bytes)

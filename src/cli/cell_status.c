@@ -190,7 +190,8 @@ static void print_remarks(struct cli *cli, const struct cell_health *health, str
     const struct health_node *primary = health_primary(health);
     for (size_t i = 0; i < health->node_count; i++)
         if (health->nodes[i].why[0] != '\0')
-            fprintf(cli->out, "  %s: %s\n", health->nodes[i].node->name.ptr, health->nodes[i].why);
+            fprintf(cli->out, "  %s: %s\n", health->nodes[i].node->name.ptr,
+                    cli_safe_in(arena, health->nodes[i].why));
     if (primary == NULL)
         return;
     if (primary->degraded_since_ms.known) {
@@ -208,7 +209,7 @@ static void print_remarks(struct cli *cli, const struct cell_health *health, str
         fprintf(cli->out, "  no monitor has written a heartbeat yet\n");
     else if (primary->beat_known)
         fprintf(cli->out, "  heartbeat %lld of %s, %s old\n", (long long)primary->beat.sequence,
-                primary->beat.writer,
+                cli_safe_in(arena, primary->beat.writer),
                 number_text(arena, &(struct health_number){ true, primary->beat.age_ms }, " ms"));
 }
 

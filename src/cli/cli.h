@@ -37,8 +37,9 @@ extern const struct cli_option_row cli_options[OPT_COUNT];
 struct cli {
     FILE *out, *err;
     struct arena arena; /* until the end */
-    bool color;         /* of err and out: both are terminals, and NO_COLOR is not set */
-    bool progress;      /* err is a terminal, and nobody asked for JSON */
+    bool out_is_terminal;
+    bool color;    /* of err and out: both are terminals, and NO_COLOR is not set */
+    bool progress; /* err is a terminal, and nobody asked for JSON */
     /* what was asked for */
     const struct cli_command *command; /* NULL with --help alone or for a group */
     const char *group;
@@ -88,6 +89,16 @@ void cli_progress(struct cli *cli, const char *format, ...) PRINTF(2, 3);
 void cli_progress_end(struct cli *cli);
 /* Each column as wide as its longest cell. Rows of `columns` cells; the first row is the head. */
 void cli_print_table(struct cli *cli, const char *const *cells, size_t rows, size_t columns);
+
+/* ---- safe.c: what comes from a server, a host, a cell or a customer steers no terminal ----
+ * All human output of such text goes through these: what text_unit calls unsafe is shown as "\\x1b" or "\\u202e", a
+ * newline as well, so that a name makes no line of its own. Tables, errors, warnings and progress do it themselves; JSON
+ * stays exact. Text that is safe is returned as it is. */
+const char *cli_safe(struct cli *cli, const char *text);
+const char *cli_safe_in(struct arena *arena, const char *text);
+const char *cli_safe_bytes(struct arena *arena, struct str text, const char *kept); /* but those of `kept` */
+/* A record's bytes, as they are; on a terminal only what is safe there, newlines and tabs. False: not written. */
+bool cli_write_bytes(struct cli *cli, struct str bytes);
 
 /* ---- what verbs share ---- */
 const char *cli_config_dir(const struct cli *cli);

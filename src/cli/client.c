@@ -233,8 +233,8 @@ static void print_client(struct cli *cli, const char *id, const char *secret, co
         cli_print_json(cli, json);
         return;
     }
-    fprintf(cli->out, "client_id      %s\nclient_secret  %s%s\n", id, path != NULL ? "in " : "",
-            path != NULL ? path : secret);
+    fprintf(cli->out, "client_id      %s\nclient_secret  %s%s\n", cli_safe(cli, id),
+            path != NULL ? "in " : "", cli_safe(cli, path != NULL ? path : secret));
     if (path == NULL)
         fputs("The secret is shown only once.\n", cli->err);
 }

@@ -10,13 +10,19 @@ static const char *text_of(const json_t *object, const char *name)
     return text == NULL ? "-" : text;
 }
 
-static void print_services(FILE *out, const json_t *services)
+/* A member, safe to print. */
+static const char *shown(struct cli *cli, const json_t *object, const char *name)
+{
+    return cli_safe(cli, text_of(object, name));
+}
+
+static void print_services(struct cli *cli, FILE *out, const json_t *services)
 {
     size_t i;
     json_t *service;
     json_array_foreach(services, i, service)
-        fprintf(out, "  %s (%s), to %s\n      %s\n", text_of(service, "name"), text_of(service, "title"),
-                text_of(service, "where"), text_of(service, "reason"));
+        fprintf(out, "  %s (%s), to %s\n      %s\n", shown(cli, service, "name"),
+                shown(cli, service, "title"), shown(cli, service, "where"), shown(cli, service, "reason"));
 }
 
 static const char *names_of(struct cli *cli, const json_t *list)
@@ -37,17 +43,17 @@ static void print_customer(struct cli *cli, json_t *customer)
     }
     const json_t *services = json_object_get(customer, "services_leaving_region");
     fprintf(cli->out, "%s\n  lives in   %s, cell %s\n  endpoint   %s\n  state      %s\n",
-            text_of(customer, "id"), text_of(customer, "region"), text_of(customer, "cell"),
-            text_of(customer, "endpoint"), text_of(customer, "state"));
+            shown(cli, customer, "id"), shown(cli, customer, "region"), shown(cli, customer, "cell"),
+            shown(cli, customer, "endpoint"), shown(cli, customer, "state"));
     fprintf(cli->out, "  services   version %lld acknowledged, version %lld is current\n",
             (long long)json_integer_value(json_object_get(customer, "services_version")),
             (long long)json_integer_value(json_object_get(customer, "current_services_version")));
     fprintf(cli->out, "             acknowledged: %s\n",
-            names_of(cli, json_object_get(customer, "acknowledged_services")));
+            cli_safe(cli, names_of(cli, json_object_get(customer, "acknowledged_services"))));
     fprintf(cli->out, "%s\n",
             json_array_size(services) == 0 ? "No service leaves the region."
                                            : "Services that leave the region:");
-    print_services(cli->out, services);
+    print_services(cli, cli->out, services);
     json_decref(customer);
 }
 
@@ -92,7 +98,7 @@ static result explain_acknowledgement(struct cli *cli, const result refusal)
         arena_printf(&cli->arena, "%s%s%s", names, i == 0 ? "" : ",", text_of(service, "name"));
     if (!cli_has(cli, OPT_JSON)) {
         fputs("These services leave the region:\n", cli->err);
-        print_services(cli->err, services);
+        print_services(cli, cli->err, services);
     }
     result r = refusal;
     r.error.hint = arena_printf(&cli->arena,
@@ -144,7 +150,7 @@ result cli_token(struct cli *cli)
     if (!failed(r) && cli_has(cli, OPT_JSON))
         cli_print_json(cli, json_pack("{s:s}", "access_token", token));
     else if (!failed(r))
-        fprintf(cli->out, "%s\n", token);
+        fprintf(cli->out, "%s\n", cli_safe(cli, token));
     gateway_session_free(session);
     return r;
 }

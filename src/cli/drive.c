@@ -51,7 +51,7 @@ static void print_step(const struct driving *driving, const struct run_notice *n
     cli_progress_end(cli);
     fprintf(cli->out, "[%2u/%u] %s%-10s%s %s (%s)", notice->number, notice->count, cli_style(cli, style),
             word, cli_plain(cli), notice->step->title, duration_text(took_ms, &arena));
-    fprintf(cli->out, "%s%s\n", notice->text[0] ? ": " : "", notice->text);
+    fprintf(cli->out, "%s%s\n", notice->text[0] ? ": " : "", cli_safe_in(&arena, notice->text));
     fflush(cli->out);
     arena_done(&arena);
 }
@@ -59,7 +59,7 @@ static void print_step(const struct driving *driving, const struct run_notice *n
 static void print_line(const struct driving *driving, const char *word, const char *text)
 {
     cli_progress_end(driving->cli);
-    fprintf(driving->cli->out, "%s%s%s\n", word, text[0] ? ": " : "", text);
+    fprintf(driving->cli->out, "%s%s%s\n", word, text[0] ? ": " : "", cli_safe(driving->cli, text));
     fflush(driving->cli->out);
 }
 
@@ -133,7 +133,7 @@ static void on_notice(struct driver_observer *observer, enum driver_notice notic
         cli_progress(cli, "checking %s", driving->what->subject);
     if (notice == DRIVER_RESUMES && !cli_has(cli, OPT_JSON)) {
         cli_progress_end(cli);
-        fprintf(cli->out, "resuming the run %s\n", run);
+        fprintf(cli->out, "resuming the run %s\n", cli_safe(cli, run));
     }
 }
 
@@ -235,7 +235,8 @@ result cli_plan(struct cli *cli, const struct cli_drive *what)
     for (size_t i = 0; i < count; i++) {
         to_do += planned[i].answer != ANSWER_YES;
         fprintf(cli->out, "[%2zu/%zu] %-10s %s%s%s\n", i + 1, count, plan_word(&planned[i]),
-                planned[i].step->title, planned[i].evidence[0] ? ": " : "", planned[i].evidence);
+                planned[i].step->title, planned[i].evidence[0] ? ": " : "",
+                cli_safe(cli, planned[i].evidence));
     }
     if (to_do == 0)
         fputs("nothing to do\n", cli->out);

@@ -200,7 +200,7 @@ static json_t *to_json(struct cli *cli, const struct checked *checked)
 
 static void print_line(struct cli *cli, const char *name, const char *value)
 {
-    fprintf(cli->out, "    %-13s %s\n", name, value);
+    fprintf(cli->out, "    %-13s %s\n", name, cli_safe(cli, value));
 }
 
 static const char *both_ways(struct cli *cli, const char *out, const char *in)
@@ -213,7 +213,7 @@ static void print_checked(struct cli *cli, const struct checked *checked)
     bool is_good = !failed(checked->outcome);
     fprintf(cli->out, "%s  %s:%u  %s%s%s\n", checked->node->name.ptr, checked->node->ssh.address,
             checked->node->ssh.port, cli_style(cli, is_good ? STYLE_GOOD : STYLE_BAD),
-            is_good ? "ok" : checked->outcome.error.what, cli_plain(cli));
+            is_good ? "ok" : cli_safe(cli, checked->outcome.error.what), cli_plain(cli));
     if (!checked->entered)
         return;
     print_line(cli, "server", checked->server);

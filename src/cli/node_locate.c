@@ -50,7 +50,7 @@ static result measure_all(void *arg)
             continue;
         }
         if (!cli_has(cli, OPT_JSON))
-            fprintf(cli->err, "%s: %s\n", chosen->node->name.ptr, r.error.what);
+            fprintf(cli->err, "%s: %s\n", chosen->node->name.ptr, cli_safe(cli, r.error.what));
         if (!failed(locating->first_failure) || r.error.code == E_FINDING)
             locating->first_failure = r;
     }

@@ -50,9 +50,15 @@ static void print_error_json(struct cli *cli, const char *kind, const struct err
             json_object_set(json, members[i], value);
     }
     json_object_set_new(document, kind, json);
-    must(json_dumpf(document, cli->err, JSON_COMPACT) == 0 || ferror(cli->err));
+    must(json_dumpf(document, cli->err, JSON_COMPACT | JSON_ENSURE_ASCII) == 0 || ferror(cli->err));
     fputc('\n', cli->err);
     json_decref(document);
+}
+
+static void print_hint(struct cli *cli, const struct error *error)
+{
+    if (error->hint != NULL)
+        fprintf(cli->err, "hint: %s\n", cli_safe(cli, error->hint));
 }
 
 void cli_print_error(struct cli *cli, const struct error *error)
@@ -62,9 +68,8 @@ void cli_print_error(struct cli *cli, const struct error *error)
         print_error_json(cli, "error", error, what);
         return;
     }
-    fprintf(cli->err, "%sdomicile:%s %s\n", cli_style(cli, STYLE_BAD), cli_plain(cli), what);
-    if (error->hint != NULL)
-        fprintf(cli->err, "hint: %s\n", error->hint);
+    fprintf(cli->err, "%sdomicile:%s %s\n", cli_style(cli, STYLE_BAD), cli_plain(cli), cli_safe(cli, what));
+    print_hint(cli, error);
 }
 
 void cli_print_warning(struct cli *cli, const struct error *error)
@@ -73,21 +78,23 @@ void cli_print_warning(struct cli *cli, const struct error *error)
         print_error_json(cli, "warning", error, error->what);
         return;
     }
-    fprintf(cli->err, "domicile: warning: %s\n", error->what);
-    if (error->hint != NULL)
-        fprintf(cli->err, "hint: %s\n", error->hint);
+    fprintf(cli->err, "domicile: warning: %s\n", cli_safe(cli, error->what));
+    print_hint(cli, error);
 }
 
 void cli_progress(struct cli *cli, const char *format, ...)
 {
     if (!cli->progress)
         return;
+    struct arena arena;
     va_list args;
+    arena_init(&arena);
     va_start(args, format);
-    fputs("\r\033[K", cli->err);
-    vfprintf(cli->err, format, args);
-    fflush(cli->err);
+    const char *line = arena_vprintf(&arena, format, args);
     va_end(args);
+    fprintf(cli->err, "\r\033[K%s", cli_safe_in(&arena, line));
+    fflush(cli->err);
+    arena_done(&arena);
 }
 
 void cli_progress_end(struct cli *cli)
@@ -96,7 +103,7 @@ void cli_progress_end(struct cli *cli)
         fputs("\r\033[K", cli->err);
 }
 
-void cli_print_table(struct cli *cli, const char *const *cells, size_t rows, size_t columns)
+static void print_rows(struct cli *cli, const char *const *cells, size_t rows, size_t columns)
 {
     for (size_t row = 0; row < rows; row++) {
         fputs(row == 0 ? cli_style(cli, STYLE_FAINT) : "", cli->out);
@@ -114,4 +121,15 @@ void cli_print_table(struct cli *cli, const char *const *cells, size_t rows, siz
         }
         fprintf(cli->out, "%s\n", row == 0 ? cli_plain(cli) : "");
     }
+}
+
+void cli_print_table(struct cli *cli, const char *const *cells, size_t rows, size_t columns)
+{
+    struct arena arena;
+    arena_init(&arena);
+    const char **safe = arena_array(&arena, const char *, rows *columns);
+    for (size_t i = 0; i < rows * columns; i++)
+        safe[i] = cli_safe_in(&arena, cells[i]);
+    print_rows(cli, safe, rows, columns);
+    arena_done(&arena);
 }

@@ -30,9 +30,10 @@ static void print_errors(struct cli *cli, const struct config_errors *errors)
         const char *where = error->line > 0  ? arena_printf(&cli->arena, "%s:%d: ", error->file, error->line)
                             : error->file[0] ? arena_printf(&cli->arena, "%s: ", error->file)
                                              : "";
-        fprintf(cli->err, "%s%s%s%s\n", cli_style(cli, STYLE_BAD), where, cli_plain(cli), error->what);
+        fprintf(cli->err, "%s%s%s%s\n", cli_style(cli, STYLE_BAD), where, cli_plain(cli),
+                cli_safe(cli, error->what));
         if (error->hint != NULL)
-            fprintf(cli->err, "    hint: %s\n", error->hint);
+            fprintf(cli->err, "    hint: %s\n", cli_safe(cli, error->hint));
     }
     if (errors->dropped > 0)
         fprintf(cli->err, "... and %zu more\n", errors->dropped);

@@ -34,14 +34,14 @@ result cli_record_put(struct cli *cli)
     if (cli_has(cli, OPT_JSON))
         cli_print_json(cli, json_pack("{s:s,s:b}", "etag", answer.etag, "created", created));
     else
-        fprintf(cli->out, "%s %s\n", created ? "created" : "replaced", answer.etag);
+        fprintf(cli->out, "%s %s\n", created ? "created" : "replaced", cli_safe(cli, answer.etag));
     gateway_answer_done(&answer);
     return OK;
 }
 
 static bool write_out(void *context, struct str bytes)
 {
-    return fwrite(bytes.ptr, 1, bytes.len, context) == bytes.len;
+    return cli_write_bytes(context, bytes);
 }
 
 /* Bytes, whatever they are: their content type says how to read them. */
@@ -62,7 +62,7 @@ result cli_record_get(struct cli *cli)
     if (cli_has(cli, OPT_JSON))
         return get_json(cli);
     const struct gateway_ask ask = {
-        .method = "GET", .path = record_path(cli), .accept = "*/*", .take = write_out, .context = cli->out
+        .method = "GET", .path = record_path(cli), .accept = "*/*", .take = write_out, .context = cli
     };
     struct gateway_answer answer;
     TRY(ask_once(cli, &ask, &answer));
@@ -97,8 +97,8 @@ static void print_page(struct cli *cli, const json_t *records)
         const char *etag = json_string_value(json_object_get(record, "etag"));
         const char *written = json_string_value(json_object_get(record, "written_at"));
         long long bytes = json_integer_value(json_object_get(record, "stored_bytes"));
-        fprintf(cli->out, "%s  %s  %9lld  %s\n", written ? written : "-", etag ? etag : "-", bytes,
-                key ? key : "-");
+        fprintf(cli->out, "%s  %s  %9lld  %s\n", written ? cli_safe(cli, written) : "-",
+                etag ? cli_safe(cli, etag) : "-", bytes, key ? cli_safe(cli, key) : "-");
     }
 }
 

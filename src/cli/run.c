@@ -52,7 +52,8 @@ int cli_main(int argc, char **argv)
     cli_init(&cli, stdout, stderr);
     const char *no_color = getenv("NO_COLOR");
     cli.progress = isatty(STDERR_FILENO) == 1;
-    cli.color = cli.progress && isatty(STDOUT_FILENO) == 1 && (no_color == NULL || no_color[0] == '\0');
+    cli.out_is_terminal = isatty(STDOUT_FILENO) == 1;
+    cli.color = cli.progress && cli.out_is_terminal && (no_color == NULL || no_color[0] == '\0');
     int status = cli_run(&cli, argc, argv);
     cli_done(&cli);
     return status;

@@ -1,6 +1,7 @@
 """The `domicile` command as a person and as a script meets it."""
 import base64
 import json
+import os
 import subprocess
 
 import pytest
@@ -173,6 +174,38 @@ def test_records(domicile, customer, tmp_path):
     assert "cli/key" in listed and "from-stdin" in listed
     domicile("record", "delete", customer.id, "health", "cli/key", principal=app)
     assert customer.get("health", "cli/key").status == 404
+
+
+STEERING = "a\x1b[2J\u009b1A\u202egpj"
+SHOWN = r"a\x1b[2J\u009b1A\u202egpj"
+
+
+def on_a_terminal(command, **options):
+    """Runs a command whose standard output is a terminal; what came there, as a terminal's line ends are."""
+    ours, its = os.openpty()
+    try:
+        subprocess.run(command, stdout=its, stderr=subprocess.PIPE, check=True, timeout=60, **options)
+        os.set_blocking(ours, False)
+        return os.read(ours, 65536)
+    finally:
+        os.close(its)
+        os.close(ours)
+
+
+def test_p8_what_a_customer_wrote_steers_no_terminal(domicile, customer, sandbox, tmp_path):
+    app = customer.app
+    assert customer.put("health", "steering/" + STEERING, STEERING.encode() + b"\n").status == 201
+    listed = domicile("record", "list", customer.id, "health", "--prefix", "steering/", principal=app).stdout.decode()
+    assert listed.endswith(f"steering/{SHOWN}\n") and STEERING not in listed
+    exact = json.loads(domicile("--json", "record", "list", customer.id, "health", "--prefix", "steering/",
+                                principal=app).stdout)
+    assert [record["key"] for record in exact["records"]] == ["steering/" + STEERING]
+    get = ["record", "get", customer.id, "health", "steering/" + STEERING]
+    assert domicile(*get, principal=app).stdout == STEERING.encode() + b"\n"
+    environment = {**os.environ, "DOMICILE_CONFIG": sandbox.config, "DOMICILE_CLIENT_ID": app.client_id,
+                   "DOMICILE_CLIENT_SECRET": app.secret}
+    said = on_a_terminal([f"{sandbox.home}/bin/domicile", *get, "--region", "eu-fr"], env=environment)
+    assert said == SHOWN.encode() + b"\r\n"
 
 
 def test_a_record_as_json_has_its_bytes(domicile, customer, tmp_path):

@@ -86,6 +86,8 @@ static void nothing_in_a_line_ends_it_or_steers_a_terminal(void **state)
     assert_non_null(strstr(caught, "\"??2J caf\xC3\xA9 \xC2\xA0\""));
     log_event(LOG_INFO, "%s", "\xC2\x80 \xC2\x9F \xC3\x80"); /* the first and the last of C1 */
     assert_non_null(strstr(caught, "\"?? ?? \xC3\x80\""));
+    log_event(LOG_INFO, "%s", "\x9b\x32J \xE2\x80\xAEtxt"); /* a lone byte of C1, and right-to-left */
+    assert_non_null(strstr(caught, "\"?2J ???txt\""));
 }
 
 static void levels_below_the_one_in_use_are_dropped(void **state)
