@@ -133,7 +133,9 @@ static const struct schema_key ssh_keys[] = {
       .help = "The pinned key: the content of /etc/ssh/ssh_host_ed25519_key.pub of that host. A host with "
               "another key is refused." },
     { "state", KEY_TEXT, .preset = "/var/lib/domicile", .max = 200, SSH(state),
-      .help = "The directory on that host where the guard of remote commands keeps its state." },
+      .help =
+          "The directory on that host where the guard of remote commands keeps its state: the user's own, "
+          "and nobody else may write to it or exchange it." },
     { "config", KEY_TEXT, .preset = "/etc/ssh/sshd_config", .max = 400, SSH(config),
       .help = "The absolute path of the sshd configuration on that host, which node scan checks." },
 };

@@ -11,7 +11,7 @@ refuse() {
 	printf 'domicile-guard: %s\n' "$*" >&2
 	exit "$status"
 }
-for each in flock timeout sync stat head mv; do
+for each in flock timeout sync stat head mv id; do
 	command -v "$each" >/dev/null || refuse 76 "the host has no program \"$each\""
 done
 # A line of /proc/PID/stat: is it of that process group?
@@ -26,10 +26,41 @@ umask 077
 mkdir -p "$state"
 [ -w "$state" ] || refuse 76 "the directory \"$state\" cannot be written"
 
+# No other account made the state, or can put something else in its place: it is a directory of our own that only we write;
+# and where everybody can write a directory above, the part of the path that stands in it is root's or our own, and stays.
+places() {
+	place=${1%/}
+	set -- "$place"
+	while [ -n "$place" ]; do
+		place=${place%/*}
+		set -- "$@" "${place:-/}"
+	done
+	stat -c '%u %A' "$@"
+}
+self=$(id -u) inside=
+while read -r owner access; do
+	case $inside,$access in
+	,d????-??-*) [ "$owner" = "$self" ] || refuse 76 "the directory \"$state\" belongs to another account" ;;
+	,l*) refuse 76 "\"$state\" is a symbolic link" ;;
+	,*) refuse 76 "the directory \"$state\" can be written by other accounts" ;;
+	*,????????w[tT]) [ "$inside" = 0 ] || [ "$inside" = "$self" ] || refuse 76 "another account made a part of the path \"$state\"" ;;
+	*,????????w*) refuse 76 "a directory above \"$state\" can be written by every account" ;;
+	esac
+	inside=$owner
+done <<-PLACES
+	$(places "$state")
+PLACES
+for each in guard guard.lock; do
+	[ ! -L "$state/$each" ] || refuse 76 "\"$state/$each\" is a symbolic link"
+done
+# What is there already is not opened for writing, wherever it leads.
+set -C
+
 # 5 is the channel's input, which ends with the session. The command's own input is spooled to a file without a name: a
 # pipe that the command does not read would hide the end of the session.
 exec 5<&0 8</dev/null
 if [ "$mode" = run ] && [ "$7" -gt 0 ]; then
+	rm -f "$state/input.$$"
 	# shellcheck disable=SC2094
 	exec 7>"$state/input.$$" 8<"$state/input.$$"
 	rm -f "$state/input.$$"
@@ -59,7 +90,7 @@ if older "$fence" "$step" "$attempt" "$seen_fence" "$seen_step" "$seen_attempt";
 	refuse 75 "the token $fence.$step.$attempt is too old: $seen_fence.$seen_step.$seen_attempt was used here"
 fi
 if older "$seen_fence" "$seen_step" "$seen_attempt" "$fence" "$step" "$attempt"; then
-	if ! { echo "$fence $step $attempt" >"$state/guard.new" && sync "$state/guard.new" &&
+	if ! { rm -f "$state/guard.new" && echo "$fence $step $attempt" >"$state/guard.new" && sync "$state/guard.new" &&
 		mv -f "$state/guard.new" "$state/guard" && sync "$state"; }; then
 		refuse 76 "the file \"$state/guard\" cannot be written"
 	fi

@@ -97,6 +97,58 @@ ON_LOOP(a_guard_that_cannot_keep_its_state_lets_nothing_run)
     ssh_close(ssh);
 }
 
+/* Before the guard's first command this process makes a directory there: as root it is another account than the host's. */
+static const char *laid_out(const char *name, mode_t mode)
+{
+    const char *path = scratch(name);
+    assert_int_equal(mkdir(path, 0700), 0);
+    assert_int_equal(chmod(path, mode), 0);
+    return path;
+}
+
+static void expect_refused(struct ssh *ssh, const char *state, const char *why)
+{
+    struct ssh_guard guard = { state, { 1, 1, 1 } };
+    result r = touch(ssh, &guard, "redirected");
+    check_fails(E_IO, r);
+    if (strstr(r.error.what, why) == NULL)
+        fail_msg("not \"%s\": %s", why, r.error.what);
+    assert_false(is_there(scratch("redirected")));
+}
+
+ON_LOOP(p5_another_account_can_not_lay_out_the_state)
+{
+    struct ssh *ssh = host_connect();
+    expect_refused(ssh, laid_out("state-open", 0777), "can be written by other accounts");
+    expect_refused(ssh, arena_printf(&test_arena, "%s/state", laid_out("state-below-open", 0777)),
+                   "can be written by every account");
+    run_shell(ssh, arena_printf(&test_arena,
+                                "cd %s; mkdir own; ln -s own state-link; mkdir -m 0755 linked;"
+                                " ln -s /nowhere/lock linked/guard.lock",
+                                scratch("")));
+    expect_refused(ssh, scratch("state-link"), "is a symbolic link");
+    expect_refused(ssh, scratch("linked"), "guard.lock\" is a symbolic link");
+    if (geteuid() == 0) { /* who owns a part of the path can replace what is below it */
+        const char *shared = laid_out("state-shared", 01777),
+                   *theirs = laid_out("state-shared/theirs", 01777);
+        assert_int_equal(chown(theirs, 65534, 65534), 0);
+        assert_non_null(shared);
+        expect_refused(ssh, arena_printf(&test_arena, "%s/state", theirs), "another account made a part");
+    }
+    ssh_close(ssh);
+}
+
+/* /tmp is such a place: a name there is kept for whoever made it. */
+ON_LOOP(a_state_of_ones_own_may_be_in_a_directory_of_everybody)
+{
+    struct ssh *ssh = host_connect();
+    struct ssh_guard guard = { arena_printf(&test_arena, "%s/a/state", laid_out("state-sticky", 01777)),
+                               { 1, 1, 1 } };
+    check_ok(touch(ssh, &guard, "sticky"));
+    assert_true(is_there(scratch("sticky")));
+    ssh_close(ssh);
+}
+
 ON_LOOP(what_a_guarded_command_sees_is_as_without)
 {
     static const char script[] =
@@ -320,6 +372,8 @@ int main(void)
         cmocka_unit_test(a_refusal_says_who_has_been_there),
         cmocka_unit_test(a_command_that_ends_with_the_guards_statuses_is_not_the_guard),
         cmocka_unit_test(a_guard_that_cannot_keep_its_state_lets_nothing_run),
+        cmocka_unit_test(p5_another_account_can_not_lay_out_the_state),
+        cmocka_unit_test(a_state_of_ones_own_may_be_in_a_directory_of_everybody),
         cmocka_unit_test(what_a_guarded_command_sees_is_as_without),
         cmocka_unit_test(a_daemon_that_is_left_behind_holds_up_nothing),
         cmocka_unit_test(commands_of_one_step_run_beside_each_other),

@@ -3,12 +3,14 @@ import argparse
 import contextlib
 import fcntl
 import hashlib
+import itertools
 import os
 import re
 import shlex
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import time
@@ -313,6 +315,9 @@ def unfit(directory):
     parent = os.path.dirname(directory)
     if subprocess.run(["test", "-x", parent], check=False, **identity()).returncode:
         return f'cannot be reached by the account "{account().pw_name}"'
+    for above in itertools.accumulate(os.path.realpath(parent).split("/"), lambda path, part: f"{path}/{part}"):
+        if os.stat(above or "/").st_mode & (stat.S_IWOTH | stat.S_ISVTX) == stat.S_IWOTH:
+            return f"is below {above}, where every account can write: the guard of the hosts would not work there"
     if len(os.fsencode(os.path.join(os.path.realpath(parent), os.path.basename(directory), SOCKET))) > SOCKET_PATH_BYTES:
         return "is too long for PostgreSQL's sockets"
     return None
