@@ -202,7 +202,10 @@ static const struct schema_key node_keys[] = {
     { "tls", KEY_TEXT, AT(struct node, paths.tls), .max = 400,
       .help = "The absolute directory of the host's certificates and private keys on the host." },
     { "log", KEY_TEXT, AT(struct node, paths.log), .max = 400,
-      .help = "The absolute path of PostgreSQL's log on the host." },
+      .help =
+          "The absolute path of PostgreSQL's log on the host: the server's first lines. The log itself is "
+          "structured, in a file beside it, whose name ends in .json instead of .log; the watch reads "
+          "that." },
     { "bin", KEY_TEXT, .preset = "/usr/lib/postgresql/15/bin", AT(struct node, paths.bin), .max = 400,
       .help = "The absolute directory of PostgreSQL's programs on the host." },
     { "commands", KEY_GROUP, AT(struct node, commands), .schema = &commands_schema,

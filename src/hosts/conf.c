@@ -31,7 +31,13 @@ static const char settings[] =
     "jit = off\n"
     "timezone = 'UTC'\n"
     "log_timezone = 'UTC'\n"
-    "log_line_prefix = '%m [%p] %q%u@%d from %h '\n"
+    "log_destination = 'jsonlog'\n" /* a client's text makes no line of its own there: the log is evidence */
+    "logging_collector = on\n"
+    "log_rotation_age = 0\n"
+    "log_rotation_size = 0\n"
+    "log_file_mode = 0600\n"
+    "log_hostname = off\n"
+    "lc_messages = 'C'\n"
     "log_connections = on\n"
     "log_disconnections = on\n"
     "log_replication_commands = on\n"
@@ -159,6 +165,32 @@ static void say_place(struct buf *buf, struct arena *arena, const struct conf_no
     say(buf, "ssl_key_file = %s\n", quoted(arena, arena_printf(arena, "%s/server.key", tls)));
 }
 
+const char *conf_log_json(struct arena *arena, const struct node *node)
+{
+    struct str path = str_from(node->paths.log);
+    if (path.len == 0)
+        return NULL;
+    bool named = path.len > 4 && memcmp(path.ptr + path.len - 4, ".log", 4) == 0;
+    path.len -= named ? 4 : 0;
+    return arena_printf(arena, "%.*s.json", STR_ARG(path));
+}
+
+/* PostgreSQL takes the name for a pattern of strftime. */
+static void say_log(struct buf *buf, struct arena *arena, const char *path)
+{
+    const char *name = strrchr(path, '/') + 1;
+    struct str folder = { path, (size_t)(name - path) - (name - path > 1) };
+    char *pattern = arena_alloc(arena, 2 * strlen(name) + 1), *to = pattern;
+    for (; *name != '\0'; name++) {
+        if (*name == '%')
+            *to++ = '%';
+        *to++ = *name;
+    }
+    *to = '\0';
+    say(buf, "log_directory = %s\nlog_filename = %s\n", quoted(arena, arena_cstr(arena, folder)),
+        quoted(arena, pattern));
+}
+
 static void say_replication(struct buf *buf, struct arena *arena, const struct cell *cell,
                             const struct conf_node *at)
 {
@@ -185,6 +217,7 @@ struct str conf_text(struct arena *arena, const struct cell *cell, const struct 
         at->node->name.ptr, cell->region->name.ptr, cell->name.ptr);
     say_place(&buf, arena, at);
     must(buf_append(&buf, str_from(settings)));
+    say_log(&buf, arena, at->node->paths.log);
     say_replication(&buf, arena, cell, at);
     say(&buf, "domicile.certificate = '%s'\n", conf_digest(arena, at->certificate));
     say(&buf, "domicile.hba = '%s'\n", conf_digest(arena, at->hba));

@@ -41,5 +41,9 @@ struct str conf_hba(struct arena *arena, const struct cell *cell, const struct n
 struct str conf_ident(struct arena *arena, const struct node *node); /* pg_ident.conf */
 size_t conf_hba_rules(const struct cell *cell, const struct node *leaving);
 
+/* The file of the structured log, beside the node's `log`: its ".log" is replaced by ".json", as PostgreSQL does it.
+ * NULL: the region's file names no log. */
+const char *conf_log_json(struct arena *arena, const struct node *node);
+
 /* postgresql.conf with the include at its end; ptr NULL: it has it already. */
 struct str conf_with_include(struct arena *arena, struct str postgresql_conf);

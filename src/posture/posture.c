@@ -2,6 +2,7 @@
 #include "posture/posture.h"
 
 #include "base/clock.h"
+#include "hosts/conf.h"
 #include "loop/fiber.h"
 #include "pg/exec.h"
 #include "posture/posture_judge.h"
@@ -223,7 +224,7 @@ static void ask_files(struct scanning *scanning)
     } asked[] = {
         { POSTURE_FILES_DATA, node->paths.data, "0" },
         { POSTURE_FILES_TLS, node->paths.tls, "1" },
-        { POSTURE_FILES_LOG, node->paths.log, "0" },
+        { POSTURE_FILES_LOG, conf_log_json(scanning->subject.arena, node), "0" },
         { POSTURE_FILES_STATE, node->ssh.state, "0" },
     };
     for (size_t i = 0; i < COUNT(asked); i++) {

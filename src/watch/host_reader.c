@@ -1,6 +1,7 @@
 #include "watch/host_reader.h"
 
 #include "base/clock.h"
+#include "hosts/conf.h"
 #include "hosts/hosts.h"
 #include "watch/watch_internal.h"
 
@@ -48,6 +49,7 @@ void host_reader_free(struct host_reader *reader)
 struct looking {
     struct host_reader *reader;
     const struct node *node;
+    const char *log;  /* the path of the structured log; NULL: the region's file names none */
     const char *step; /* for the record */
     struct arena arena;
 };
@@ -84,7 +86,7 @@ static result find_log(struct looking *looking, struct log_file *ret)
     struct str said, token;
     TRY(look(looking,
              host_tool(&looking->arena, &node->commands.stat, "stat", "-L", "-c", "%d:%i %s", "--",
-                       node->paths.log, (char *)NULL),
+                       looking->log, (char *)NULL),
              &said));
     said = str_trim((struct str){ said.ptr, said.len - (said.len > 0 && said.ptr[said.len - 1] == '\n') });
     if (!str_cut(&said, ' ', &token) || token.len == 0 || token.len > 63 ||
@@ -101,8 +103,7 @@ static result read_piece(struct looking *looking, const struct log_file *file, u
     uint64_t left = file->bytes - offset;
     return look(
         looking,
-        host_tool(arena, &looking->node->commands.dd, "dd",
-                  arena_printf(arena, "if=%s", looking->node->paths.log),
+        host_tool(arena, &looking->node->commands.dd, "dd", arena_printf(arena, "if=%s", looking->log),
                   arena_printf(arena, "skip=%llu", (unsigned long long)offset),
                   arena_printf(
                       arena, "count=%llu",
@@ -204,13 +205,14 @@ static void read_node(struct looking *looking, struct cell_watch *watch)
     const struct node *node = looking->node;
     struct health_host *facts = &looking->reader->facts[node - looking->reader->cell->nodes];
     struct deadline deadline;
+    looking->log = conf_log_json(&looking->arena, node);
     deadline_begin(&deadline, NODE_WITHIN_MS);
     result disk = node->paths.data == NULL ? OK : read_disk(looking, facts);
-    result log = node->paths.log == NULL ? OK : read_log(looking, watch);
+    result log = looking->log == NULL ? OK : read_log(looking, watch);
     deadline_end(&deadline);
     if (failed(disk))
         *facts = (struct health_host){ 0 };
-    note_unread(looking, watch, node->paths.log, &log.error);
+    note_unread(looking, watch, looking->log, &log.error);
     if (has_answered(&log.error))
         note_unread(looking, watch, node->paths.data, &disk.error);
 }

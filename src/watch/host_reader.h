@@ -1,5 +1,5 @@
 #pragma once
-/* What only a host can tell, over SSH: the server's log, for the watch, and the free space of the data directory's disk, for
+/* What only a host can tell, over SSH: the server's structured log (conf_log_json), for the watch, and the free space of the data directory's disk, for
  * the monitor. It changes nothing. One session a node, kept between rounds, and opened again when it was lost. */
 #include "health/health.h"
 #include "hosts/host_log.h"

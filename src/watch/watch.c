@@ -138,7 +138,7 @@ static result read_facts(struct watch_node *node, struct pg_conn *conn)
     return OK;
 }
 
-static void note_unresolved(struct cell_watch *watch, const struct watch_node *node)
+static void note_unresolved(struct cell_watch *watch, struct watch_node *node)
 {
     static const char refused_before[] = "the server refused it in the round before";
     for (size_t i = 0; i < watch->known.unresolved_count; i++)
@@ -152,6 +152,7 @@ static void note_unresolved(struct cell_watch *watch, const struct watch_node *n
     if (watch->findings.events_dropped > 0)
         watch_blind(watch, node->node->name.ptr, "events",
                     "too many are waiting to be recorded; some were dropped");
+    watch_log_note(watch, node);
 }
 
 /* After the questions, which may have filled the store, and before the sweep, which makes room for the next round. */

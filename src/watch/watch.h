@@ -45,6 +45,7 @@ enum {
     WATCH_FINDINGS_MAX = 1024,    /* open at the same time; more give a finding of the channel blind */
     WATCH_FINDINGS_RESERVED = 64, /* of these: only for critical ones and blind */
     WATCH_EVENTS_MAX = 4096,      /* not recorded yet */
+    WATCH_RECORDS_A_ROUND = 512,  /* of these; the others wait */
     WATCH_TEXT_MAX = 700,         /* bytes of a subject or evidence; more is shortened */
     WATCH_PAGES_A_ROUND = 20000,  /* of the table of records, checked for cleartext */
 };
@@ -127,7 +128,7 @@ size_t watch_event_count(const struct cell_watch *watch);
 const struct watch_event *watch_event_at(const struct cell_watch *watch, size_t i);
 void watch_events_forget(struct cell_watch *watch, size_t count); /* the oldest */
 
-/* Writes the events into the cell, each with its audit row, and forgets those that were written. conn: the primary.
+/* Writes up to WATCH_RECORDS_A_ROUND events into the cell, each with its audit row, and forgets those. conn: the primary.
  * Waits. E_REGION_STAMP: the cell belongs to another region. E_STALE: another daemon has the lease. E_SQL: perhaps the
  * schema lacks 006-watch or 007-heartbeat. */
 result watch_record(struct cell_watch *watch, struct pg_conn *conn) MUST_USE;
@@ -135,7 +136,9 @@ result watch_record(struct cell_watch *watch, struct pg_conn *conn) MUST_USE;
  * the first round. Waits. */
 result watch_recall(struct cell_watch *watch, struct pg_conn *conn) MUST_USE;
 
-/* ---- the server's log ---- for what begins and ends between two rounds; watch_log.h has the parser */
+/* ---- the server's log ---- for what begins and ends between two rounds; watch_log.h has the parser. Only what the server
+ * wrote about sessions that have logged in is evidence. A source (who, from where, and what it did) is one finding with the
+ * number of its lines; beyond some of a source and some of a node a day there is only their sum. */
 /* A piece of the log of `node`: `offset` bytes from the beginning of the file that `file` names (inode and device, or
  * another name that changes with each new file; at most 63 bytes). Bytes that were fed before are skipped; a gap is a
  * finding. An incomplete line waits for the next piece. After a rotation, feed the rest of the old file first, or call

@@ -54,7 +54,7 @@ result watch_record(struct cell_watch *watch, struct pg_conn *conn)
 {
     result r = OK;
     size_t done = 0;
-    while (done < watch->findings.event_count && !failed(r)) {
+    while (done < watch->findings.event_count && done < WATCH_RECORDS_A_ROUND && !failed(r)) {
         r = record_one(watch, &watch->findings.events[done], conn);
         done += !failed(r);
     }

@@ -135,6 +135,15 @@ struct held_finding *watch_see(struct watch_findings *findings, const struct wat
     return held;
 }
 
+struct held_finding *watch_held(const struct watch_findings *findings, const struct watch_channel *channel,
+                                struct str node, struct str subject)
+{
+    struct watch_finding finding = finding_copy(channel, node, subject, (struct str){ 0 }, 0);
+    struct held_finding *held = find(findings, &finding);
+    finding_done(&finding);
+    return held;
+}
+
 void watch_remember(struct watch_findings *findings, const struct watch_finding *finding)
 {
     if (find(findings, finding) != NULL)

@@ -62,12 +62,14 @@ bool watch_known_replication_home(const struct watch_known *known, struct str ro
 #define WATCH_SEVER_REFUSED "sever"
 #define WATCH_RECORDING_REFUSED "recording"
 #define WATCH_LOG_PART "the server's log"
+#define WATCH_LOG_TEXT "the form of the server's log"
 #define WATCH_ENDED_UNKNOWN "what has ended"
 #define WATCH_OVERFLOW "findings"              /* there was no space for one */
 #define WATCH_SEALED_OVERFLOW "more cleartext" /* nor for one of these */
 struct held_finding {
     struct watch_finding finding; /* its strings are the holder's own */
     uint64_t seen_at;             /* of the watch's clock; 0: only before this daemon started */
+    uint64_t lines;               /* of a finding of the log */
     bool not_severed;             /* and told so */
 };
 struct watch_findings {
@@ -83,6 +85,9 @@ void watch_findings_done(struct watch_findings *findings);
 /* It was seen: it begins, or continues. */
 struct held_finding *watch_see(struct watch_findings *findings, const struct watch_channel *channel,
                                struct str node, struct str subject, struct str evidence, int64_t at_ms);
+/* NULL: it is not open. */
+struct held_finding *watch_held(const struct watch_findings *findings, const struct watch_channel *channel,
+                                struct str node, struct str subject);
 /* A finding that began before this daemon started: no event. */
 void watch_remember(struct watch_findings *findings, const struct watch_finding *finding);
 void watch_gone(struct watch_findings *findings, struct held_finding *held, int64_t at_ms);
@@ -91,13 +96,24 @@ void watch_note_severed(struct watch_findings *findings, const struct watch_find
                         int64_t at_ms);
 
 /* ---- watch_log.c ---- */
+struct watch_node;
+#define WATCH_LOG_MORE "more than are shown one by one" /* the subject of their sum */
+enum { WATCH_LOG_SOURCES = 512, WATCH_LOG_BEGINS_OF_SOURCE = 32, WATCH_LOG_BEGINS_A_DAY = 512 };
 struct watch_log {
     char file[64];
     uint64_t offset; /* of what comes next: `rest` is before it */
     struct buf rest; /* the line that is not complete */
     int64_t from_ms; /* the time of the first line that had one; 0: none had */
     bool skipping;   /* what is left of a line that is too long, or was not read from its begin */
+    uint64_t readable, unreadable; /* lines since the last round of questions */
+    uint64_t unreadable_before;    /* in the last round that had lines */
+    uint64_t day_began_s;          /* by the monotonic clock; 0: none has begun */
+    uint64_t begins, unshown;      /* findings of this day; lines that were only counted */
+    uint16_t source_begins[WATCH_LOG_SOURCES];
+    char last_unshown[WATCH_TEXT_MAX / 2];
 };
+/* Before the questions: what is still true of the log since the last pieces. */
+void watch_log_note(struct cell_watch *watch, struct watch_node *node);
 void watch_log_init(struct watch_log *log);
 void watch_log_done(struct watch_log *log);
 bool watch_log_channel(const struct watch_channel *channel);

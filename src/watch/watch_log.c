@@ -1,4 +1,4 @@
-/* The server's log: its lines, and the pieces in which they arrive. */
+/* The server's log: what its lines say of sessions, and the pieces in which they arrive. */
 #include "watch/watch_log.h"
 
 #include "base/clock.h"
@@ -7,97 +7,70 @@
 
 #include <stdio.h>
 
-enum { LINE_MAX_BYTES = 16 * 1024 };
+enum { LINE_MAX_BYTES = 64 * 1024 };
 
-/* ---- a line ---- */
+/* ---- how many may begin ---- */
 
-static bool cut_at(struct str *rest, const char *separator, struct str *ret_before)
+/* A session that comes and goes begins a finding each time, and each is two rows of the audit log. Whoever has a key could
+ * fill the cell with them; so those of a source, and of a node, are counted for a day. */
+static void turn_day(struct watch_log *log)
 {
-    const char *at = rest->len == 0 ? NULL : memmem(rest->ptr, rest->len, separator, strlen(separator));
-    if (at == NULL)
+    enum { DAY_S = 24 * 60 * 60 };
+    uint64_t now_s = clock_monotonic_ns() / 1000000000ULL + 1; /* 0: no day has begun */
+    if (log->day_began_s != 0 && now_s - log->day_began_s < DAY_S)
+        return;
+    log->day_began_s = now_s;
+    log->begins = log->unshown = 0;
+    memset(log->source_begins, 0, sizeof log->source_begins);
+}
+
+static bool may_begin(struct watch_log *log, const char *subject)
+{
+    uint16_t *of_source = &log->source_begins[str_hash(STR_HASH_INIT, str_from(subject)) % WATCH_LOG_SOURCES];
+    turn_day(log);
+    if (log->begins == WATCH_LOG_BEGINS_A_DAY || *of_source == WATCH_LOG_BEGINS_OF_SOURCE)
         return false;
-    size_t before = (size_t)(at - rest->ptr), taken = before + strlen(separator);
-    *ret_before = (struct str){ rest->ptr, before };
-    *rest = (struct str){ rest->ptr + taken, rest->len - taken };
+    log->begins++;
+    (*of_source)++;
     return true;
 }
 
-static bool take(struct str *rest, struct str prefix)
+/* Stays open while its day lasts, so that it cannot begin again and again itself. */
+static void note_unshown(struct cell_watch *watch, struct watch_node *node)
 {
-    if (!str_starts(*rest, prefix))
-        return false;
-    *rest = (struct str){ rest->ptr + prefix.len, rest->len - prefix.len };
-    return true;
+    char evidence[WATCH_TEXT_MAX];
+    text_fit(evidence, sizeof evidence, "%llu lines today; the last: %s",
+             (unsigned long long)node->log.unshown, node->log.last_unshown);
+    watch_note(watch, watch_channel_named(STR("log-connection")), node->node->name.ptr, STR(WATCH_LOG_MORE),
+               str_from(evidence), clock_wall_ms());
 }
 
-/* "2026-11-25 20:16:00.123 UTC"; 0: it is not UTC, or no time. */
-static int64_t parse_time(struct str text)
+/* A source (who, from where, and what it did) is one finding, however many lines it has. */
+static void note_source(struct cell_watch *watch, struct watch_node *node, const char *channel,
+                        const char *subject, const char *why, int64_t at_ms)
 {
-    char whole[CLOCK_TEXT_SIZE];
-    int64_t ms;
-    if (text.len != CLOCK_TEXT_SIZE + 2 || memcmp(&text.ptr[23], " UTC", 4) != 0 || text.ptr[10] != ' ')
-        return 0;
-    memcpy(whole, text.ptr, 23);
-    whole[10] = 'T';
-    whole[23] = 'Z';
-    return clock_parse((struct str){ whole, 24 }, &ms) ? ms : 0;
-}
-
-/* "user=x database=y application_name=z SSL enabled (...)": a name may hold spaces; the next key ends it. */
-static struct str value_of(struct str text, const char *key, const char *const *next)
-{
-    struct str before, value = { 0 };
-    if (!cut_at(&text, key, &before))
-        return value;
-    value = text;
-    for (; *next != NULL; next++) {
-        struct str rest = text, found;
-        if (cut_at(&rest, *next, &found) && found.len < value.len)
-            value = found;
+    const struct watch_channel *of = watch_channel_named(str_from(channel));
+    struct watch_log *log = &node->log;
+    char evidence[WATCH_TEXT_MAX];
+    struct held_finding *held =
+        watch_held(&watch->findings, of, str_from(node->node->name.ptr), str_from(subject));
+    if (held == NULL && !may_begin(log, subject)) {
+        log->unshown++;
+        text_fit(log->last_unshown, sizeof log->last_unshown, "%s: %s", subject, why);
+        note_unshown(watch, node);
+        return;
     }
-    return value;
-}
-
-static void parse_connection(struct str text, struct watch_log_line *line)
-{
-    static const char *const keys[] = { " database=", " application_name=", " SSL enabled (", " GSS (",
-                                        NULL };
-    line->user = value_of(text, "user=", keys);
-    line->application = value_of(text, " application_name=", keys);
-    line->tls = memmem(text.ptr, text.len, " SSL enabled (", strlen(" SSL enabled (")) != NULL;
-}
-
-static void parse_command(struct str text, struct watch_log_line *line)
-{
-    size_t len = 0;
-    while (len < text.len && ((text.ptr[len] >= 'A' && text.ptr[len] <= 'Z') || text.ptr[len] == '_'))
-        len++;
-    line->command = (struct str){ text.ptr, len };
-}
-
-struct watch_log_line watch_log_parse(struct str text)
-{
-    struct watch_log_line line = { 0 };
-    struct str time, pid, database;
-    if (!cut_at(&text, " [", &time))
-        return line;
-    line.at_ms = parse_time(time);
-    if (!cut_at(&text, "] ", &pid) || !cut_at(&text, "@", &line.user) ||
-        !cut_at(&text, " from ", &database) || !cut_at(&text, " LOG:  ", &line.host))
-        return (struct watch_log_line){ .at_ms = line.at_ms };
-    if (memmem(text.ptr, text.len, " LOG:  ", strlen(" LOG:  ")) != NULL)
-        line.kind = WATCH_LOG_FORGED;
-    else if (take(&text, STR("connection authorized: "))) {
-        line.kind = WATCH_LOG_CONNECTION;
-        parse_connection(text, &line);
-    } else if (take(&text, STR("replication connection authorized: "))) {
-        line.kind = WATCH_LOG_REPLICATION;
-        parse_connection(text, &line);
-    } else if (take(&text, STR("received replication command: "))) {
-        line.kind = WATCH_LOG_COMMAND;
-        parse_command(text, &line);
-    }
-    return line;
+    uint64_t lines = held == NULL ? 1 : held->lines + 1;
+    if (lines == 1)
+        text_fit(evidence, sizeof evidence, "%s", why);
+    else
+        text_fit(evidence, sizeof evidence, "%s; %llu lines", why, (unsigned long long)lines);
+    held = watch_see(&watch->findings, of, str_from(node->node->name.ptr), str_from(subject),
+                     str_from(evidence), at_ms);
+    if (held == NULL)
+        return;
+    held->seen_at = watch->clock;
+    held->lines = lines;
 }
 
 /* ---- findings of a line ---- */
@@ -107,8 +80,8 @@ static bool is_local(struct str host)
     return str_is(host, "[local]");
 }
 
-static void note_command(struct cell_watch *watch, const struct watch_node *node,
-                         const struct watch_log_line *line, int64_t at_ms)
+static void note_command(struct cell_watch *watch, struct watch_node *node, const struct watch_log_line *line,
+                         int64_t at_ms)
 {
     char subject[WATCH_TEXT_MAX];
     if (watch_known_replication(&watch->known, line->user) &&
@@ -116,8 +89,7 @@ static void note_command(struct cell_watch *watch, const struct watch_node *node
         return;
     text_fit(subject, sizeof subject, "%.*s by %.*s from %.*s", STR_ARG(line->command), STR_ARG(line->user),
              STR_ARG(line->host));
-    watch_note(watch, watch_channel_named(STR("log-replication")), node->node->name.ptr, str_from(subject),
-               STR("received replication command"), at_ms);
+    note_source(watch, node, "log-replication", subject, "received replication command", at_ms);
 }
 
 static const char *connection_fault(const struct watch_known *known, const struct watch_log_line *line)
@@ -139,35 +111,64 @@ static const char *connection_fault(const struct watch_known *known, const struc
                : "it is not a declared standby";
 }
 
-static void note_connection(struct cell_watch *watch, const struct watch_node *node,
+/* The application is what the client likes: it makes no finding of its own. */
+static void note_connection(struct cell_watch *watch, struct watch_node *node,
                             const struct watch_log_line *line, int64_t at_ms)
 {
-    char subject[WATCH_TEXT_MAX];
+    char subject[WATCH_TEXT_MAX], why[WATCH_TEXT_MAX / 2];
     const char *fault = connection_fault(&watch->known, line);
     if (fault == NULL)
         return;
-    text_fit(subject, sizeof subject, "%s%.*s from %.*s as %.*s",
+    text_fit(subject, sizeof subject, "%s%.*s from %.*s",
              line->kind == WATCH_LOG_REPLICATION ? "replication by " : "", STR_ARG(line->user),
-             STR_ARG(line->host), STR_ARG(line->application));
-    watch_note(watch, watch_channel_named(STR("log-connection")), node->node->name.ptr, str_from(subject),
-               str_from(fault), at_ms);
+             STR_ARG(line->host));
+    text_fit(why, sizeof why, "%s (application \"%.*s\")", fault, STR_ARG(line->application));
+    note_source(watch, node, "log-connection", subject, why, at_ms);
 }
 
 static void judge_line(struct cell_watch *watch, struct watch_node *node, struct str text)
 {
-    const struct watch_log_line line = watch_log_parse(text);
+    struct watch_log_line line;
+    if (!watch_log_parse(text, &line)) {
+        node->log.unreadable++;
+        return;
+    }
+    node->log.readable++;
     int64_t at_ms = line.at_ms != 0 ? line.at_ms : clock_wall_ms();
     if (node->log.from_ms == 0)
         node->log.from_ms = line.at_ms;
     if (at_ms < watch->since_ms)
-        return;
-    if (line.kind == WATCH_LOG_FORGED)
-        watch_note(watch, watch_channel_named(STR("log-connection")), node->node->name.ptr,
-                   STR("a line within a line"), text, at_ms);
+        ; /* older than what is asked for */
     else if (line.kind == WATCH_LOG_COMMAND)
         note_command(watch, node, &line, at_ms);
     else if (line.kind != WATCH_LOG_OTHER)
         note_connection(watch, node, &line, at_ms);
+    watch_log_line_done(&line);
+}
+
+/* ---- between rounds ---- */
+
+static void note_unreadable(struct cell_watch *watch, const struct watch_node *node, uint64_t lines)
+{
+    char evidence[WATCH_TEXT_MAX];
+    snprintf(evidence, sizeof evidence,
+             "%llu lines of it are not those of a structured log, and count for nothing: see log_destination",
+             (unsigned long long)lines);
+    watch_blind(watch, node->node->name.ptr, WATCH_LOG_TEXT, evidence);
+}
+
+/* A log that has lines of both kinds, round after round, is one finding all the while. */
+void watch_log_note(struct cell_watch *watch, struct watch_node *node)
+{
+    struct watch_log *log = &node->log;
+    turn_day(log);
+    if (log->readable + log->unreadable > 0)
+        log->unreadable_before = log->unreadable;
+    log->readable = log->unreadable = 0;
+    if (log->unreadable_before > 0)
+        note_unreadable(watch, node, log->unreadable_before);
+    if (log->unshown > 0)
+        note_unshown(watch, node);
 }
 
 bool watch_log_channel(const struct watch_channel *channel)
@@ -198,7 +199,16 @@ static void end_line(struct cell_watch *watch, struct watch_node *node)
     node->log.skipping = false;
 }
 
-/* Of a line that is too long only the beginning is judged, which has all that matters. */
+/* No client that has not logged in can make a line as long as that; who has logged in is told with it. */
+static void note_too_long(struct cell_watch *watch, struct watch_node *node)
+{
+    char why[WATCH_TEXT_MAX / 2];
+    text_fit(why, sizeof why, "%.*s", (int)(sizeof why - 1), node->log.rest.ptr);
+    note_source(watch, node, "log-connection", "a line that is too long", why, clock_wall_ms());
+    buf_clear(&node->log.rest);
+    node->log.skipping = true;
+}
+
 static void add_bytes(struct cell_watch *watch, struct watch_node *node, struct str bytes)
 {
     struct watch_log *log = &node->log;
@@ -207,10 +217,8 @@ static void add_bytes(struct cell_watch *watch, struct watch_node *node, struct 
     size_t room = LINE_MAX_BYTES - log->rest.len;
     struct str part = { bytes.ptr, bytes.len < room ? bytes.len : room };
     must(buf_append(&log->rest, part));
-    if (part.len < bytes.len) {
-        end_line(watch, node);
-        log->skipping = true;
-    }
+    if (part.len < bytes.len)
+        note_too_long(watch, node);
 }
 
 static void feed_text(struct cell_watch *watch, struct watch_node *node, struct str text)
@@ -264,6 +272,8 @@ void watch_log_feed(struct cell_watch *watch, const struct node *which, const st
     if (seen >= text.len)
         return;
     feed_text(watch, node, (struct str){ text.ptr + seen, text.len - (size_t)seen });
+    if (log->unreadable > 0)
+        note_unreadable(watch, node, log->unreadable);
 }
 
 void watch_log_cut(struct cell_watch *watch, const struct node *which)

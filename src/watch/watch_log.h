@@ -1,26 +1,27 @@
 #pragma once
-/* PostgreSQL's log lines, as log_line_prefix '%m [%p] %q%u@%d from %h ' and log_error_verbosity terse make them. Pure.
+/* A line of PostgreSQL's structured log: log_destination = 'jsonlog', lc_messages = 'C'. Pure.
  *
- * The prefix has the user's name as the client sent it, so a client can put any text there, and forge lines. A name that
- * hides its own lines gives a forged line, which is a finding. */
-#include "base/str.h"
+ * What a client sends (the names of a user, a database, an application) is in a JSON string there: it makes no line and no
+ * member of its own. Only the server writes the beginning of a message; what a session wrote with RAISE has a context. */
+#include "base/json.h"
 
 enum watch_log_kind {
     WATCH_LOG_OTHER,
-    WATCH_LOG_CONNECTION,
+    WATCH_LOG_CONNECTION, /* authorized: its role and address are the session's own */
     WATCH_LOG_REPLICATION,
     WATCH_LOG_COMMAND,
-    WATCH_LOG_FORGED, /* a line within a line: a user's name that looks like a line */
 };
 
 struct watch_log_line {
     enum watch_log_kind kind;
-    int64_t at_ms; /* of any line; 0: its time is not UTC, or no time */
-    struct str user, host;
-    struct str application; /* of connections */
-    struct str command;     /* BASE_BACKUP, START_REPLICATION, CREATE_REPLICATION_SLOT, ... */
+    int64_t at_ms;          /* of any line; 0: its time is not UTC, or no time */
+    struct str user, host;  /* of all but others; "[local]": a Unix socket */
+    struct str application; /* of connections; it is what the client says */
+    struct str command;     /* BASE_BACKUP, START_REPLICATION, ...; "another command" */
     bool tls;               /* of connections */
+    json_t *json;           /* what the views are of */
 };
 
-/* Views into `line`, which has no newline. */
-struct watch_log_line watch_log_parse(struct str line);
+/* `text` has no newline. False: it is not a line of a structured log, and *ret is not set. */
+bool watch_log_parse(struct str text, struct watch_log_line *ret) MUST_USE;
+void watch_log_line_done(struct watch_log_line *line);

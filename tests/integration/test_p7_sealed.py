@@ -65,8 +65,8 @@ def test_p7_an_error_does_not_write_a_record_into_a_log(new_customer, eu, databa
     with refusing_audit(database(eu), customer):
         for record_class in ("health", "operational"):
             assert customer.put(record_class, "refused", text.encode()).status >= 500
-    logs = [path for path in everywhere if path.endswith(".log")]
-    assert len(logs) == 6
+    logs = [path for path in everywhere if path.endswith((".log", ".json"))]
+    assert len(logs) == 10
     assert files_with(text.encode(), *logs) == []
     assert files_with(text.encode().hex().encode(), *logs) == []
 

@@ -222,7 +222,7 @@ class Intruder:
                 "copy-program", superuser(), f"COPY ({FOR_LONG}) TO PROGRAM 'cat >/dev/null'")),
             Opening("copy-file", f"postgres {here}", lambda: self.session(
                 "copy-file", superuser(), f"COPY ({FOR_LONG}) TO '/dev/null'")),
-            Opening("log-connection", f"replication by domicile_replication {here} as visitor", lambda: self.visit(
+            Opening("log-connection", f"replication by domicile_replication {here}", lambda: self.visit(
                 self.replication(application_name="visitor", replication="true"), "IDENTIFY_SYSTEM")),
             Opening("log-replication", f"CREATE_REPLICATION_SLOT by postgres {here}", lambda: self.visit(
                 superuser(replication="database"), "CREATE_REPLICATION_SLOT visit TEMPORARY LOGICAL pgoutput")),
@@ -272,11 +272,11 @@ class Intruder:
     @contextlib.contextmanager
     def log_away(self):
         """PostgreSQL writes on, to a file of another name."""
-        os.rename(self.eu2.log, f"{self.eu2.log}.away")
+        os.rename(self.eu2.json_log, f"{self.eu2.json_log}.away")
         try:
             yield
         finally:
-            os.rename(f"{self.eu2.log}.away", self.eu2.log)
+            os.rename(f"{self.eu2.json_log}.away", self.eu2.json_log)
 
     @contextlib.contextmanager
     def second_writer(self):
@@ -305,7 +305,7 @@ class Intruder:
                     lambda: self.admitted("hostssl replication postgres 127.0.0.0/8 cert")),
             Opening("hba-open", "hostssl all all 0.0.0.0/0 cert", lambda: self.admitted("hostssl all all 0.0.0.0/0 cert")),
             Opening("upstream", LOCAL, self.detour),
-            Opening("log-unread", self.eu2.log, self.log_away),
+            Opening("log-unread", self.eu2.json_log, self.log_away),
         ]
 
     def rounds(self):

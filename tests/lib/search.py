@@ -19,4 +19,4 @@ def places_of(sandbox, region):
     """All that a region keeps on disk, but for the configuration and what the tests were given."""
     nodes = [node for node in sandbox.nodes.values() if node.region == region]
     gateways = [gateway for gateway in sandbox.gateways.values() if gateway.region == region]
-    return [path for node in nodes for path in (node.data, node.log)] + [gateway.log for gateway in gateways]
+    return [path for node in nodes for path in (node.data, node.log, node.json_log)] + [gateway.log for gateway in gateways]

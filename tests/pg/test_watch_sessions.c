@@ -3,6 +3,10 @@
 #include "relay.h"
 #include "watch_test.h"
 
+#include "watch/watch_internal.h"
+
+#include <arpa/inet.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 /* ---- addresses: a relay of ours, which speaks from them ---- */
@@ -438,17 +442,17 @@ ON_LOOP(what_cannot_be_asked_ends_nothing)
 
 static void feed_log(void)
 {
+    static char text[65536];
     struct str file;
     uint64_t offset;
-    char text[65536];
     watch_log_position(w.watch, &w.cell->nodes[0], &file, &offset);
-    FILE *log = fopen(server_path("log"), "r");
+    FILE *log = fopen(server_path("server.json"), "r");
     assert_non_null(log);
     assert_int_equal(fseek(log, (long)offset, SEEK_SET), 0);
-    size_t len = fread(text, 1, sizeof text, log);
+    for (size_t len; (len = fread(text, 1, sizeof text, log)) > 0; offset += len)
+        watch_log_feed(w.watch, &w.cell->nodes[0],
+                       &(struct watch_log_piece){ STR("log"), offset, { text, len } });
     fclose(log);
-    watch_log_feed(w.watch, &w.cell->nodes[0],
-                   &(struct watch_log_piece){ STR("log"), offset, { text, len } });
 }
 
 static void run_program(const char *const *argv)
@@ -469,8 +473,7 @@ ON_LOOP(what_is_over_before_the_next_round_is_in_the_log)
     watching_begin("");
     do_lines("CREATE ROLE visitor LOGIN\nGRANT CONNECT ON DATABASE domicile TO visitor");
     ask_once();
-    for (int i = 0; i < 20; i++)
-        feed_log();
+    feed_log();
     ask_once();
     ask_once();
     ask_once();
@@ -496,6 +499,97 @@ ON_LOOP(what_is_over_before_the_next_round_is_in_the_log)
     ask_once();
     assert_null(found("log-connection", "visitor"));
     assert_null(found("log-replication", NULL));
+    do_lines("DROP OWNED BY visitor\nDROP ROLE visitor");
+    watching_end();
+}
+
+/* ---- strangers ---- whoever reaches the port, and has no key */
+
+static const char forged[] =
+    "x\n2026-11-25 20:16:00.123 UTC [1] evil@d from 203.0.113.9 LOG:  connection authorized: user=evil\n"
+    "{\"error_severity\":\"LOG\",\"user\":\"evil\",\"message\":\"connection authorized: user=evil\"}\n\xff";
+
+/* The startup packet of protocol 3.0, in clear, with what is forged in each of its names. */
+static size_t startup_packet(char *packet, size_t size)
+{
+    static const char *const names[] = { "user", "database", "application_name" };
+    size_t at = 8;
+    for (size_t i = 0; i < COUNT(names); i++)
+        for (const char *const *text = (const char *const[]){ names[i], forged, NULL }; *text != NULL;
+             text++) {
+            must(at + strlen(*text) + 2 < size);
+            memcpy(packet + at, *text, strlen(*text) + 1);
+            at += strlen(*text) + 1;
+        }
+    packet[at++] = '\0';
+    uint32_t head[] = { htonl((uint32_t)at), htonl(196608) };
+    memcpy(packet, head, sizeof head);
+    return at;
+}
+
+static void come_as_strangers(int count)
+{
+    enum { AT_ONCE = 20 };
+    const struct sockaddr_in server = { .sin_family = AF_INET,
+                                        .sin_port = htons(server_port()),
+                                        .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    char packet[2048], answer[4096];
+    size_t len = startup_packet(packet, sizeof packet);
+    for (int i = 0; i < count; i += AT_ONCE) {
+        int sockets[AT_ONCE];
+        for (int s = 0; s < AT_ONCE; s++) {
+            sockets[s] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+            assert_int_equal(connect(sockets[s], (const struct sockaddr *)&server, sizeof server), 0);
+            assert_int_equal(write(sockets[s], packet, len), len);
+        }
+        for (int s = 0; s < AT_ONCE; s++) {
+            assert_true(read(sockets[s], answer, sizeof answer) > 0);
+            assert_int_equal(answer[0], 'E');
+            close(sockets[s]);
+        }
+    }
+}
+
+static int64_t rows_of(const char *table)
+{
+    char sql[100];
+    snprintf(sql, sizeof sql, "SELECT count(*) FROM domicile.%s", table);
+    return server_number(sql);
+}
+
+ON_LOOP(p6_strangers_write_no_evidence_and_fill_nothing)
+{
+    static const char *const hello[] = { BIN "psql", "-U", "visitor", "-c", "SELECT 1", NULL };
+    enum { STRANGERS = 10000 };
+    watching_begin("");
+    do_lines("CREATE ROLE visitor LOGIN\nGRANT CONNECT ON DATABASE domicile TO visitor");
+    ask_once();
+    feed_log();
+    for (int round = 0; round < 3; round++)
+        ask_once();
+    say_findings();
+    check_ok(watch_record(w.watch, w.monitor));
+    int64_t findings = rows_of("finding"), audited_rows = rows_of("audit");
+    uint64_t began = now_ms();
+    come_as_strangers(STRANGERS);
+    print_message("%d strangers in %llu ms\n", STRANGERS, (unsigned long long)(now_ms() - began));
+    run_program(hello);
+    began = now_ms();
+    while (found("log-connection", "visitor from [local]") == NULL) {
+        assert_true(now_ms() - began < 10000);
+        feed_log();
+        check_ok(fiber_sleep(20));
+    }
+    print_message("read in %llu ms\n", (unsigned long long)(now_ms() - began));
+    assert_null(found("log-connection", "evil"));
+    assert_null(found("blind", WATCH_LOG_TEXT));
+    for (int round = 0; round < 5; round++) {
+        ask_once();
+        check_ok(watch_record(w.watch, w.monitor));
+    }
+    /* visitor himself: as role (since before), and his session */
+    assert_int_equal(rows_of("finding") - findings, 1);
+    assert_int_equal(rows_of("audit") - audited_rows, 2);
     do_lines("DROP OWNED BY visitor\nDROP ROLE visitor");
     watching_end();
 }
@@ -599,6 +693,7 @@ int main(void)
         cmocka_unit_test(findings_are_recorded_though_no_standby_confirms),
         cmocka_unit_test(what_cannot_be_asked_ends_nothing),
         cmocka_unit_test(what_is_over_before_the_next_round_is_in_the_log),
+        cmocka_unit_test(p6_strangers_write_no_evidence_and_fill_nothing),
         cmocka_unit_test(a_standby_that_goes_its_own_way),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -28,19 +28,20 @@ static void declare(void)
                           .pool.connect_within_ms = 5000,
                           .fit.clock_offset_ms = 2000,
                           .monitor.files = { pg_path("monitor.crt"), pg_path("monitor.key") } };
-    node =
-        (struct node){ .name = { "eu1", 3 },
-                       .address = "127.0.0.1",
-                       .port = (uint32_t)atoi(getenv("PGT_PORT")),
-                       .ssh = { .address = "127.0.0.1",
-                                .port = host_port("good"),
-                                .user = getenv("SSHT_USER"),
-                                .private_key = host_path("user"),
-                                .host_key = host_text(host_path("host.pub")),
-                                .state = host_path("scratch"),
-                                .config = host_path("good.conf") },
-                       .paths = { .data = pg_path("data"), .tls = getenv("PGT_DIR"), .log = pg_path("log") },
-                       .shared_host = true };
+    node = (struct node){
+        .name = { "eu1", 3 },
+        .address = "127.0.0.1",
+        .port = (uint32_t)atoi(getenv("PGT_PORT")),
+        .ssh = { .address = "127.0.0.1",
+                 .port = host_port("good"),
+                 .user = getenv("SSHT_USER"),
+                 .private_key = host_path("user"),
+                 .host_key = host_text(host_path("host.pub")),
+                 .state = host_path("scratch"),
+                 .config = host_path("good.conf") },
+        .paths = { .data = pg_path("data"), .tls = getenv("PGT_DIR"), .log = pg_path("pg.log") },
+        .shared_host = true
+    };
     asker = (struct posture_asker){ .cell = &cell, .node = &node, .sql_role = PG_MONITOR };
 }
 
@@ -139,7 +140,10 @@ ON_LOOP(what_is_made_wrong_is_found_and_what_is_put_right_is_not)
     fclose(file);
     assert_int_equal(chmod(pg_path("left.key"), 0644), 0);
     assert_int_equal(chmod(pg_path("data"), 0750), 0);
-    assert_int_equal(chmod(pg_path("log"), 0644), 0);
+    file = fopen(pg_path("pg.json"), "w");
+    assert_non_null(file);
+    fclose(file);
+    assert_int_equal(chmod(pg_path("pg.json"), 0644), 0);
     superuser("ALTER SYSTEM SET fsync = off");
     superuser("SELECT pg_reload_conf()");
     node.disk_encryption = "LUKS, below the virtual machine";
@@ -161,7 +165,7 @@ ON_LOOP(what_is_made_wrong_is_found_and_what_is_put_right_is_not)
     superuser("ALTER SYSTEM RESET fsync");
     superuser("SELECT pg_reload_conf()");
     assert_int_equal(remove(pg_path("left.key")), 0);
-    assert_int_equal(chmod(pg_path("log"), 0600), 0);
+    assert_int_equal(chmod(pg_path("pg.json"), 0600), 0);
     scan();
     is(POSTURE_FILES_LOG, POSTURE_OK, "0600");
 }

@@ -2,6 +2,7 @@
  * cuts. No PostgreSQL is there. */
 #include "host.h"
 
+#include "hosts/conf.h"
 #include "hosts/hosts.h"
 #include "watch/host_reader.h"
 #include "watch/watch_internal.h"
@@ -36,7 +37,12 @@ static void declare(void)
                                    .user = getenv("SSHT_USER"),
                                    .private_key = host_path("user"),
                                    .host_key = host_text(host_path("host.pub")) },
-                          .paths = { .data = host_path("scratch"), .log = scratch("log") } };
+                          .paths = { .data = host_path("scratch"), .log = scratch("pg.log") } };
+}
+
+static const char *log_path(void)
+{
+    return conf_log_json(&test_arena, &node);
 }
 
 static void begin_unknowing(void)
@@ -44,7 +50,7 @@ static void begin_unknowing(void)
     declare();
     watch = cell_watch_new(&config, &cell);
     check_ok(host_reader_new(&cell, NULL, &reader));
-    remove(node.paths.log);
+    remove(log_path());
 }
 
 static void begin(void)
@@ -61,17 +67,24 @@ static void end(void)
 
 /* ---- what a server would write ---- */
 
+static const char *session_at(const char *time, const char *role)
+{
+    return arena_printf(
+        &test_arena,
+        "{\"timestamp\":\"%s UTC\",\"user\":\"%s\",\"dbname\":\"domicile\",\"remote_host\":"
+        "\"10.9.9.9\",\"error_severity\":\"LOG\",\"message\":\"connection authorized: user=%s "
+        "database=domicile SSL enabled (protocol=p)\"}\n",
+        time, role, role);
+}
+
 static const char *session_of(const char *role)
 {
-    return arena_printf(&test_arena,
-                        "2026-11-25 20:16:00.123 UTC [123] %s@domicile from 10.9.9.9 LOG:  connection "
-                        "authorized: user=%s database=domicile SSL enabled (p)\n",
-                        role, role);
+    return session_at("2026-11-25 20:16:00.123", role);
 }
 
 static void write_log(const char *mode, const char *text)
 {
-    FILE *file = fopen(node.paths.log, mode);
+    FILE *file = fopen(log_path(), mode);
     assert_non_null(file);
     fputs(text, file);
     assert_int_equal(fclose(file), 0);
@@ -79,10 +92,10 @@ static void write_log(const char *mode, const char *text)
 
 static void write_filler(size_t bytes)
 {
-    FILE *file = fopen(node.paths.log, "ae");
+    FILE *file = fopen(log_path(), "ae");
     assert_non_null(file);
     for (size_t i = 0; i < bytes / 64; i++)
-        fprintf(file, "%063zu\n", i);
+        fprintf(file, "{\"timestamp\":\"\",\"error_severity\":\"LOG\",\"pid\":\"%015zu\"}\n", i);
     assert_int_equal(fclose(file), 0);
 }
 
@@ -134,7 +147,7 @@ ON_LOOP(the_first_time_it_begins_before_the_end)
     write_log("ae", session_of("after"));
     look_and_count(1);
     assert_non_null(found("log-connection", "after from 10.9.9.9"));
-    assert_int_equal(stat(node.paths.log, &log), 0);
+    assert_int_equal(stat(log_path(), &log), 0);
     assert_int_equal(position(), log.st_size);
     assert_true(facts().disk_total_bytes.known && facts().disk_free_bytes.known);
     assert_true(facts().disk_total_bytes.value > facts().disk_free_bytes.value);
@@ -146,10 +159,7 @@ ON_LOOP(it_reaches_back_and_leaves_what_was_before_a_time)
     begin();
     cell_watch_since(watch, INT64_C(1790000000000)); /* 2026-09-21 */
     host_reader_reach(reader, 4 * HOST_READER_ROUND_BYTES);
-    write_log("we", "2020-01-01 00:00:00.000 UTC [1] LOG:  starting\n");
-    write_log("ae",
-              "2020-01-01 00:00:01.000 UTC [2] early@domicile from 10.9.9.9 LOG:  connection authorized: "
-              "user=early database=domicile SSL enabled (p)\n");
+    write_log("we", session_at("2020-01-01 00:00:00.000", "early"));
     write_log("ae", session_of("late"));
     write_filler(HOST_READER_ROUND_BYTES);
     write_log("ae", session_of("last"));
@@ -205,7 +215,7 @@ ON_LOOP(a_log_that_was_rotated_away_may_have_had_more)
     write_filler(4096);
     look_and_count(0);
     write_log("ae", session_of("unseen"));
-    assert_int_equal(rename(node.paths.log, scratch("log.1")), 0);
+    assert_int_equal(rename(log_path(), scratch("log.1")), 0);
     write_log("we", "");
     look_and_count(1);
     assert_non_null(found("blind", "the server's log"));
@@ -221,10 +231,10 @@ ON_LOOP(a_log_that_was_rotated_away_may_have_had_more)
 ON_LOOP(a_log_may_be_named_by_a_link)
 {
     begin();
-    remove(scratch("link"));
-    assert_int_equal(symlink(node.paths.log, scratch("link")), 0);
+    remove(scratch("link.json"));
+    assert_int_equal(symlink(log_path(), scratch("link.json")), 0);
     write_log("we", session_of("visitor"));
-    node.paths.log = scratch("link");
+    node.paths.log = scratch("link.log");
     look_and_count(1);
     assert_non_null(found("log-connection", "visitor"));
     assert_int_equal(position(), strlen(session_of("visitor")));
@@ -235,16 +245,16 @@ ON_LOOP(a_log_that_cannot_be_read_is_a_finding)
 {
     begin();
     look_and_count(1);
-    assert_non_null(found("log-unread", node.paths.log));
+    assert_non_null(found("log-unread", log_path()));
     assert_string_equal(found("log-unread", "")->node, "eu1");
     assert_non_null(strstr(found("log-unread", "")->evidence, "No such file"));
     assert_true(facts().disk_total_bytes.known); /* which is nothing to it */
     node.paths.log = scratch("folder");          /* there, and no file */
-    assert_int_equal(mkdir(node.paths.log, 0755), 0);
-    assert_int_equal(mkdir(scratch("folder/within"), 0755),
+    assert_int_equal(mkdir(log_path(), 0755), 0);
+    assert_int_equal(mkdir(scratch("folder.json/within"), 0755),
                      0); /* some file systems call an empty one 0 bytes long */
     look_and_count(2);
-    assert_non_null(strstr(found("log-unread", node.paths.log)->evidence, "dd"));
+    assert_non_null(strstr(found("log-unread", log_path())->evidence, "dd"));
     end();
 }
 
@@ -253,7 +263,7 @@ ON_LOOP(a_host_that_does_not_answer_is_one_finding)
     begin();
     node.ssh.port = 1;
     look_and_count(1);
-    assert_non_null(found("log-unread", node.paths.log));
+    assert_non_null(found("log-unread", log_path()));
     assert_false(facts().disk_total_bytes.known);
     end();
 }

@@ -23,7 +23,8 @@ class Node:
         self.home = os.path.join(sandbox, name)
         self.data = os.path.join(self.home, "data")
         self.tls = os.path.join(self.home, "tls")
-        self.log = os.path.join(self.home, "postgres.log")
+        self.log = os.path.join(self.home, "postgres.log")  # the first lines of a start
+        self.json_log = os.path.join(self.home, "postgres.json")
         self.pid_file = os.path.join(self.data, "postmaster.pid")
         self.inspector = os.path.join(sandbox, "config", "pg", region)
 

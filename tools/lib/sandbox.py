@@ -249,7 +249,7 @@ class Sandbox:
                   "CA": f"{self.config}/ca-bundle.crt", "CONFIG": self.config}
         for name, node in self.nodes.items():
             prefix = name.upper()
-            values.update({f"{prefix}_PG": node.superuser(), f"{prefix}_DATA": node.data, f"{prefix}_LOG": node.log,
+            values.update({f"{prefix}_PG": node.superuser(), f"{prefix}_DATA": node.data, f"{prefix}_LOG": node.json_log,
                            f"{prefix}_PIDFILE": node.pid_file})
         for name, (client, secret) in secrets.items():
             values.update({f"{name}_CLIENT": client, f"{name}_SECRET": secret})

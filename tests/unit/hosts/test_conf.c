@@ -10,17 +10,17 @@ static struct node nodes[] = {
       .address = "192.0.2.1",
       .port = 5432,
       .ssh = { .user = "pg" },
-      .paths = { .tls = "/srv/tls" } },
+      .paths = { .tls = "/srv/tls", .log = "/srv/l%g/pg.log" } },
     { .name = { "eu-2", 4 },
       .address = "eu2.example",
       .port = 5433,
       .ssh = { .user = "a \"b" },
-      .paths = { .tls = "/srv/tls" } },
+      .paths = { .tls = "/srv/tls", .log = "/srv/l%g/pg.log" } },
     { .name = { "eu3", 3 },
       .address = "2001:db8::3",
       .port = 5432,
       .ssh = { .user = "pg" },
-      .paths = { .tls = "/srv/tls" } },
+      .paths = { .tls = "/srv/tls", .log = "/srv/l%g/pg.log" } },
 };
 static struct config_word client_words[] = { { { "192.0.2.0/24", 12 }, 0 }, { { "2001:db8::9", 11 }, 0 } };
 static struct region region = { .name = { "eu-fr", 5 } };

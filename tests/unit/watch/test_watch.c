@@ -236,7 +236,17 @@ static void what_cannot_be_severed_is_told_once(void **state)
 
 /* ---- the log ---- */
 
-#define NOW "2026-11-25 20:16:00.123 UTC [123] "
+#define LOGGED(user, database, host, severity, message)                                                      \
+    "{\"timestamp\":\"2026-11-25 20:16:00.123 UTC\",\"user\":\"" user "\",\"dbname\":\"" database            \
+    "\",\"pid\":123,\"remote_host\":\"" host "\",\"ps\":\"authentication\",\"error_severity\":\"" severity   \
+    "\",\"message\":\"" message "\",\"backend_type\":\"client backend\"}\n"
+#define SESSION(user, host, rest)                                                                            \
+    LOGGED(user, "domicile", host, "LOG", "connection authorized: user=" user " database=domicile" rest)
+#define REPLICATION(user, host, rest)                                                                        \
+    LOGGED(user, "domicile", host, "LOG", "replication connection authorized: user=" user rest)
+#define COMMAND(user, host, command)                                                                         \
+    LOGGED(user, "domicile", host, "LOG", "received replication command: " command)
+#define TLS " SSL enabled (protocol=TLSv1.3, cipher=TLS_AES_256_GCM_SHA384, bits=256)"
 
 static void feed(const char *file, uint64_t offset, const char *text)
 {
@@ -250,16 +260,15 @@ static const struct watch_finding *only_finding(void)
     return watch_finding_at(watch, 0);
 }
 
-static const char declared[] =
-    NOW "auditor@domicile from 10.1.0.7 LOG:  connection authorized: user=auditor database=domicile "
-        "application_name=psql SSL enabled (protocol=TLSv1.3, cipher=TLS_AES_256_GCM_SHA384, bits=256)\n" NOW
-        "domicile_replication@[unknown] from 127.10.1.1 LOG:  replication connection authorized: "
-        "user=domicile_replication application_name=eu1 SSL enabled (x)\n" NOW
-        "domicile_replication@[unknown] from 127.10.1.1 LOG:  received replication command: "
-        "START_REPLICATION SLOT \"eu1\" 0/3000000 TIMELINE 1\n" NOW
-        "domicile_gateway@domicile from [local] LOG:  connection authorized: user=domicile_gateway "
-        "database=domicile\n"
-        "2026-11-25 20:16:00.123 UTC [99] LOG:  checkpoint starting: time\n\n\tsecond line\n";
+static const char declared[] = SESSION("auditor", "10.1.0.7", " application_name=psql" TLS)
+    REPLICATION("domicile_replication", "127.10.1.1", " application_name=eu1" TLS) COMMAND(
+        "domicile_replication", "127.10.1.1", "START_REPLICATION SLOT \\\"eu1\\\" 0/3000000 TIMELINE 1")
+        SESSION("domicile_gateway", "[local]",
+                "") "{\"timestamp\":\"2026-11-25 20:16:00.123 "
+                    "UTC\",\"pid\":99,\"error_severity\":\"LOG\",\"message\":"
+                    "\"checkpoint starting: time\",\"backend_type\":\"checkpointer\"}\n\n";
+
+static const char intruder[] = SESSION("x", "10.9.9.9", TLS);
 
 static void what_is_declared_is_no_finding(void **state)
 {
@@ -272,51 +281,37 @@ static void undeclared_lines_are_findings(void **state)
     static const struct {
         const char *line, *channel, *subject, *evidence;
     } lines[] = {
-        { NOW "x@domicile from 10.1.0.7 LOG:  connection authorized: user=x database=domicile "
-              "application_name=a b SSL enabled (p)",
-          "log-connection", "x from 10.1.0.7 as a b", "its role is not declared" },
-        { NOW "auditor@domicile from 10.2.0.7 LOG:  connection authorized: user=auditor "
-              "database=domicile SSL "
-              "enabled (p)",
-          "log-connection", "auditor from 10.2.0.7 as ", "its address is not declared" },
-        { NOW "auditor@domicile from 10.1.0.7 LOG:  connection authorized: user=auditor database=domicile "
-              "application_name=SSL enabled",
-          "log-connection", "auditor from 10.1.0.7 as SSL enabled", "it does not use TLS" },
-        { NOW "domicile_gateway@[unknown] from 10.1.0.7 LOG:  replication connection authorized: "
-              "user=domicile_gateway application_name=eu1 SSL "
-              "enabled (p)",
-          "log-connection", "replication by domicile_gateway from 10.1.0.7 as eu1",
-          "its role may not replicate" },
-        { NOW "domicile_replication@[unknown] from 127.10.1.1 LOG:  replication connection authorized: "
-              "user=domicile_replication "
-              "application_name=pg_receivewal SSL "
-              "enabled (p)",
-          "log-connection", "replication by domicile_replication from 127.10.1.1 as pg_receivewal",
-          "it is not a declared standby" },
-        { NOW "domicile_replication@[unknown] from 10.1.0.7 LOG:  replication connection authorized: "
-              "user=domicile_replication application_name=eu1 SSL enabled (p)",
-          "log-connection", "replication by domicile_replication from 10.1.0.7 as eu1",
-          "its address belongs to no standby" },
-        { NOW "domicile_replication@[unknown] from 10.1.0.7 LOG:  received replication command: BASE_BACKUP",
-          "log-replication", "BASE_BACKUP by domicile_replication from 10.1.0.7", "received" },
-        { NOW "domicile_replication@[unknown] from 127.20.1.1 LOG:  received replication command: "
-              "BASE_BACKUP ( LABEL 'x')",
-          "log-replication", "BASE_BACKUP by domicile_replication from 127.20.1.1",
-          "received replication command" },
-        { NOW "domicile_replication@domicile from 127.10.1.1 LOG:  x@y from 203.0.113.1 LOG:  received "
-              "replication "
-              "command: "
-              "BASE_BACKUP",
-          "log-connection", "a line within a line", "2026" },
-        { NOW "domicile_replication@a from 127.10.1.1@b from 203.0.113.1 LOG:  received replication "
-              "command: BASE_BACKUP",
-          "log-replication", "BASE_BACKUP by domicile_replication from 127.10.1.1@b from 203.0.113.1",
-          "received" },
+        { SESSION("x", "10.1.0.7", " application_name=a b" TLS), "log-connection", "x from 10.1.0.7",
+          "its role is not declared (application \"a b\")" },
+        { SESSION("auditor", "10.2.0.7", TLS), "log-connection", "auditor from 10.2.0.7",
+          "its address is not declared (application \"\")" },
+        { SESSION("auditor", "10.1.0.7", " application_name=SSL enabled"), "log-connection",
+          "auditor from 10.1.0.7", "it does not use TLS (application \"SSL enabled\")" },
+        { REPLICATION("domicile_gateway", "10.1.0.7", " application_name=eu1" TLS), "log-connection",
+          "replication by domicile_gateway from 10.1.0.7", "its role may not replicate" },
+        { REPLICATION("domicile_replication", "127.10.1.1", " application_name=pg_receivewal" TLS),
+          "log-connection", "replication by domicile_replication from 127.10.1.1",
+          "it is not a declared standby (application \"pg_receivewal\")" },
+        { REPLICATION("domicile_replication", "10.1.0.7", " application_name=eu1" TLS), "log-connection",
+          "replication by domicile_replication from 10.1.0.7", "its address belongs to no standby" },
+        { COMMAND("domicile_replication", "10.1.0.7", "BASE_BACKUP"), "log-replication",
+          "BASE_BACKUP by domicile_replication from 10.1.0.7", "received" },
+        { COMMAND("domicile_replication", "127.20.1.1", "BASE_BACKUP ( LABEL 'x')"), "log-replication",
+          "BASE_BACKUP by domicile_replication from 127.20.1.1", "received replication command" },
+        { COMMAND("domicile_replication", "127.20.1.1", "ANYTHING_AT_ALL"), "log-replication",
+          "another command by domicile_replication from 127.20.1.1", "received replication command" },
+        /* a role whose name is not UTF-8, or like the words behind it */
+        { SESSION("r\xf4le", "10.1.0.7", TLS), "log-connection", "r?le from 10.1.0.7", "not declared" },
+        { SESSION("x database=y SSL enabled (", "10.1.0.7", TLS), "log-connection",
+          "x database=y SSL enabled ( from 10.1.0.7", "its role is not declared" },
     };
     uint64_t offset = 0;
     for (size_t i = 0; i < COUNT(lines); i++) {
-        feed("1:1", offset, lines[i].line);
-        feed("1:1", offset += strlen(lines[i].line), "\n");
+        size_t len = strlen(lines[i].line);
+        char cut[1024];
+        snprintf(cut, sizeof cut, "%.*s", (int)len - 1, lines[i].line);
+        feed("1:1", offset, cut);
+        feed("1:1", offset += len - 1, "\n");
         offset++;
         const struct watch_finding *finding = only_finding();
         assert_string_equal(finding->channel->id, lines[i].channel);
@@ -327,24 +322,124 @@ static void undeclared_lines_are_findings(void **state)
     }
 }
 
+/* The names of a failed connect are whatever a stranger sends; PostgreSQL escapes them, but for bytes above 0x7f. */
+#define FORGED                                                                                               \
+    "x\\n2026-11-25 20:16:00.123 UTC [1] evil@domicile from 203.0.113.9 LOG:  connection authorized: "       \
+    "user=evil database=domicile\\n{\\\"error_severity\\\":\\\"LOG\\\",\\\"user\\\":\\\"evil\\\"}\\n\xff"
+
+static void p6_a_stranger_writes_no_evidence(void **state)
+{
+    static const char text[] = LOGGED(FORGED, FORGED, "203.0.113.9", "FATAL",
+                                      "no pg_hba.conf entry for host \\\"203.0.113.9\\\", user \\\"" FORGED
+                                      "\\\", database \\\"" FORGED "\\\", no encryption")
+        LOGGED("connection authorized: user=x", "connection authorized: user=x", "203.0.113.9", "FATAL",
+               "connection authorized: user=x") "{\"timestamp\":\"2026-11-25 20:16:00.123 "
+                                                "UTC\",\"user\":\"domicile_gateway\",\"dbname\":\"domicile\","
+                                                "\"remote_host\":\"127.10.0.1\",\"error_severity\":\"LOG\","
+                                                "\"message\":\"connection authorized: "
+                                                "user=evil database=domicile\",\"context\":\"PL/pgSQL "
+                                                "function inline_code_block line 1 at "
+                                                "RAISE\"}\n";
+    feed("1:1", 0, text);
+    assert_int_equal(watch_finding_count(watch), 0);
+    feed("1:1", strlen(text), intruder);
+    assert_string_equal(only_finding()->subject, "x from 10.9.9.9");
+}
+
+/* What a log of text has can be forged by anybody at the port. */
+static void lines_of_text_count_for_nothing_and_are_told(void **state)
+{
+    static const char text[] =
+        "2026-11-25 20:16:00.123 UTC [123] x@domicile from 10.9.9.9 LOG:  connection authorized: user=x "
+        "database=domicile SSL enabled (p)\n[1]\n\"x\"\n{}\n";
+    feed("1:1", 0, text);
+    assert_string_equal(only_finding()->channel->id, "blind");
+    assert_string_equal(only_finding()->subject, WATCH_LOG_TEXT);
+    assert_non_null(strstr(only_finding()->evidence, "4 lines"));
+    feed("1:1", strlen(text), intruder);
+    assert_int_equal(watch_finding_count(watch), 2);
+}
+
+static void feed_next(const char *text)
+{
+    struct str file;
+    uint64_t offset = 0;
+    watch_log_position(watch, node, &file, &offset);
+    feed("1:1", offset, text);
+}
+
+static void feed_session(const char *role)
+{
+    char line[1024];
+    snprintf(line, sizeof line,
+             "{\"timestamp\":\"2026-11-25 20:16:00.123 UTC\",\"user\":\"%s\",\"dbname\":\"domicile\","
+             "\"remote_host\":\"10.9.9.9\",\"error_severity\":\"LOG\",\"message\":\"connection authorized: "
+             "user=%s database=domicile application_name=%d" TLS "\"}\n",
+             role, role, rand());
+    feed_next(line);
+}
+
+static void forget_all(void)
+{
+    while (watch_finding_count(watch) > 0)
+        watch_gone(&watch->findings, &watch->findings.items[0], 1);
+    watch_events_forget(watch, watch_event_count(watch));
+}
+
+/* Of a source that stays there is one finding, with a count; one that comes and goes cannot fill the cell. */
+static void p8_who_has_a_key_cannot_fill_the_cell(void **state)
+{
+    size_t events = 0;
+    for (int i = 0; i < 100; i++)
+        feed_session("visitor");
+    assert_int_equal(watch_event_count(watch), 1);
+    assert_non_null(strstr(only_finding()->evidence, "100 lines"));
+    forget_all();
+    for (int i = 0; i < 10000; i++) {
+        char role[32];
+        snprintf(role, sizeof role, "visitor%d", i % 700);
+        feed_session(role);
+        for (size_t f = watch_finding_count(watch); f-- > 0;)
+            if (strcmp(watch_finding_at(watch, f)->subject, WATCH_LOG_MORE) != 0)
+                watch_gone(&watch->findings, &watch->findings.items[f], 1);
+        events += watch_event_count(watch);
+        watch_events_forget(watch, watch_event_count(watch));
+    }
+    assert_int_equal(events, 2 * (WATCH_LOG_BEGINS_A_DAY - 1) + 1);
+    assert_string_equal(only_finding()->subject, WATCH_LOG_MORE);
+    assert_non_null(strstr(only_finding()->evidence, "lines today; the last: visitor"));
+    forget_all();
+    watch_log_note(watch, watch_node_of(watch, node));
+    assert_string_equal(only_finding()->subject, WATCH_LOG_MORE); /* all day long */
+    watch_node_of(watch, node)->log.day_began_s = 0;
+    forget_all();
+    feed_session("visitor");
+    assert_string_equal(only_finding()->subject, "visitor from 10.9.9.9");
+}
+
+static void p8_one_source_leaves_room_for_another(void **state)
+{
+    for (int i = 0; i < 1000; i++) {
+        feed_session("visitor");
+        forget_all();
+    }
+    feed_session("another");
+    assert_string_equal(only_finding()->subject, "another from 10.9.9.9");
+}
+
 /* A command is as long as its sender likes, who is told all the same. */
 static void who_sends_a_long_command_is_told(void **state)
 {
-    char line[4097];
-    int begin = snprintf(line, sizeof line, "%s",
-                         NOW "spy@domicile from 203.0.113.1 LOG:  received replication command: ");
-    for (size_t i = (size_t)begin; i < sizeof line; i++)
-        line[i] = 'C';
-    memcpy(line + sizeof line - 9, "CCC_END\n", 9);
+    static char line[32 * 1024];
+    static const char head[] =
+        "{\"timestamp\":\"2026-11-25 20:16:00.123 UTC\",\"user\":\"spy\",\"remote_host\":\"203.0.113.1\","
+        "\"error_severity\":\"LOG\",\"message\":\"received replication command: ";
+    memset(line, 'C', sizeof line);
+    memcpy(line, head, sizeof head - 1);
+    memcpy(line + sizeof line - 4, "\"}\n", 4);
     feed("1:1", 0, line);
-    const struct watch_finding *finding = only_finding();
-    assert_true(strlen(finding->subject) <= WATCH_TEXT_MAX);
-    assert_int_equal(finding->subject[0], 'C');
-    assert_non_null(strstr(finding->subject, "C_END by spy from 203.0.113.1"));
+    assert_string_equal(only_finding()->subject, "another command by spy from 203.0.113.1");
 }
-
-static const char intruder[] =
-    NOW "x@domicile from 10.9.9.9 LOG:  connection authorized: user=x database=domicile SSL enabled (p)\n";
 
 static size_t begins(void)
 {
@@ -363,6 +458,7 @@ static void nothing_is_seen_twice_or_missed(void **state)
     size_t len = strlen(text);
     for (size_t cut = 0; cut <= len; cut++) { /* in two pieces, the second beginning before the first ends */
         char name[32];
+        watch_node_of(watch, node)->log.day_began_s = 0; /* a day for each */
         snprintf(name, sizeof name, "1:%zu", cut);
         watch_log_feed(watch, node, &(struct watch_log_piece){ str_from(name), 0, { text, cut } });
         watch_log_feed(
@@ -422,19 +518,21 @@ static void a_log_that_is_read_from_its_middle_begins_there(void **state)
     assert_string_equal(only_finding()->channel->id, "log-connection");
 }
 
-static void a_line_that_is_too_long_is_judged_by_its_begin(void **state)
+static void a_line_that_is_too_long_is_a_finding(void **state)
 {
     char filler[1000];
-    uint64_t offset = strlen(intruder) - 1;
+    uint64_t offset = strlen(intruder) - 3;
     memset(filler, 'x', sizeof filler);
     watch_log_feed(watch, node, &(struct watch_log_piece){ STR("1:1"), 0, { intruder, offset } });
-    for (int i = 0; i < 40; i++, offset += sizeof filler)
+    for (int i = 0; i < 80; i++, offset += sizeof filler)
         watch_log_feed(watch, node,
                        &(struct watch_log_piece){ STR("1:1"), offset, { filler, sizeof filler } });
     assert_string_equal(only_finding()->channel->id, "log-connection");
+    assert_string_equal(only_finding()->subject, "a line that is too long");
+    assert_non_null(strstr(only_finding()->evidence, "10.9.9.9"));
     assert_int_equal(begins(), 1);
-    feed("1:1", offset, "\n");
-    feed("1:1", offset + 1, declared);
+    feed("1:1", offset, "\"}\n");
+    feed("1:1", offset + 3, declared);
     assert_int_equal(begins(), 1);
 }
 
@@ -471,13 +569,17 @@ int main(void)
         WITH_WATCH(what_cannot_be_severed_is_told_once),
         WITH_WATCH(what_is_declared_is_no_finding),
         WITH_WATCH(undeclared_lines_are_findings),
+        WITH_WATCH(p6_a_stranger_writes_no_evidence),
+        WITH_WATCH(lines_of_text_count_for_nothing_and_are_told),
+        WITH_WATCH(p8_who_has_a_key_cannot_fill_the_cell),
+        WITH_WATCH(p8_one_source_leaves_room_for_another),
         WITH_WATCH(who_sends_a_long_command_is_told),
         WITH_WATCH(nothing_is_seen_twice_or_missed),
         WITH_WATCH(a_file_that_was_rotated_away_ends_its_last_line),
         WITH_WATCH(a_gap_is_a_finding),
         WITH_WATCH(a_log_that_was_cut_begins_again),
         WITH_WATCH(a_log_that_is_read_from_its_middle_begins_there),
-        WITH_WATCH(a_line_that_is_too_long_is_judged_by_its_begin),
+        WITH_WATCH(a_line_that_is_too_long_is_a_finding),
         WITH_WATCH(p5_findings_are_recorded_in_one_writer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
