@@ -52,8 +52,10 @@ static void look_at(struct inspection *inspection, const char *what, const char 
     else if (status.st_mode & forbidden_bits(privacy))
         COMPLAIN(inspection, mode_hint(privacy), "the %s \"%s\" is accessible to other users (mode %04o)",
                  what, path, (unsigned)status.st_mode & 0777);
-    else if (geteuid() != 0 && status.st_uid != 0 && status.st_uid != geteuid())
-        COMPLAIN(inspection, "Change its owner (chown) to root or to the user who runs this program.",
+    else if (status.st_uid != 0 && status.st_uid != geteuid())
+        COMPLAIN(inspection,
+                 "Run this as the gateway's account (runuser -u ACCOUNT), or change the owner (chown) to it "
+                 "or to root.",
                  "the %s \"%s\" is owned by user %u, who could change it", what, path,
                  (unsigned)status.st_uid);
     else if (access(path, R_OK) != 0)

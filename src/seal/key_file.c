@@ -4,8 +4,58 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+static bool is_trusted(uid_t owner)
+{
+    return owner == 0 || owner == geteuid();
+}
+
+/* `part` is a path from the root up to one of its parts, which `stat` of the directory above has led to. */
+static result check_part(const char *part, const char *folder, const char *path, enum error_code code)
+{
+    struct stat above, at;
+    if (stat(folder, &above) != 0 || lstat(part, &at) != 0)
+        return FAIL(code, NULL, "cannot look at \"%s\": %s", part, strerror(errno));
+    if ((above.st_mode & S_IWOTH) == 0 || ((above.st_mode & S_ISVTX) != 0 && is_trusted(at.st_uid)))
+        return OK;
+    return FAIL(code, "Move the file to where only root and the account that uses it can write.",
+                "another account can exchange the key file \"%s\": everybody can write \"%s\"", path, folder);
+}
+
+/* `whole` is absolute. */
+static result check_parts(const char *whole, const char *path, enum error_code code)
+{
+    char part[PATH_MAX], folder[PATH_MAX] = "/";
+    for (const char *at = whole; *at != '\0';) {
+        at += strspn(at, "/");
+        at += strcspn(at, "/");
+        size_t len = (size_t)(at - whole);
+        if (len >= sizeof part)
+            return FAIL(code, "Use a shorter path.", "the path \"%s\" is too long", path);
+        memcpy(part, whole, len);
+        part[len] = '\0';
+        TRY(check_part(part, folder, path, code));
+        memcpy(folder, part, len + 1);
+    }
+    return OK;
+}
+
+/* The way as it is written, and as it is after its links: either could be turned to another file. */
+static result check_way(const char *path, enum error_code code)
+{
+    char here[PATH_MAX] = "", written[2 * PATH_MAX], real[PATH_MAX];
+    if ((path[0] != '/' && getcwd(here, sizeof here) == NULL) || realpath(path, real) == NULL)
+        return FAIL(code, "Check the path and the owner of the file.", "cannot look at \"%s\": %s", path,
+                    strerror(errno));
+    snprintf(written, sizeof written, "%s%s%s", here, here[0] != '\0' ? "/" : "", path);
+    TRY(check_parts(written, path, code));
+    return check_parts(real, path, code);
+}
 
 static result check(int fd, const char *path, enum error_code code)
 {
@@ -18,7 +68,13 @@ static result check(int fd, const char *path, enum error_code code)
         return FAIL(code, "Run chmod 0600 on the file, and find out who could read it.",
                     "the key file \"%s\" is accessible to other users (mode %04o)", path,
                     (unsigned)(status.st_mode & 07777));
-    return OK;
+    if (!is_trusted(status.st_uid))
+        return FAIL(
+            code,
+            "Run the command as that account (runuser -u ACCOUNT), or give the file to root if root alone "
+            "uses it.",
+            "the key file \"%s\" belongs to user %u, who could change it", path, (unsigned)status.st_uid);
+    return check_way(path, code);
 }
 
 result key_file_open(const char *path, enum error_code code, int *ret_fd)

@@ -87,7 +87,7 @@ def test_each_case_is_of_a_verb():
 @of("config check")
 def _(shell):
     assert shell("config", "check")["valid"] is True
-    assert shell("config", "check", "--region", "eu-fr")["regions"] == 2
+    assert shell("config", "check", "--region", "eu-fr", operator=True)["regions"] == 2
 
 
 @of("policy explain")
@@ -165,7 +165,7 @@ def _(shell):
 
 @of("client add")
 def _(shell):
-    of_staff = shell("client", "add", "--role", "sysadmin", "--region", "eu-fr")
+    of_staff = shell("client", "add", "--role", "sysadmin", "--region", "eu-fr", operator=True)
     made = api.Principal(of_staff["client_id"], of_staff["client_secret"], "sysadmin")
     assert made.ask_token(shell.gateway).status == 200
     secret = str(shell.folder / "secret")
@@ -189,8 +189,8 @@ def _(shell):
 
 @of("client remove")
 def _(shell):
-    made = shell("client", "add", "--role", "compliance", "--region", "eu-fr")
-    removed = shell("client", "remove", made["client_id"], "--region", "eu-fr")
+    made = shell("client", "add", "--role", "compliance", "--region", "eu-fr", operator=True)
+    removed = shell("client", "remove", made["client_id"], "--region", "eu-fr", operator=True)
     assert removed == {"client_id": made["client_id"], "disabled": True}
     staff = {client["client_id"]: client for client in shell("client", "list", "--region", "eu-fr")["clients"]}
     assert staff[made["client_id"]]["disabled_at"]
@@ -313,17 +313,17 @@ def test_a_rotation_that_nobody_waits_for(domicile, customer, security):
 
 
 def test_the_life_of_a_client_of_the_staff(domicile, eu):
-    added = domicile("client", "add", "--role", "compliance", "--region", "eu-fr")
+    added = domicile("client", "add", "--role", "compliance", "--region", "eu-fr", operator=True)
     fields = dict(line.split(maxsplit=1) for line in added.stdout.decode().splitlines())
     principal = api.Principal(fields["client_id"], fields["client_secret"], "compliance")
     assert principal.ask_token(eu).status == 200
     head, *rows = columns(domicile("client", "list", "--region", "eu-fr"))
     assert head == ["CLIENT", "ROLE", "CREATED", "DISABLED"]
     assert [row[1:4:2] for row in rows if row[0] == fields["client_id"]] == [["compliance", "-"]]
-    said = domicile("client", "remove", fields["client_id"], "--region", "eu-fr").stdout.decode()
+    said = domicile("client", "remove", fields["client_id"], "--region", "eu-fr", operator=True).stdout.decode()
     assert said.startswith(f"{fields['client_id']} is disabled")
     assert principal.ask_token(eu).status == 401
-    assert domicile("client", "remove", fields["client_id"], "--region", "eu-fr", status=4).stderr
+    assert domicile("client", "remove", fields["client_id"], "--region", "eu-fr", operator=True, status=4).stderr
     disabled = [row[3] for row in columns(domicile("client", "list", "--region", "eu-fr")) if row[0] == fields["client_id"]]
     assert disabled != ["-"] and len(disabled) == 1
 

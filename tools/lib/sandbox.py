@@ -176,13 +176,14 @@ class Sandbox:
 
     def _add_clients(self):
         directory = os.path.join(self.home, "clients")
-        os.makedirs(directory, mode=0o700)
+        os.makedirs(directory)
+        give(directory, 0o700)
         secrets = {}
         for name, role in CLIENTS.items():
             path = os.path.join(directory, f"{name.lower()}.secret")
             both = [argument for region in REGIONS for argument in ("--region", region)]
             self.gateways["eu"].domicile("client", "add", "--role", role, "--id", f"sandbox-{role}", *both,
-                                         "--secret-file", path)
+                                         "--secret-file", path, as_account=True)
             with open(path, encoding="utf-8") as file:
                 secrets[name] = (f"sandbox-{role}", file.read().strip())
         return secrets
