@@ -121,6 +121,18 @@ static json_t *line_answer(struct line *line)
     return answer;
 }
 
+/* One of a window is enough: what is wrong with a cell is wrong for all. */
+static void window_log(const struct window *window)
+{
+    for (size_t i = 0; i < window->count; i++) {
+        const struct error *error = &window->lines[i].outcome.error;
+        if (error->code == E_OK || error_http_status(error->code) != 500)
+            continue;
+        log_failure(LOG_ERROR, error, "a line of a request failed: request=%s", window->call->request->id);
+        return;
+    }
+}
+
 /* Stores the lines of the window together, and answers them in their order. */
 static result window_flush(struct window *window)
 {
@@ -132,6 +144,7 @@ static result window_flush(struct window *window)
     result joined = scope_join(&scope);
     if (!failed(r))
         r = joined;
+    window_log(window);
     for (size_t i = 0; i < window->count; i++) {
         if (!failed(r))
             r = stream_line(window->call, line_answer(&window->lines[i]));

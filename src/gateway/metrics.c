@@ -121,6 +121,7 @@ static void cell_metrics(struct buf *out, const struct record_store *store)
         { "domicile_cell_connections_lost_total", "Connections lost.", true },
         { "domicile_cell_calls_refused_total", "Calls refused because the queue was full.", true },
         { "domicile_cell_calls_late_total", "Calls that passed their deadline.", true },
+        { "domicile_cell_answers_unfit_total", "Answers that a function of the schema cannot give.", true },
     };
     for (size_t i = 0; i < COUNT(families); i++) {
         family(out, families[i].name, families[i].counter, families[i].help);
@@ -128,7 +129,8 @@ static void cell_metrics(struct buf *out, const struct record_store *store)
             struct pg_pool_stats stats = pg_pool_stats(store->cells[j].pool);
             const uint64_t values[] = { stats.connections_up, stats.queued,  stats.in_flight,
                                         stats.statements,     stats.batches, stats.batches_undone,
-                                        stats.losses,         stats.busy,    stats.late };
+                                        stats.losses,         stats.busy,    stats.late,
+                                        stats.unfit };
             must(buf_printf(out, "%s{cell=\"%s\"} %llu\n", families[i].name, store->cells[j].name,
                             (unsigned long long)values[i]));
         }

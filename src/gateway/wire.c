@@ -89,6 +89,7 @@ static result cell_open(struct gateway_process *process, const struct cell *cell
     opened->name = cell->name.ptr;
     opened->region = process->gateway.region;
     const struct pg_pool_options options = { .connect = connect,
+                                             .name = opened->name,
                                              .statements = statements,
                                              .statement_count = STATEMENT_COUNT,
                                              .connections = cell->pool.connections,

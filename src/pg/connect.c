@@ -174,6 +174,7 @@ result pg_connect(const struct pg_connect_options *options, struct pg_conn **ret
                         (unsigned long long)within_ms);
         return r;
     }
+    pg_watch_reads(conn);
     *ret = conn;
     return OK;
 }

@@ -2,6 +2,7 @@
 
 #include "base/text.h"
 #include "pg/internal.h"
+#include "pg/shape.h"
 
 #include <stdio.h>
 #include <sys/socket.h>
@@ -35,7 +36,7 @@ static bool is_busy(const char *sqlstate)
     return false;
 }
 
-result pg_refused(const PGresult *refusal, const char *name, char ret_sqlstate[6])
+result pg_refused(const PGresult *refusal, const char *who, const char *name, char ret_sqlstate[6])
 {
     const char *sqlstate = PQresultErrorField(refusal, PG_DIAG_SQLSTATE);
     const char *message = PQresultErrorField(refusal, PG_DIAG_MESSAGE_PRIMARY);
@@ -44,14 +45,17 @@ result pg_refused(const PGresult *refusal, const char *name, char ret_sqlstate[6
     snprintf(ret_sqlstate, 6, "%s", sqlstate != NULL ? sqlstate : "");
     if (is_busy(ret_sqlstate))
         return FAIL(E_BUSY, "Try again in a moment.",
-                    "\"%s\" was cancelled by the server and changed nothing (%s): %.*s", name, ret_sqlstate,
+                    "\"%s\" cancelled \"%s\", which changed nothing (%s): %.*s", who, name, ret_sqlstate,
                     STR_ARG(pg_first_line(message)));
-    return FAIL(E_SQL, "Check PostgreSQL's log at that time.", "\"%s\" was refused (%s): %.*s", name,
+    return FAIL(E_SQL, "Check PostgreSQL's log at that time.", "\"%s\" refused \"%s\" (%s): %.*s", who, name,
                 ret_sqlstate, STR_ARG(pg_first_line(message)));
 }
 
 static result lost(struct pg_conn *conn)
 {
+    if (conn->overflowed)
+        return FAIL(E_UNAVAILABLE, PG_UNFIT_HINT, "\"%s\" answered with more than %d MiB", PQhost(conn->pq),
+                    PG_ANSWER_BYTES_MAX / 1024 / 1024);
     return FAIL(E_UNAVAILABLE, "Check that PostgreSQL is running there and can be reached from this host.",
                 "the connection to \"%s\" was lost: %.*s", PQhost(conn->pq),
                 STR_ARG(pg_first_line(PQerrorMessage(conn->pq))));
@@ -63,7 +67,7 @@ static result send_all(struct pg_conn *conn)
     while ((left = PQflush(conn->pq)) == 1) {
         int seen;
         TRY(fiber_await_fd(PQsocket(conn->pq), WATCH_READABLE | WATCH_WRITABLE, &seen));
-        if ((seen & WATCH_READABLE) != 0 && PQconsumeInput(conn->pq) == 0)
+        if ((seen & WATCH_READABLE) != 0 && !pg_consume(conn))
             return lost(conn);
     }
     return left == 0 ? OK : lost(conn);
@@ -74,7 +78,7 @@ static result next_result(struct pg_conn *conn, PGresult **ret)
     while (PQisBusy(conn->pq)) {
         int seen;
         TRY(fiber_await_fd(PQsocket(conn->pq), WATCH_READABLE, &seen));
-        if (PQconsumeInput(conn->pq) == 0)
+        if (!pg_consume(conn))
             return lost(conn);
     }
     *ret = PQgetResult(conn->pq);
@@ -97,7 +101,7 @@ static result take_results(struct pg_conn *conn, const char *name, struct pg_rep
             continue;
         }
         if (!failed(outcome) && status == PGRES_FATAL_ERROR)
-            outcome = pg_refused(one, name, reply->sqlstate);
+            outcome = pg_refused(one, PQhost(conn->pq), name, reply->sqlstate);
         else if (!failed(outcome))
             outcome = FAIL(E_INTERNAL, NULL, "\"%s\" answered with %s", name, PQresStatus(status));
         PQclear(one);
@@ -117,6 +121,7 @@ static result finish(struct pg_conn *conn, int sent, const char *name, struct pg
 {
     if (sent == 0)
         return lost(conn);
+    pg_allow(conn, PG_ANSWER_BYTES_MAX);
     struct pg_reply taken = PG_REPLY_INIT;
     result r = send_all(conn);
     if (!failed(r))

@@ -32,6 +32,7 @@ static void keep_options(struct pg_pool *pool, const struct pg_pool_options *opt
         own->down_within_ms = DOWN_WITHIN_MS;
     own->connect.statement_within_ms =
         own->statement_within_ms / 2; /* the others of its batch want the rest */
+    own->name = keep_string(pool, options->name != NULL ? options->name : options->connect.host);
     own->connect.host = keep_string(pool, options->connect.host);
     own->connect.address = keep_string(pool, options->connect.address);
     own->connect.database = keep_string(pool, options->connect.database);
@@ -169,6 +170,18 @@ static void count_failure(struct pg_pool_stats *stats, enum error_code code)
     stats->unavailable += code == E_UNAVAILABLE;
     stats->late += code == E_DEADLINE;
     stats->cancelled += code == E_CANCELLED;
+    stats->unfit += code == E_SCHEMA;
+}
+
+static result check_answer(const struct pg_pool *pool, const struct call *call)
+{
+    const struct pg_statement *statement = call->statement;
+    if (!pg_shape_is_declared(&statement->shape))
+        return OK;
+    result r = pg_shape_check(&statement->shape, pool->options.name, statement->name, call->reply);
+    if (failed(r))
+        pg_reply_done(call->reply);
+    return r;
 }
 
 result pg_pool_call(struct pg_pool *pool, size_t statement, uint64_t shard, const struct pg_value *params,
@@ -199,6 +212,8 @@ result pg_pool_call(struct pg_pool *pool, size_t statement, uint64_t shard, cons
     deadline_begin(&deadline, pool->options.statement_within_ms);
     result r = call_run(pool, &call, shard);
     deadline_end(&deadline);
+    if (!failed(r))
+        r = check_answer(pool, &call);
     if (failed(r))
         count_failure(&pool->stats, r.error.code);
     if (--pool->calls_now == 0 && pool->empty != NULL)

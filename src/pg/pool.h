@@ -11,7 +11,7 @@
  * does. A write whose connection is lost before the Sync is answered fails with E_UNAVAILABLE and is never
  * sent twice: its outcome is not known. A full pool refuses at once. */
 #include "pg/connect.h"
-#include "pg/reply.h"
+#include "pg/shape.h"
 
 struct pg_pool;
 
@@ -22,10 +22,14 @@ struct pg_statement {
     bool idempotent;
     /* Shares its transaction with no other call: for what takes strong locks. */
     bool alone;
+    /* What the answer must be: checked before the caller reads it, and its size while it arrives. Not declared: not
+     * checked. */
+    struct pg_shape shape;
 };
 
 struct pg_pool_options {
     struct pg_connect_options connect;
+    const char *name;                      /* in errors: the cell's; NULL: the host's */
     const struct pg_statement *statements; /* kept: static */
     size_t statement_count;
     size_t connections; /* 0: 4; at most 64 */
@@ -56,6 +60,8 @@ void pg_pool_free(struct pg_pool *pool);
  *   E_UNAVAILABLE  no connection, nothing was done; or, for a write, the connection was lost and the outcome is
  *                  unknown: reply->sqlstate is "08007" then
  *   E_DEADLINE, E_CANCELLED   the outcome is unknown
+ *   E_SCHEMA       the answer does not fit the statement's shape; a write may have been done. Where it was too large, the
+ *                  connection was ended before all of it had arrived
  *   E_DRAINING     the pool is being freed; nothing was done */
 result pg_pool_call(struct pg_pool *pool, size_t statement, uint64_t shard, const struct pg_value *params,
                     size_t count, struct pg_reply *reply) MUST_USE;
@@ -67,6 +73,7 @@ struct pg_pool_stats {
     uint64_t batches_undone, statements_again; /* a statement failed; how many others were run again for it */
     uint64_t connects, connects_failed, losses;  /* connections made, not made, lost */
     uint64_t busy, unavailable, late, cancelled; /* calls that ended so */
+    uint64_t unfit;                              /* answers that did not fit */
     struct error last_error;                     /* why a connection was lost or not made; E_OK if never */
 };
 struct pg_pool_stats pg_pool_stats(const struct pg_pool *pool);

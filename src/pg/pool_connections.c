@@ -145,7 +145,8 @@ result pool_connect(struct pg_pool *pool)
     for (size_t i = 0; i < pool->options.connections; i++) {
         pool->members[i].pool = pool;
         pool->members[i].number = i;
-        session_init(&pool->members[i].session, overdue_ms(pool->options.statement_within_ms));
+        session_init(&pool->members[i].session, pool->options.name,
+                     overdue_ms(pool->options.statement_within_ms));
     }
     for (size_t i = 0; i < pool->options.connections; i++)
         TRY(fiber_spawn(&pool->scope, "database connection", keep, &pool->members[i]));

@@ -60,8 +60,8 @@ size_t pg_reply_rows(const struct pg_reply *reply)
 
 bool pg_reply_is_null(const struct pg_reply *reply, size_t row, int column)
 {
-    must(row < pg_reply_rows(reply) && column >= 0 && column < PQnfields(reply->result));
-    return PQgetisnull(reply->result, (int)row, column) == 1;
+    return row >= pg_reply_rows(reply) || column < 0 || column >= PQnfields(reply->result) ||
+           PQgetisnull(reply->result, (int)row, column) == 1;
 }
 
 struct str pg_reply_str(const struct pg_reply *reply, size_t row, int column)
@@ -75,23 +75,23 @@ struct str pg_reply_str(const struct pg_reply *reply, size_t row, int column)
 int64_t pg_reply_number(const struct pg_reply *reply, size_t row, int column)
 {
     struct str s = pg_reply_str(reply, row, column);
-    if (s.len == 0)
-        return 0;
-    must(s.len == 1 || s.len == 2 || s.len == 4 || s.len == 8);
-    uint64_t number = from_big_endian(s.ptr, (int)s.len);
     switch (s.len) {
+    case 1:
+        return (uint8_t)s.ptr[0];
     case 2:
-        return (int16_t)number;
+        return (int16_t)from_big_endian(s.ptr, 2);
     case 4:
-        return (int32_t)number;
+        return (int32_t)from_big_endian(s.ptr, 4);
+    case 8:
+        return (int64_t)from_big_endian(s.ptr, 8);
     default:
-        return (int64_t)number;
+        return 0;
     }
 }
 
 int64_t pg_reply_unix_ms(const struct pg_reply *reply, size_t row, int column)
 {
     static const int64_t between_epochs_us = INT64_C(946684800000000); /* 1970-01-01 and 2000-01-01 */
-    must(!pg_reply_is_null(reply, row, column));
-    return (pg_reply_number(reply, row, column) + between_epochs_us) / 1000;
+    int64_t us = pg_reply_number(reply, row, column);
+    return us > INT64_MAX - between_epochs_us ? INT64_MAX / 1000 : (us + between_epochs_us) / 1000;
 }

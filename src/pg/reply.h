@@ -27,11 +27,11 @@ struct pg_reply {
 void pg_reply_done(struct pg_reply *reply); /* takes an empty one */
 
 size_t pg_reply_rows(const struct pg_reply *reply);
-/* A row or column that is not there, or a number of another width than 1, 2, 4 or 8 bytes, is a bug and
- * aborts. */
+/* What the server answered is its own choice, so none of these fails: a row or column that is not there reads as NULL, a
+ * number of another width than 1, 2, 4 or 8 bytes as 0. Who decides by what was read has it checked first (shape.h). */
 bool pg_reply_is_null(const struct pg_reply *reply, size_t row, int column);
 struct str pg_reply_str(const struct pg_reply *reply, size_t row, int column); /* empty for NULL */
 int64_t pg_reply_number(const struct pg_reply *reply, size_t row,
                         int column); /* 0 for NULL; bool is 0 or 1 */
 int64_t pg_reply_unix_ms(const struct pg_reply *reply, size_t row,
-                         int column); /* of a timestamptz that is not NULL */
+                         int column); /* of a timestamptz; what is later than time can be is its end */

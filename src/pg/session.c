@@ -5,6 +5,9 @@
 #include <openssl/ssl.h>
 #include <stdlib.h>
 
+/* What a server says besides: settings that changed, warnings, TLS's own. */
+enum { ELSEWHERE_BYTES = 64 * 1024 };
+
 /* libuv's handles die in their close callbacks, later than the session. */
 struct session_handles {
     uv_poll_t poll;
@@ -89,9 +92,20 @@ static void session_lose(struct session *session, result why)
     wait_wake(session->ended);
 }
 
+/* Which statement the server is answering: the next of the oldest batch, NULL between batches. */
+static const char *answering(const struct session *session)
+{
+    const struct batch *batch = &session->batches[session->oldest];
+    return session->in_flight > 0 && batch->answered < batch->count ? batch->names[batch->answered] : NULL;
+}
+
 static result lost(struct session *session, const char *how)
 {
     PGconn *pq = session->conn->pq;
+    const char *statement = answering(session);
+    if (session->conn->overflowed)
+        return FAIL(E_SCHEMA, PG_UNFIT_HINT, "\"%s\" answered \"%s\" with more bytes than it may have",
+                    session->name, statement == NULL ? "commit" : statement);
     return FAIL(E_UNAVAILABLE, "Check that PostgreSQL is running there and can be reached from this host.",
                 "the connection to \"%s\" was lost: %s%.*s", PQhost(pq), how,
                 STR_ARG(pg_first_line(PQerrorMessage(pq))));
@@ -112,6 +126,18 @@ static void end_sent(struct call *call)
         "the connection to the database was lost during \"%s\"; it is not known whether the change was made",
         call->statement->name);
     call_refuse(call, &unknown.error, "08007");
+}
+
+/* The call whose answer was too large is told so, and is not sent to another connection to do the same there. */
+static void end_blamed(struct session *session)
+{
+    struct batch *batch = &session->batches[session->oldest];
+    struct call *call = answering(session) == NULL ? NULL : batch->calls[batch->answered];
+    if (!session->conn->overflowed || call == NULL)
+        return;
+    call_take_out(call);
+    pg_reply_done(call->reply);
+    call_refuse(call, &session->why, "");
 }
 
 static void end_unsent(struct call_list *list)
@@ -144,6 +170,7 @@ void session_close(struct session *session, const struct error *why)
     turn_hook_forget(&session->send);
     handles_close(session->handles);
     session->handles = NULL;
+    end_blamed(session);
     pg_close(session->conn);
     session->conn = NULL;
     for (; session->in_flight > 0; session->in_flight--) {
@@ -159,6 +186,18 @@ void session_close(struct session *session, const struct error *why)
     }
     end_unsent(&session->again);
     end_unsent(&session->queue);
+}
+
+/* ---- how much may arrive ---- */
+
+/* Until the answer that comes is complete: itself, and what libpq reads beyond it, which is as much as its buffer holds:
+ * less than twice the largest message, this answer's or an earlier one. */
+static void allow(struct session *session)
+{
+    const struct batch *batch = &session->batches[session->oldest];
+    size_t answer = answering(session) == NULL ? 0 : batch->answer_bytes[batch->answered];
+    size_t largest = answer > session->largest_answer ? answer : session->largest_answer;
+    pg_allow(session->conn, ELSEWHERE_BYTES + answer + 2 * largest);
 }
 
 /* ---- sending ---- */
@@ -181,6 +220,8 @@ static bool batch_send_call(struct session *session, struct batch *batch, struct
     list_remove(call);
     call->batch = batch;
     call->slot = batch->count;
+    batch->answer_bytes[batch->count] = pg_shape_bytes(&call->statement->shape);
+    batch->names[batch->count] = call->statement->name;
     batch->calls[batch->count++] = call;
     session->counters.statements++;
     return true;
@@ -216,7 +257,10 @@ static bool batch_send(struct session *session)
     session->counters.batches++;
     if (!uv_is_active((uv_handle_t *)&session->handles->overdue))
         overdue_start(session, session->overdue_ms);
-    return batch_fill(session, batch) && PQpipelineSync(session->conn->pq) == 1;
+    bool sent = batch_fill(session, batch) && PQpipelineSync(session->conn->pq) == 1;
+    if (session->in_flight == 1)
+        allow(session);
+    return sent;
 }
 
 static void on_socket(uv_poll_t *poll, int status, int events);
@@ -332,7 +376,8 @@ static void batch_refuse(struct session *session, struct batch *batch, const PGr
         return;
     struct call *call = batch->answered < batch->count ? batch->calls[batch->answered] : NULL;
     batch->refusal =
-        pg_refused(refusal, call != NULL ? call->statement->name : "commit", batch->sqlstate).error;
+        pg_refused(refusal, session->name, call != NULL ? call->statement->name : "commit", batch->sqlstate)
+            .error;
     batch->refused = batch->answered;
     batch->undone = true;
 }
@@ -380,7 +425,13 @@ static void take_all(struct session *session)
             session_lose(session, lost(session, ""));
             return;
         }
+        size_t size = one == NULL ? 0 : PQresultMemorySize(one);
+        if (size > session->largest_answer)
+            session->largest_answer = size;
+        bool complete = one != NULL;
         take(session, one);
+        if (complete && session_serves(session))
+            allow(session);
     }
 }
 
@@ -403,7 +454,7 @@ static void on_socket(uv_poll_t *poll, int status, int events)
     }
     PGconn *pq = session->conn->pq;
     do {
-        if (PQconsumeInput(pq) == 0) {
+        if (!pg_consume(session->conn)) {
             take_all(session);
             if (session_serves(session))
                 session_lose(session, lost(session, ""));
@@ -440,9 +491,9 @@ static void overdue_start(struct session *session, uint64_t within_ms)
 
 /* ---- opening ---- */
 
-void session_init(struct session *session, uint64_t overdue_ms)
+void session_init(struct session *session, const char *name, uint64_t overdue_ms)
 {
-    *session = (struct session){ .send = { .run = on_turn }, .overdue_ms = overdue_ms };
+    *session = (struct session){ .name = name, .send = { .run = on_turn }, .overdue_ms = overdue_ms };
 }
 
 result session_open(struct session *session, struct pg_conn *conn, struct wait *ended)
@@ -464,8 +515,9 @@ result session_open(struct session *session, struct pg_conn *conn, struct wait *
     session->handles = handles;
     session->ended = ended;
     session->why = session->last_word = (struct error){ .code = E_OK };
-    session->oldest = session->in_flight = 0;
+    session->oldest = session->in_flight = session->largest_answer = 0;
     session->watched = 0;
+    allow(session);
     watch(session, UV_READABLE);
     return OK;
 }

@@ -40,7 +40,9 @@ struct call_list {
 };
 
 struct batch {
-    struct call *calls[BATCH_CALLS]; /* NULL: its caller has left */
+    struct call *calls[BATCH_CALLS];  /* NULL: its caller has left */
+    size_t answer_bytes[BATCH_CALLS]; /* that may come; also for who has left */
+    const char *names[BATCH_CALLS];
     size_t count, answered;
     size_t refused; /* the slot of the statement that failed; count: at the commit */
     bool undone;
@@ -55,13 +57,15 @@ struct session_counters {
 
 struct session {
     struct pg_conn *conn; /* NULL: not serving */
+    const char *name;     /* of the pool */
     struct session_handles *handles;
     struct turn_hook send;
     struct call_list queue; /* to be batched */
     struct call_list again; /* after an undone batch: each in a transaction of its own */
     struct batch batches[BATCHES_IN_FLIGHT];
     size_t oldest, in_flight;
-    int watched; /* uv events */
+    size_t largest_answer; /* in memory, of this connection */
+    int watched;           /* uv events */
     uint64_t overdue_ms;
     struct wait *ended;
     struct error why;       /* it ended */
@@ -69,7 +73,7 @@ struct session {
     struct session_counters counters;
 };
 
-void session_init(struct session *session, uint64_t overdue_ms);
+void session_init(struct session *session, const char *name, uint64_t overdue_ms);
 /* Takes conn over. `ended` is woken when the connection is lost; call session_close then. */
 result session_open(struct session *session, struct pg_conn *conn, struct wait *ended) MUST_USE;
 /* Does not wait. Every call that stands here is refused or unplaced, and woken. */

@@ -21,7 +21,8 @@ static result key_alarm(const struct record_shelf *shelf, result failure)
 static result take_key(const struct record_shelf *shelf, int64_t version, struct str wrapped, bool is_current)
 {
     if (version < 1 || version > CLASSKEY_VERSION_MAX)
-        return FAIL(E_SCHEMA, NULL, "a class key has the version %lld", (long long)version);
+        return FAIL(E_SCHEMA, PG_UNFIT_HINT, "\"%s\" holds a class key of the version %lld",
+                    shelf->cell->name, (long long)version);
     struct class_key_name name = name_of(shelf, (uint32_t)version);
     struct class_key key;
     result r = classkey_unwrap(shelf->store->root, &name, wrapped, &key);

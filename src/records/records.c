@@ -292,6 +292,26 @@ static result item_read(const struct record_shelf *shelf, struct arena *arena, c
                                &item->type, &item->body);
 }
 
+/* Beyond its shape: a page that repeats keys, or leaves the prefix, would be followed by another without end. */
+static result check_page(const struct record_shelf *shelf, const struct pg_value params[PAGE_PARAMS],
+                         size_t limit, bool with_content, const struct pg_reply *reply)
+{
+    struct str prefix = { params[4].ptr, (size_t)params[4].len };
+    struct str last = { params[5].ptr, (size_t)params[5].len };
+    size_t rows = pg_reply_rows(reply);
+    bool fits = rows <= limit;
+    for (size_t row = 0; row < rows && fits; row++) {
+        struct str key = pg_reply_str(reply, row, 0);
+        fits = str_starts(key, prefix) && str_compare(key, last) > 0 &&
+               !(with_content && pg_reply_is_null(reply, row, 5));
+        last = key;
+    }
+    return fits ? OK
+                : FAIL(E_SCHEMA, PG_UNFIT_HINT,
+                       "\"%s\" answered \"record_page\" with records that were not asked for",
+                       shelf->cell->name);
+}
+
 /* *ret_failed is the key of the record that failed it. */
 static result page_once(const struct record_shelf *shelf, struct arena *arena,
                         const struct pg_value params[PAGE_PARAMS], size_t limit, bool with_content,
@@ -299,6 +319,8 @@ static result page_once(const struct record_shelf *shelf, struct arena *arena,
 {
     struct pg_reply reply = PG_REPLY_INIT;
     result r = record_call(shelf, STATEMENT_RECORD_PAGE, (struct str){ 0 }, params, PAGE_PARAMS, &reply);
+    if (!failed(r))
+        r = check_page(shelf, params, limit, with_content, &reply);
     if (!failed(r)) {
         uint64_t bytes = 0;
         *ret = (struct record_page){ .count = pg_reply_rows(&reply) };

@@ -176,6 +176,17 @@ static void pass_stand(struct pass *pass, struct str key)
         memcpy(pass->last, key.ptr, pass->last_len);
 }
 
+/* Every answer goes on from where the pass stands, or it would be asked for without end. */
+static result pass_advance(const struct record_shelf *shelf, struct pass *pass, enum statement statement,
+                           struct str key)
+{
+    if (str_compare(key, (struct str){ pass->last, pass->last_len }) <= 0)
+        return FAIL(E_SCHEMA, PG_UNFIT_HINT, "\"%s\" answered \"%s\" with a key that it gave before",
+                    shelf->cell->name, statements[statement].name);
+    pass_stand(pass, key);
+    return OK;
+}
+
 static result pass_page(const struct record_shelf *shelf, uint32_t current, struct pass *pass)
 {
     struct pg_value params[8];
@@ -190,7 +201,10 @@ static result pass_page(const struct record_shelf *shelf, uint32_t current, stru
     pass->at_end = rows == 0;
     if (rows > 0) {
         r = page_reseal(shelf, &page, &pass->unopened);
-        pass_stand(pass, pg_reply_str(&page, rows - 1, 0));
+        result advanced =
+            pass_advance(shelf, pass, STATEMENT_PAGE_TO_RESEAL, pg_reply_str(&page, rows - 1, 0));
+        if (!failed(r))
+            r = advanced;
         pass->records += rows;
     }
     pg_reply_done(&page);
@@ -222,7 +236,10 @@ static result keys_retire(const struct record_shelf *shelf, uint32_t current, st
             struct str outcome = pg_reply_str(&reply, 0, 0);
             more = str_is(outcome, "more");
             *ret_retired = str_is(outcome, "retired");
-            pass_stand(pass, pg_reply_str(&reply, 0, 1));
+            if (more)
+                r = pass_advance(shelf, pass, STATEMENT_KEY_RETIRE, pg_reply_str(&reply, 0, 1));
+            else
+                pass_stand(pass, pg_reply_str(&reply, 0, 1));
             pass->at_end = str_is(outcome, "version"); /* rotated again: start again under that key */
             if (!more && !*ret_retired && !pass->at_end && !str_is(outcome, "in-use"))
                 r = record_outcome_error(shelf, outcome);

@@ -3,7 +3,7 @@
 #include "pg/pool.h"
 
 enum statement {
-#define X(id, name, how, sql) id,
+#define X(id, name, how, rows, columns, sql) id,
 #include "records/statements.def"
 #undef X
     STATEMENT_COUNT

@@ -1,6 +1,7 @@
 #include "schema/migrate.h"
 
 #include "base/arena.h"
+#include "pg/shape.h"
 
 #define MIGRATION_HINT "Migrate the cell with the same version of domicile that the gateways run."
 
@@ -192,6 +193,11 @@ static bool says_no_schema(const char *sqlstate)
 
 static result check_status(const struct pg_reply *reply, const char *region, const char *cell)
 {
+    static const struct pg_shape shape = {
+        .rows_max = 1,
+        .columns = { { PG_TEXT, 63 }, { PG_TEXT, 63 }, { PG_INT8 }, { PG_INT4, .filled_for = "" } }
+    };
+    TRY(pg_shape_check(&shape, cell, "cell_status", reply));
     if (pg_reply_rows(reply) != 1)
         return FAIL(E_SCHEMA, MIGRATION_HINT, "the cell \"%s\" has no stamp", cell);
     TRY(compare_stamp(pg_reply_str(reply, 0, 0), pg_reply_str(reply, 0, 1), region, cell));

@@ -8,6 +8,7 @@ from pathlib import Path
 import api
 import exposition
 import pytest
+from exposition import scrape, series, total
 from h2wire import H2Wire
 from until import until
 
@@ -21,26 +22,9 @@ PROCESS = {"process_cpu_seconds_total": "counter", "process_resident_memory_byte
 DURATION = "domicile_http_request_duration_seconds"
 
 
-def scrape(gateway):
-    answer = gateway.ask("GET", "/metrics")
-    assert answer.status == 200
-    assert answer.header("content-type") == "text/plain; version=0.0.4; charset=utf-8"
-    return answer.body.decode()
-
-
 @pytest.fixture
 def families(eu):
     return exposition.parse(scrape(eu))
-
-
-def series(families):
-    return {sample: value for family in families.values() for sample, value in family.samples.items()}
-
-
-def total(gateway, name, **labels):
-    """The sum of the series of that name which have these labels."""
-    return sum(value for (sample, pairs), value in series(exposition.parse(scrape(gateway))).items()
-               if sample == name and labels.items() <= dict(pairs).items())
 
 
 # --- names ---
@@ -273,6 +257,7 @@ def test_every_counter_is_looked_at():
         "domicile_cell_connections_lost_total": "tests/pg/test_pg_faults.c: losses",
         "domicile_cell_calls_refused_total": "tests/pg/test_pg_pool.c: busy",
         "domicile_cell_calls_late_total": "tests/pg/test_pg_pool.c: late",
+        "domicile_cell_answers_unfit_total": "tests/integration/test_p8_unfit_answers.py: domicile_cell_answers_unfit_total",
         "domicile_cell_state_changes_total": "tests/pg/test_health_monitor.c: changes",
         "domicile_cell_degrades_total": "tests/pg/test_health_monitor.c: degrades",
         "domicile_cell_restores_total": "tests/pg/test_health_monitor.c: restores",

@@ -55,3 +55,20 @@ def parse(text):
             family.samples[name, labels] = value
     assert family and family.samples
     return families
+
+
+def scrape(gateway):
+    answer = gateway.ask("GET", "/metrics")
+    assert answer.status == 200
+    assert answer.header("content-type") == "text/plain; version=0.0.4; charset=utf-8"
+    return answer.body.decode()
+
+
+def series(families):
+    return {sample: value for family in families.values() for sample, value in family.samples.items()}
+
+
+def total(gateway, name, **labels):
+    """The sum of the series of that name which have these labels."""
+    return sum(value for (sample, pairs), value in series(parse(scrape(gateway))).items()
+               if sample == name and labels.items() <= dict(pairs).items())
