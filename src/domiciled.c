@@ -38,6 +38,7 @@ static void print_routes(void)
 {
 #define X(method, pattern, function) printf("%s %s\n", http_method_name(method), pattern);
 #include "api/routes.def"
+#include "api/status_routes.def"
 #undef X
 }
 
@@ -80,7 +81,7 @@ static void run(void *arg)
         return;
     api_init(&api, &process.gateway, &control);
     const struct gateway_options options = { invocation->config_dir, invocation->region, api_serve,
-                                             api_body_first, &api };
+                                             api_serve_status,       api_body_first,     &api };
     invocation->outcome = gateway_start(&process, &options);
     if (!failed(invocation->outcome))
         invocation->outcome = start_control(&control, &process);

@@ -28,19 +28,41 @@ static const struct http_route routes[ROUTE_COUNT] = {
 #undef X
 };
 
+enum {
+#define X(method, pattern, function) STATUS_ROUTE_##function,
+#include "api/status_routes.def"
+#undef X
+    STATUS_ROUTE_COUNT
+};
+
+static const struct route_target status_targets[STATUS_ROUTE_COUNT] = {
+#define X(method, pattern, function) [STATUS_ROUTE_##function] = { function },
+#include "api/status_routes.def"
+#undef X
+};
+
+static const struct http_route status_routes[STATUS_ROUTE_COUNT] = {
+#define X(method, pattern, function)                                                                         \
+    [STATUS_ROUTE_##function] = { method, pattern, &status_targets[STATUS_ROUTE_##function] },
+#include "api/status_routes.def"
+#undef X
+};
+
 void api_init(struct api *api, struct gateway *gateway, const struct control *control)
 {
-    *api = (struct api){ gateway, control, http_router_new(routes, ROUTE_COUNT) };
+    *api = (struct api){ gateway, control, http_router_new(routes, ROUTE_COUNT),
+                         http_router_new(status_routes, STATUS_ROUTE_COUNT) };
 }
 
 void api_done(struct api *api)
 {
     http_router_free(api->router);
+    http_router_free(api->status_router);
 }
 
-static result serve(const struct api *api, struct api_call *call)
+static result serve(const struct http_router *router, struct api_call *call)
 {
-    result r = http_route(api->router, call->request, &call->match);
+    result r = http_route(router, call->request, &call->match);
     call->extra.allow = call->match.allow;
     TRY(r);
     const struct route_target *target = call->match.route->target;
@@ -61,19 +83,30 @@ static void forget_secret(struct api_call *call)
     json_decref(call->secret);
 }
 
-void api_serve(struct http_request *request, void *context)
+static void serve_by(const struct api *api, const struct http_router *router, struct http_request *request)
 {
-    const struct api *api = context;
     struct gateway *gateway = api->gateway;
     struct api_call call = { .request = request,
                              .gateway = gateway,
                              .control = api->control,
                              .snapshot = snapshot_hold(gateway->snapshot),
                              .extra = { .region = gateway->region } };
-    result r = serve(api, &call);
+    result r = serve(router, &call);
     if (failed(r))
         http_problem(request, &r.error, &call.extra);
     json_decref(call.members);
     forget_secret(&call);
     snapshot_drop(call.snapshot);
+}
+
+void api_serve(struct http_request *request, void *context)
+{
+    const struct api *api = context;
+    serve_by(api, api->router, request);
+}
+
+void api_serve_status(struct http_request *request, void *context)
+{
+    const struct api *api = context;
+    serve_by(api, api->status_router, request);
 }

@@ -26,6 +26,7 @@ struct api_call {
 /* Every resource's function, by the names of routes.def. */
 #define X(method, pattern, function) result function(struct api_call *call) MUST_USE;
 #include "api/routes.def"
+#include "api/status_routes.def"
 #undef X
 
 /* ---- who asks, and may they (admit.c) ----

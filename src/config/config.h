@@ -167,6 +167,8 @@ struct region {
     const char *endpoint; /* https, without a slash at the end: what clients of its customers are told */
     struct listen_address *listen;
     size_t listen_count;
+    struct listen_address *status; /* where it tells operators how it is, and customers nothing */
+    size_t status_count;
     struct {
         const char *certificate, *private_key; /* NULL when nothing listens with TLS */
         const char *ca;                        /* what clients verify the gateway with; may be NULL */

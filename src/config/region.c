@@ -27,17 +27,25 @@ static void check_name(struct loader *loader, const struct region *region)
                     "\"%s\" cannot be a region's name", region->name.ptr);
 }
 
-static void check_listen(struct loader *loader, const struct region *region)
+/* Whether any of them is with TLS. */
+static bool check_addresses(struct loader *loader, const struct listen_address *list, size_t count)
 {
     bool any_tls = false;
-    for (size_t i = 0; i < region->listen_count; i++) {
-        const struct listen_address *listen = &region->listen[i];
+    for (size_t i = 0; i < count; i++) {
+        const struct listen_address *listen = &list[i];
         any_tls |= listen->tls;
         if (!listen->tls && !is_loopback(listen->address))
             COMPLAIN_AT(loader, listen, "Set tls = true: only a loopback address may listen without TLS.",
                         "\"%s\" port %u listens without TLS and is not a loopback address", listen->address,
                         listen->port);
     }
+    return any_tls;
+}
+
+static void check_listen(struct loader *loader, const struct region *region)
+{
+    bool any_tls = check_addresses(loader, region->listen, region->listen_count);
+    any_tls |= check_addresses(loader, region->status, region->status_count);
     if (any_tls && (region->tls.certificate == NULL || region->tls.private_key == NULL))
         COMPLAIN_AT(loader, region, "Give tls a certificate and a private_key.",
                     "region \"%s\" listens with TLS and has no certificate or no private key",

@@ -29,6 +29,7 @@ static const struct schema_key listen_keys[] = {
       .help = "false is allowed on a loopback address only." },
 };
 static SCHEMA(listen_schema, "listen address", sizeof(struct listen_address), listen_keys);
+static SCHEMA(status_schema, "status address", sizeof(struct listen_address), listen_keys);
 
 static const struct schema_key tls_keys[] = {
     { "certificate", KEY_PATH, AT(struct region, tls.certificate) - offsetof(struct region, tls),
@@ -418,7 +419,13 @@ static const struct schema_key region_keys[] = {
       .help = "The URL of its gateway: https, host and port. Clients that asked another region's gateway are "
               "sent to it." },
     { "listen", LIST(struct region, listen, listen_count, listen_schema), .required = true, .restart = true,
-      .min = 1, .max = 8, .help = "Where its gateway listens." },
+      .min = 1, .max = 8, .help = "Where its gateway listens for customers." },
+    { "status", LIST(struct region, status, status_count, status_schema), .restart = true, .max = 8,
+      .help =
+          "Where its gateway answers /readyz and /metrics, for load balancers and Prometheus, and nothing "
+          "else. "
+          "They need no token and tell how busy a region is: a loopback address, or one that only operators "
+          "reach. Without it nobody is told." },
     { "tls", KEY_GROUP, AT(struct region, tls), .schema = &tls_schema,
       .help = "Needed if the gateway listens with TLS." },
     { "token", KEY_GROUP, true, AT(struct region, token), .schema = &token_schema,

@@ -45,13 +45,18 @@ static bool collide(const struct claim *a, const struct claim *b)
     return is_wildcard(&one) || is_wildcard(&other) || memcmp(&one, &other, sizeof one) == 0;
 }
 
+static void add_addresses(const struct region *region, const char *what, const struct listen_address *list,
+                          size_t count, struct claims *claims)
+{
+    for (size_t i = 0; i < count; i++)
+        claims->items[claims->count++] =
+            (struct claim){ list[i].source, region, what, list[i].address, list[i].port };
+}
+
 static void add_claims(const struct region *region, struct claims *claims)
 {
-    for (size_t i = 0; i < region->listen_count; i++) {
-        const struct listen_address *listen = &region->listen[i];
-        claims->items[claims->count++] =
-            (struct claim){ listen->source, region, "listen address", listen->address, listen->port };
-    }
+    add_addresses(region, "listen address", region->listen, region->listen_count, claims);
+    add_addresses(region, "status address", region->status, region->status_count, claims);
     for (size_t c = 0; c < region->cell_count; c++)
         for (size_t i = 0; i < region->cells[c].node_count; i++) {
             const struct node *node = &region->cells[c].nodes[i];
@@ -62,7 +67,7 @@ static void add_claims(const struct region *region, struct claims *claims)
 
 static size_t claims_of(const struct region *region)
 {
-    size_t count = region->listen_count;
+    size_t count = region->listen_count + region->status_count;
     for (size_t c = 0; c < region->cell_count; c++)
         count += region->cells[c].node_count;
     return count;

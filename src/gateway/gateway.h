@@ -12,6 +12,7 @@ struct gateway {
     const char *region; /* its name */
     struct snapshot *snapshot;
     struct http_server *server;
+    struct http_server *status; /* for operators: /readyz, /metrics; NULL: not asked for */
     struct directory *directory;
     struct directory_replica *replica;
     struct record_store store;

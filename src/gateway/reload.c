@@ -82,12 +82,19 @@ static void log_changes(const struct side *from, const struct side *to)
 
 /* ---- the reload ---- */
 
+/* The same files for both: what one takes, the other does as well. */
+static result reload_tls(struct gateway *gateway, const char *certificate, const char *key)
+{
+    TRY(http_server_reload_tls(gateway->server, certificate, key));
+    return gateway->status == NULL ? OK : http_server_reload_tls(gateway->status, certificate, key);
+}
+
 static result use(struct gateway *gateway, struct snapshot *fresh)
 {
     const struct region *region = fresh->region;
     TRY(services_promise(gateway, fresh));
     if (region->tls.certificate != NULL)
-        TRY(http_server_reload_tls(gateway->server, region->tls.certificate, region->tls.private_key));
+        TRY(reload_tls(gateway, region->tls.certificate, region->tls.private_key));
     http_server_limit_bodies(gateway->server, region->limits.max_body_bytes, region->limits.body_within_ms);
     gateway->snapshot = fresh;
     token_cache_clear(gateway->token_cache);

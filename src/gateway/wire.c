@@ -116,6 +116,18 @@ static result cells_open(struct gateway_process *process, const struct region *r
 
 /* ---- the server ---- */
 
+static result add_listeners(struct http_server_options *options, const char *region,
+                            const struct listen_address *list, size_t count)
+{
+    if (count > HTTP_LISTENERS_MAX)
+        return FAIL(E_CONFIG, "Listen on fewer addresses.",
+                    "the region \"%s\" listens on more than %d addresses", region, HTTP_LISTENERS_MAX);
+    for (size_t i = 0; i < count; i++)
+        options->listeners[options->listener_count++] =
+            (struct http_listener){ list[i].address, (uint16_t)list[i].port, !list[i].tls };
+    return OK;
+}
+
 static result server_open(struct gateway_process *process)
 {
     struct gateway *gateway = &process->gateway;
@@ -145,18 +157,38 @@ static result server_open(struct gateway_process *process)
         .body_first = process->options.body_first,
         .context = process->options.context,
     };
-    if (region->listen_count > HTTP_LISTENERS_MAX)
-        return FAIL(E_CONFIG, "Listen on fewer addresses.",
-                    "the region \"%s\" listens on more than %d addresses", gateway->region,
-                    HTTP_LISTENERS_MAX);
-    for (size_t i = 0; i < region->listen_count; i++)
-        options.listeners[options.listener_count++] =
-            (struct http_listener){ region->listen[i].address, (uint16_t)region->listen[i].port,
-                                    !region->listen[i].tls };
+    TRY(add_listeners(&options, gateway->region, region->listen, region->listen_count));
     TRY(http_server_new(&gateway->server, &options));
     for (size_t i = 0; i < region->listen_count; i++)
         log_event(LOG_INFO, "region \"%s\" is served at %s port %u", gateway->region,
                   region->listen[i].address, (unsigned)region->listen[i].port);
+    return OK;
+}
+
+/* A server of its own: what customers do to theirs, an operator can still read. */
+static result status_open(struct gateway_process *process)
+{
+    struct gateway *gateway = &process->gateway;
+    const struct region *region = gateway->snapshot->region;
+    struct http_server_options options = {
+        .reuse_port = true,
+        .certificate_file = region->tls.certificate,
+        .key_file = region->tls.private_key,
+        .limits = { .connections = 64,
+                    .requests = 32,
+                    .requests_per_address = 32,
+                    .bytes = 16 << 20,
+                    .bytes_per_address = 16 << 20 },
+        .on_request = process->options.on_status,
+        .context = process->options.context,
+    };
+    if (region->status_count == 0)
+        return OK;
+    TRY(add_listeners(&options, gateway->region, region->status, region->status_count));
+    TRY(http_server_new(&gateway->status, &options));
+    for (size_t i = 0; i < region->status_count; i++)
+        log_event(LOG_INFO, "region \"%s\" tells its status at %s port %u", gateway->region,
+                  region->status[i].address, (unsigned)region->status[i].port);
     return OK;
 }
 
@@ -183,7 +215,8 @@ static result start(struct gateway_process *process)
     TRY(services_promise(gateway, gateway->snapshot));
     TRY(fiber_spawn(&process->background, "reseal", gateway_reseal, gateway));
     TRY(fiber_spawn(&process->background, "sweep", gateway_sweep, gateway));
-    return server_open(process);
+    TRY(server_open(process));
+    return status_open(process);
 }
 
 result gateway_start(struct gateway_process *process, const struct gateway_options *options)
@@ -209,6 +242,8 @@ void gateway_drain(struct gateway_process *process)
         result drained = http_server_drain(gateway->server, gateway->snapshot->region->limits.drain_ms);
         if (failed(drained))
             log_failure(LOG_WARNING, &drained.error, "some requests were cut off");
+        http_server_free(gateway->status); /* which told of the drain, and reads what is freed next */
+        gateway->status = NULL;
         http_server_free(gateway->server);
         gateway->server = NULL;
     }

@@ -8,6 +8,7 @@ struct gateway_options {
     const char *config_dir, *region;
     /* what is served: http_server_options */
     void (*on_request)(struct http_request *request, void *context);
+    void (*on_status)(struct http_request *request, void *context); /* of region.status */
     size_t (*body_first)(const struct http_request *request, void *context);
     void *context;
 };

@@ -127,7 +127,7 @@ def test_the_primary_comes_back_after_kill_9(new_customer, eu, eu1, state):
 def test_reading_the_hosts_disks(eu):
     """A gateway asks the hosts with each round of the watch."""
     def free():
-        metrics = eu.ask("GET", "/metrics").body.decode()
+        metrics = eu.status.ask("GET", "/metrics").body.decode()
         found = dict(re.findall(r'domicile_disk_free_bytes\{[^}]*node="(eu\d)"\} (\S+)', metrics))
         return set(found) == {"eu1", "eu2"} and all(float(value) > 0 for value in found.values())
 

@@ -53,7 +53,7 @@ def serves(gateway, customer):
 
 
 def readiness(gateway):
-    answer = gateway.ask("GET", "/readyz")
+    answer = gateway.status.ask("GET", "/readyz")
     return answer.status, {check["name"]: check["ok"] for check in answer.json()["checks"]}
 
 

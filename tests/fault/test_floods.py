@@ -136,7 +136,7 @@ def connections(gateway):
 
 
 def metric(gateway, name):
-    for line in gateway.ask("GET", "/metrics").body.decode().splitlines():
+    for line in gateway.status.ask("GET", "/metrics").body.decode().splitlines():
         if line.startswith(name + " "):
             return float(line.split()[1])
     raise AssertionError(name)

@@ -16,7 +16,7 @@ BODIES = [b"x" * size for size in (10, 300, 2_000, 40_000)]
 
 def fibers(gateway):
     """How many there are, with the one that answers."""
-    return int(re.search(r"(?m)^domicile_fibers (\d+)", gateway.ask("GET", "/metrics").body.decode()).group(1))
+    return int(re.search(r"(?m)^domicile_fibers (\d+)", gateway.status.ask("GET", "/metrics").body.decode()).group(1))
 
 
 def descriptors(gateway):

@@ -79,6 +79,6 @@ def test_while_it_is_down_answers_are_quick(new_customer, eu, eu1):
             for answer in answers:
                 assert answer.status == 503 and int(answer.header("retry-after")) >= 1 and answer.slug, answer
         assert eu.ask("GET", "/healthz").status == 200
-        until(lambda: eu.ask("GET", "/readyz").status == 503, what="/readyz says so")
+        until(lambda: eu.status.ask("GET", "/readyz").status == 503, what="/readyz says so")
     assert customer.get("health", "before").body == b"1"
     assert customer.get("health", "during").status == 404

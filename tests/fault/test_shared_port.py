@@ -22,7 +22,7 @@ def served_by(gateway, times):
     """The gateways that answer on this port, told apart by when they began."""
     found = set()
     for _ in range(times):
-        metrics = gateway.ask("GET", "/metrics").body.decode()
+        metrics = gateway.status.ask("GET", "/metrics").body.decode()
         found |= {line for line in metrics.splitlines() if "process_start_time_seconds " in line and line[0] != "#"}
     return found
 

@@ -143,7 +143,7 @@ def frozen(gateway, directory):
 
 
 def monitors(gateway):
-    return 'domicile_cell_monitor_active{region="eu-fr",cell="eu-fr-1"} 1\n' in gateway.ask("GET", "/metrics").body.decode()
+    return 'domicile_cell_monitor_active{region="eu-fr",cell="eu-fr-1"} 1\n' in gateway.status.ask("GET", "/metrics").body.decode()
 
 
 def sever(extra):

@@ -25,7 +25,7 @@ def gateway(sandbox):
 
         def connected():
             try:
-                checks = gateway.ask("GET", "/readyz").json()["checks"]
+                checks = gateway.status.ask("GET", "/readyz").json()["checks"]
             except OSError:
                 return False
             return {check["name"]: check["ok"] for check in checks}.get("cell eu-fr-1")

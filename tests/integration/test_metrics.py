@@ -22,6 +22,12 @@ PROCESS = {"process_cpu_seconds_total": "counter", "process_resident_memory_byte
 DURATION = "domicile_http_request_duration_seconds"
 
 
+@pytest.fixture(scope="module", autouse=True)
+def all_is_measured(eu):
+    """The hosts' disks are asked for the first time some seconds after the start."""
+    until(lambda: "domicile_disk_size_bytes{" in scrape(eu), what="the disks are in the metrics")
+
+
 @pytest.fixture
 def families(eu):
     return exposition.parse(scrape(eu))
@@ -158,7 +164,7 @@ def test_the_histogram_of_durations(customer, eu):
         assert customer.put("health", f"timed/{number}", b"x").status == 201
     took = time.monotonic() - began
     after, spent_after, count_after = check_histogram(exposition.parse(scrape(eu))[DURATION])
-    assert count_after - count == 11, "ten writes and the first scrape"
+    assert count_after - count == 10, "the writes; a scrape is no request of a customer"
     assert 0 < spent_after - spent < took + 0.1, "seconds"
     assert any(0 < bound <= 0.01 for bound in after) and any(1 <= bound < 60 for bound in after)
 
@@ -240,7 +246,24 @@ def test_requests_are_counted_by_class_of_status(customer, eu):
     for _ in range(3):
         assert customer.get("health", "no-such-key").status == 404
     assert counted("4xx") == bad + 3
-    assert counted("2xx") == good + 3, "three scrapes"
+    assert counted("2xx") == good, "a scrape is no request of a customer"
+    assert eu.ask("GET", "/healthz").status == 200
+    assert counted("2xx") == good + 1
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/readyz"])
+def test_p2_customers_are_not_told_how_busy_a_region_is(eu, path):
+    told = eu.ask("GET", path)
+    assert (told.status, told.slug) == (404, "route")
+    with H2Wire(eu) as wire:
+        assert wire.ask("GET", path).status == 404
+    assert eu.status.ask("GET", path).status == 200
+
+
+def test_a_status_address_serves_nothing_else(customer, eu):
+    for path in ("/v1/regions", "/healthz", api.customer_path(customer.id), customer.record("health", "k")):
+        refused = eu.status.ask("GET", path, customer.app.headers(eu))
+        assert (refused.status, refused.slug) == (404, "route"), path
 
 
 def test_every_counter_is_looked_at():

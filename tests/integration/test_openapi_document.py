@@ -156,12 +156,12 @@ def test_every_named_error_has_the_status_of_its_response(where, status, schema)
 
 
 def test_the_paths_are_those_of_the_route_table():
-    table = (Path(problems.ROOT) / "src/api/routes.def").read_text()
+    table = "".join((Path(problems.ROOT) / "src/api" / name).read_text() for name in ("routes.def", "status_routes.def"))
     routed = {(method, re.sub(r"\{\w+\}", "{}", path)) for method, path in ROUTES.findall(table)}
     described = {(operation.method, re.sub(r"\{\w+\}", "{}", operation.path)) for operation in OPERATIONS}
     assert described - {pair for pair in described if pair[0] == "HEAD"} == routed
     assert all(("GET", path) in described for method, path in described if method == "HEAD")
-    assert {method for item in DOCUMENT["paths"].values() for method in item} <= {*METHODS, "parameters"}
+    assert {method for item in DOCUMENT["paths"].values() for method in item} <= {*METHODS, "parameters", "servers"}
 
 
 KEY = DOCUMENT["components"]["schemas"]["Key"]

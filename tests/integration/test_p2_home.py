@@ -223,7 +223,7 @@ def test_p2_no_key_in_files_logs_or_metrics(customer, sandbox, eu, us, sql):
         for form in forms:
             assert files_with(form, *places) == []
         for gateway in (eu, us):
-            metrics = gateway.ask("GET", "/metrics").body
+            metrics = gateway.status.ask("GET", "/metrics").body
             assert metrics and raw not in metrics and not any(form in metrics for form in forms)
         for path in files_below(places):
             assert not holds(path, raw), path
@@ -266,7 +266,7 @@ def test_p2_a_gateway_needs_no_secret_of_another_region(sandbox, new_customer, e
 
 def test_p2_metrics_name_no_customer(customer, eu):
     customer.put("health", "counted", b"x")
-    metrics = eu.ask("GET", "/metrics").body
+    metrics = eu.status.ask("GET", "/metrics").body
     assert b"# TYPE" in metrics
     assert customer.id.encode() not in metrics and customer.app.client_id.encode() not in metrics
 

@@ -237,7 +237,7 @@ def test_p8_malformed_paths(customer, eu, path):
     assert answer.status == 400
 
 
-@pytest.mark.parametrize("path", ["/", "/v1", "/v1/", "/v1/customers/", "/v2/customers", "/V1/customers", "/healthz/",
+@pytest.mark.parametrize("path", ["/", "/readyz", "/metrics", "/v1", "/v1/", "/v1/customers/", "/v2/customers", "/V1/customers", "/healthz/",
                                   "/v1/customers%2fa1", "/favicon.ico", "*"])
 def test_p8_unknown_paths(customer, path):
     answer = customer.ask("GET", path)

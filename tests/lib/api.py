@@ -12,6 +12,23 @@ TYPED = {"Content-Type": "application/octet-stream"}
 NDJSON = "application/x-ndjson"
 
 
+STATUS_PORT = 8444
+
+
+class Status:
+    """Where a gateway tells operators how it is: in clear, on a loopback address."""
+
+    def __init__(self, address):
+        self.address, self.port = address, STATUS_PORT
+
+    def wire(self, **options):
+        return Wire(self.address, self.port, None, **options)
+
+    def ask(self, method, target, headers=(), body=None):
+        with self.wire() as wire:
+            return wire.ask(method, target, headers, body)
+
+
 class Gateway:
     """A gateway of a region, by its address. `pid` is asked anew each time, for it may be started again."""
 
@@ -20,6 +37,7 @@ class Gateway:
         self._pid = pid
         self.log = log
         self.config = config
+        self.status = Status(address)
 
     @property
     def pid(self):
@@ -39,7 +57,7 @@ class Gateway:
 
     def ready(self):
         try:
-            return self.ask("GET", "/readyz").status == 200
+            return self.status.ask("GET", "/readyz").status == 200
         except OSError:
             return False
 

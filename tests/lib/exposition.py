@@ -58,7 +58,7 @@ def parse(text):
 
 
 def scrape(gateway):
-    answer = gateway.ask("GET", "/metrics")
+    answer = gateway.status.ask("GET", "/metrics")
     assert answer.status == 200
     assert answer.header("content-type") == "text/plain; version=0.0.4; charset=utf-8"
     return answer.body.decode()

@@ -41,6 +41,7 @@ class Operation:
         self.contract, self.path, self.method = contract, path, method.upper()
         self.spec = item[method]
         self.id = self.spec["operationId"]
+        self.of_status = "servers" in item  # at an address for operators
         shared = [contract.resolve(parameter) for parameter in item.get("parameters", [])]
         self.parameters = shared + [contract.resolve(parameter) for parameter in self.spec.get("parameters", [])]
 

@@ -61,13 +61,14 @@ def head(method, target, headers):
 
 
 class Wire:
-    """One TLS connection. Use it as a context manager."""
+    """One connection, with TLS unless `ca` is None. Use it as a context manager."""
 
     def __init__(self, address, port, ca, alpn=("http/1.1",), source=None, within_s=WITHIN_S, receive_bytes=None):
         self.host = f"{address}:{port}"
         self.within_s = within_s
         # Wrapped before it is connected: wrap_socket forgets to close what was reset meanwhile.
-        self.socket = context_of(ca, alpn).wrap_socket(socket.socket(), server_hostname=address)
+        plain = socket.socket()
+        self.socket = context_of(ca, alpn).wrap_socket(plain, server_hostname=address) if ca else plain
         try:
             if receive_bytes:
                 self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)

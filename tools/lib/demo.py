@@ -326,7 +326,7 @@ class Demo:
              f"  . {place}/env; . {place}/demo.env; PATH={place}/bin:$PATH",
              f"  domicile record list {CLINIC} health",
              f"  domicile record get {CLINIC} identity {self.homes[CLINIC][2].resources[0].key}",
-             "  curl --cacert $CA $EU_URL/readyz",
+             "  curl $EU_STATUS_URL/readyz",
              "Look into the cell of eu-fr:",
              "  psql \"$EU1_PG\" -c 'SELECT * FROM domicile.audit ORDER BY id DESC LIMIT 5'",
              "Be the operator, who has the key of the hosts:",

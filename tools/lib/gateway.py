@@ -3,13 +3,13 @@ import http.client
 import os
 import shutil
 import signal
-import ssl
 import time
 
 from authority import SERVER
 from processes import Failure, follow, give, read_pid, run, spawn, stop, write_pid
 
 PORT = 8443
+STATUS_PORT = 8444
 READY_WITHIN_S = 30
 DRAIN_WITHIN_S = 15
 
@@ -31,6 +31,10 @@ class Gateway:
     @property
     def url(self):
         return f"https://{self.address}:{PORT}"
+
+    @property
+    def status_url(self):
+        return f"http://{self.address}:{STATUS_PORT}"
 
     def domicile(self, *arguments, as_account=False):
         """Runs the command line on the sandbox's configuration."""
@@ -83,8 +87,7 @@ class Gateway:
     def readiness(self):
         """The status of /readyz, or what stands in the way, in words."""
         try:
-            context = ssl.create_default_context(cafile=self.authority)
-            connection = http.client.HTTPSConnection(self.address, PORT, timeout=5, context=context)
+            connection = http.client.HTTPConnection(self.address, STATUS_PORT, timeout=5)
             try:
                 connection.request("GET", "/readyz")
                 return connection.getresponse().status

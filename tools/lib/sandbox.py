@@ -247,6 +247,7 @@ class Sandbox:
 
     def _write_env(self, secrets):
         values = {"EU_URL": self.gateways["eu"].url, "US_URL": self.gateways["us"].url,
+                  "EU_STATUS_URL": self.gateways["eu"].status_url, "US_STATUS_URL": self.gateways["us"].status_url,
                   "CA": f"{self.config}/ca-bundle.crt", "CONFIG": self.config}
         for name, node in self.nodes.items():
             prefix = name.upper()

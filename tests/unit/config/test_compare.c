@@ -134,8 +134,8 @@ static void an_endpoint_changed_and_needs_no_restart(void **state)
 
 static void a_listen_address_changed_and_needs_a_restart(void **state)
 {
-    shipped_change(&((struct both *)*state)->shipped, "regions/us.cfg", "port = 8443", "port = 8444");
-    check_one_change(*state, "region \"us\": listen address 1: port was 8443, is 8444", true);
+    shipped_change(&((struct both *)*state)->shipped, "regions/us.cfg", "port = 8443", "port = 8445");
+    check_one_change(*state, "region \"us\": listen address 1: port was 8443, is 8445", true);
 }
 
 static void a_node_is_new(void **state)

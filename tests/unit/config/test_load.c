@@ -33,6 +33,10 @@ static void the_shipped_configuration_is_the_sandbox_s(void **state)
     assert_string_equal(eu->listen[0].address, "127.10.0.1");
     assert_int_equal(eu->listen[0].port, 8443);
     assert_true(eu->listen[0].tls);
+    assert_int_equal(eu->status_count, 1);
+    assert_string_equal(eu->status[0].address, "127.10.0.1");
+    assert_int_equal(eu->status[0].port, 8444);
+    assert_false(eu->status[0].tls);
     assert_string_equal(eu->jurisdiction.country, "FR");
     assert_string_equal(eu->jurisdiction.bloc.ptr, "EEA");
     assert_string_equal(eu->tls.certificate, SOURCE_DIR "/tls/eu-fr/gateway.crt");
