@@ -100,9 +100,11 @@ result api_admit(struct api_call *call, enum action action, struct str class)
 {
     TRY(api_authenticate(call));
     struct str id = http_parameter(&call->match, "id");
-    if (role_kind(call->principal.role) == ROLE_OF_CUSTOMER && !str_is(id, call->principal.customer))
+    if (role_kind(call->principal.role) == ROLE_OF_CUSTOMER && !str_is(id, call->principal.customer)) {
+        call->extra.policy_rule = "own-customer";
         return FAIL(E_FORBIDDEN, "Use the customer that the client belongs to.",
                     "the client may not access this customer");
+    }
     TRY(api_decide(call, action, class));
     return find_customer(call, id);
 }

@@ -92,8 +92,10 @@ static void serve_by(const struct api *api, const struct http_router *router, st
                              .snapshot = snapshot_hold(gateway->snapshot),
                              .extra = { .region = gateway->region } };
     result r = serve(router, &call);
-    if (failed(r))
+    if (failed(r)) {
         http_problem(request, &r.error, &call.extra);
+        api_trace_refusal(&call, r.error.code);
+    }
     json_decref(call.members);
     forget_secret(&call);
     snapshot_drop(call.snapshot);

@@ -53,6 +53,14 @@ struct record_shelf api_shelf(const struct api_call *call);
 /* Fails with E_WRONG_REGION, and names the home in `extra`. */
 result api_send_home(struct api_call *call, struct str region) MUST_USE;
 
+/* ---- what is traced (trace.c) ---- nothing here waits */
+
+/* If it is a refusal (who asks, where the customer is, what the policy says), not just a failure. */
+void api_trace_refusal(struct api_call *call, enum error_code code);
+/* Wrong credentials of a client. found NULL: no cell knows the id that was sent. */
+void api_trace_client_refused(struct api_call *call, struct str id, const struct client *found);
+void api_trace_token(struct api_call *call, const struct client *client);
+
 /* ---- bodies, parameters, answers (call.c) ---- */
 
 /* A JSON object of at most 64 KiB with no members but these. E_MEDIA_TYPE, E_JSON. The caller owns *ret. */

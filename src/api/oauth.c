@@ -4,6 +4,14 @@
 #include "base/clock.h"
 #include "base/log.h"
 
+/* Who asks for a token, whether or not it gets one. */
+struct asking {
+    struct client_store store;
+    char id[64]; /* as it was sent; empty if it is no id */
+    bool found;
+    struct client client; /* as the cell knows it, if it does */
+};
+
 static result say_error(struct api_call *call, int status, const char *code, const char *description)
 {
     json_t *json = json_object();
@@ -20,9 +28,10 @@ static result say_error(struct api_call *call, int status, const char *code, con
     return OK;
 }
 
-static result refuse_client(struct api_call *call)
+static result refuse_client(struct api_call *call, const struct asking *asking)
 {
     call->gateway->counters.clients_refused++;
+    api_trace_client_refused(call, str_from(asking->id), asking->found ? &asking->client : NULL);
     return say_error(call, 401, "invalid_client",
                      "the client is not known, is disabled, or its secret is wrong");
 }
@@ -47,6 +56,7 @@ static result issue(struct api_call *call, const struct client *client)
     TRY(token_sign(call->snapshot->signer, &principal, clock_wall_ms(), TOKEN_LIFETIME_MAX_S,
                    &call->request->arena, &token));
     call->gateway->counters.tokens_issued++;
+    api_trace_token(call, client);
     json_t *answer = json_object();
     json_object_set_new(answer, "access_token", api_secret_json(call, token));
     json_object_set_new(answer, "token_type", json_string("Bearer"));
@@ -56,12 +66,25 @@ static result issue(struct api_call *call, const struct client *client)
     return OK;
 }
 
-static result authenticate(struct api_call *call, struct client *ret)
+static result find_and_note(void *context, struct str id, struct client *ret, bool *ret_found)
+{
+    struct asking *asking = context;
+    TRY(asking->store.find(asking->store.context, id, ret, ret_found));
+    asking->found = *ret_found;
+    if (asking->found)
+        asking->client = *ret;
+    return OK;
+}
+
+static result authenticate(struct api_call *call, struct asking *asking, struct client *ret)
 {
     struct basic_credentials basic;
     TRY(basic_parse(http_header(call->request, "authorization"), &basic));
-    const struct client_store store = clients_store(call->gateway);
-    result r = client_authenticate(&call->gateway->gate, &store, (struct str){ basic.id, basic.id_len },
+    struct str id = { basic.id, basic.id_len };
+    if (str_is_id(id))
+        memcpy(asking->id, id.ptr, id.len);
+    const struct client_store store = { find_and_note, asking };
+    result r = client_authenticate(&call->gateway->gate, &store, id,
                                    (struct str){ basic.secret, basic.secret_len }, ret);
     basic_wipe(&basic);
     return r;
@@ -79,10 +102,11 @@ result oauth_token(struct api_call *call)
     if (form->scope.ptr != NULL)
         return say_error(call, 400, "invalid_scope",
                          "scopes are not supported: the role of the client defines its rights");
+    struct asking asking = { .store = clients_store(call->gateway) };
     struct client client;
-    r = authenticate(call, &client);
+    r = authenticate(call, &asking, &client);
     if (r.error.code == E_CLIENT)
-        return refuse_client(call);
+        return refuse_client(call, &asking);
     TRY(r);
     return issue(call, &client);
 }

@@ -69,6 +69,8 @@ static inline bool cli_has(const struct cli *cli, enum cli_option option)
 {
     return cli->values[option] != NULL;
 }
+/* --since, which is given: "30m" (ago), or a time. E_ARGUMENT. */
+result cli_since(struct cli *cli, int64_t *ret_ms) MUST_USE;
 /* E_ARGUMENT names the option that is missing. */
 result cli_need(const struct cli *cli, enum cli_option option, struct str *ret) MUST_USE;
 

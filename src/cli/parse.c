@@ -1,5 +1,7 @@
 #include "cli/cli.h"
 
+#include "base/clock.h"
+
 #include <string.h>
 
 #define ONLY(name) (UINT32_C(1) << OPT_##name)
@@ -181,4 +183,28 @@ result cli_parse(struct cli *cli, int argc, char **argv)
         return OK;
     TRY(check_options(cli));
     return check_arguments(cli);
+}
+
+result cli_since(struct cli *cli, int64_t *ret_ms)
+{
+    static const struct {
+        char letter;
+        int64_t ms;
+    } units[] = { { 's', SEC(1) }, { 'm', SEC(60) }, { 'h', SEC(3600) }, { 'd', SEC(86400) } };
+    enum { AGO_MAX = 100000 };
+    struct str text = str_from(cli->values[OPT_SINCE]),
+               digits = { text.ptr, text.len > 0 ? text.len - 1 : 0 };
+    uint64_t count;
+    if (clock_parse(text, ret_ms) && *ret_ms > 0)
+        return OK;
+    for (size_t i = 0; i < COUNT(units); i++) {
+        if (text.len == 0 || text.ptr[text.len - 1] != units[i].letter ||
+            !str_to_u64(digits, AGO_MAX, &count))
+            continue;
+        *ret_ms = clock_wall_ms() - (int64_t)count * units[i].ms;
+        return OK;
+    }
+    return FAIL(E_ARGUMENT,
+                "Give a duration, for example 30m, 24h or 7d, or a time, for example 2026-01-31T12:00:00Z.",
+                "\"%.*s\" is not a time", STR_ARG(text));
 }

@@ -117,31 +117,6 @@ static result choose(struct cli *cli, struct looking *ret)
     return OK;
 }
 
-/* "30m" (ago), or a time. */
-static result parse_since(struct cli *cli, int64_t *ret_ms)
-{
-    static const struct {
-        char letter;
-        int64_t ms;
-    } units[] = { { 's', SEC(1) }, { 'm', SEC(60) }, { 'h', SEC(3600) }, { 'd', SEC(86400) } };
-    enum { AGO_MAX = 100000 };
-    struct str text = str_from(cli->values[OPT_SINCE]),
-               digits = { text.ptr, text.len > 0 ? text.len - 1 : 0 };
-    uint64_t count;
-    if (clock_parse(text, ret_ms) && *ret_ms > 0)
-        return OK;
-    for (size_t i = 0; i < COUNT(units); i++) {
-        if (text.len == 0 || text.ptr[text.len - 1] != units[i].letter ||
-            !str_to_u64(digits, AGO_MAX, &count))
-            continue;
-        *ret_ms = clock_wall_ms() - (int64_t)count * units[i].ms;
-        return OK;
-    }
-    return FAIL(E_ARGUMENT,
-                "Give a duration, for example 30m, 24h or 7d, or a time, for example 2026-01-31T12:00:00Z.",
-                "\"%.*s\" is not a time", STR_ARG(text));
-}
-
 static result read_logs(const struct looking *looking, size_t i)
 {
     struct cell_watch *watch = looking->watches[i];
@@ -377,7 +352,7 @@ result cli_cell_watch(struct cli *cli)
     looking->cli = cli;
     TRY(choose(cli, looking));
     if (cli_has(cli, OPT_SINCE))
-        TRY(parse_since(cli, &looking->since_ms));
+        TRY(cli_since(cli, &looking->since_ms));
     for (size_t i = 0; i < looking->count; i++)
         looking->watches[i] = cell_watch_new(cli->config, looking->cells[i]);
     result r = cli_on_loop(look, looking);

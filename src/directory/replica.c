@@ -235,6 +235,17 @@ result directory_lookup(struct directory_replica *replica, struct str id, struct
     return OK;
 }
 
+bool directory_replica_knows(const struct directory_replica *replica, struct str id,
+                             struct directory_entry *ret)
+{
+    struct directory_entry entry;
+    if (!str_is_id(id) || !directory_index_find(replica->index, id, &entry))
+        return false;
+    entry.id = id;
+    *ret = entry;
+    return true;
+}
+
 /* ---- services ---- */
 
 static struct services *find_services(const struct directory_replica *replica, uint32_t version)

@@ -26,6 +26,10 @@ enum { DIRECTORY_ASK_MS = 3000, DIRECTORY_ASKING_MAX = 64 };
 result directory_lookup(struct directory_replica *replica, struct str id, struct directory_entry *ret)
     MUST_USE;
 
+/* From memory alone, in whatever state the entry is: false if it is not known here. Does not wait. */
+bool directory_replica_knows(const struct directory_replica *replica, struct str id,
+                             struct directory_entry *ret);
+
 /* For the one who just wrote the entry: the replica need not wait to be told. entry->version is the new one. */
 result directory_replica_learn(struct directory_replica *replica, const struct directory_entry *entry)
     MUST_USE;

@@ -5,6 +5,7 @@
 #include "auth/token_cache.h"
 #include "directory/replica.h"
 #include "gateway/snapshot.h"
+#include "gateway/trace.h"
 #include "http/server.h"
 #include "records/store.h"
 
@@ -17,6 +18,7 @@ struct gateway {
     struct directory_replica *replica;
     struct record_store store;
     struct client_gate gate;
+    struct trace *trace;
     struct token_cache *token_cache;
     struct wait *reseal_sleep; /* of the fiber that re-seals records; NULL while it works */
     bool reseal_wanted;

@@ -98,6 +98,16 @@ static void request_metrics(struct buf *out, const struct gateway *gateway)
            (double)counters->customers_unknown);
     metric(out, "domicile_alarms_total", true, "Records and keys that could not be opened.",
            (double)counters->alarms);
+    struct trace_stats trace = trace_stats(gateway->trace);
+    metric(out, "domicile_trace_rows_total", true,
+           "Refusals, tokens and alarms with an audit row of their own.", (double)trace.rows);
+    metric(out, "domicile_trace_summed_total", true,
+           "Refusals, tokens and alarms that were counted in a sum of their minute.", (double)trace.summed);
+    metric(out, "domicile_trace_dropped_total", true,
+           "Refusals, tokens and alarms whose audit row was lost: their cell was away.",
+           (double)trace.dropped);
+    metric(out, "domicile_trace_rows_queued", false, "Audit rows that wait for their cell.",
+           (double)trace.queued);
     metric(out, "domicile_class_keys", false, "Class keys held in clear in locked memory.",
            (double)keyring_count(gateway->store.keyring));
     struct directory_health directory = directory_replica_health(gateway->replica);

@@ -14,7 +14,8 @@ enum {
     KEY_LIFETIME_MS = 5 * 60 * 1000,
     TOKENS_MAX = 16384,
     HASHES_AT_ONCE = 2,
-    HASHES_WAITING = 64
+    HASHES_WAITING = 64,
+    TRACE_END_MS = 2000
 };
 
 /* ---- keys ---- */
@@ -49,17 +50,30 @@ static result root_load(const struct region *region, struct root_key *root)
     return load.outcome;
 }
 
-static void on_alarm(void *context, struct str customer, struct str class, struct str key)
+/* A read that was audited has a row "found" as well, which the cell wrote before anybody could try to open the record. */
+static void on_alarm(void *context, const struct record_shelf *shelf, struct str key)
 {
     struct gateway *gateway = context;
+    const struct trace_event event = { .kind = TRACE_ALARM,
+                                       .cell = shelf->cell,
+                                       .outcome = key.len > 0 ? STR("tampered") : STR("tampered-key"),
+                                       .customer = shelf->customer,
+                                       .class = shelf->class,
+                                       .key = key,
+                                       .actor = shelf->actor,
+                                       .home = str_from(gateway->region) };
     gateway->counters.alarms++;
+    if (!trace_note(gateway->trace, &event))
+        return;
     if (key.len > 0)
         log_event(LOG_ALARM,
-                  "a record of customer \"%.*s\", class \"%.*s\" cannot be opened: record key of %zu bytes",
-                  STR_ARG(customer), STR_ARG(class), key.len);
+                  "a record of customer \"%.*s\", class \"%.*s\" cannot be opened: record key of %zu bytes, "
+                  "request=%.*s",
+                  STR_ARG(shelf->customer), STR_ARG(shelf->class), key.len, STR_ARG(shelf->actor.request));
     else
-        log_event(LOG_ALARM, "a class key of customer \"%.*s\", class \"%.*s\" cannot be unwrapped",
-                  STR_ARG(customer), STR_ARG(class));
+        log_event(LOG_ALARM,
+                  "a class key of customer \"%.*s\", class \"%.*s\" cannot be unwrapped, request=%.*s",
+                  STR_ARG(shelf->customer), STR_ARG(shelf->class), STR_ARG(shelf->actor.request));
 }
 
 /* ---- cells ---- */
@@ -210,6 +224,9 @@ static result start(struct gateway_process *process)
     client_gate_init(&gateway->gate, HASHES_AT_ONCE, HASHES_WAITING);
     TRY(token_cache_new(&gateway->token_cache, TOKENS_MAX));
     TRY(cells_open(process, region));
+    const struct trace_options trace = { gateway->store.cells, gateway->store.cell_count, trace_write,
+                                         &gateway->store };
+    TRY(trace_new(&trace, &gateway->trace));
     TRY(directory_open_sqlite(gateway->snapshot->config->directory_path, &gateway->directory));
     TRY(directory_replica_start(&gateway->replica, gateway->directory, &process->follower));
     TRY(services_promise(gateway, gateway->snapshot));
@@ -254,6 +271,8 @@ void gateway_stop(struct gateway_process *process)
     struct gateway *gateway = &process->gateway;
     gateway_drain(process);
     scope_end(&process->background);
+    trace_free(gateway->trace, TRACE_END_MS);
+    gateway->trace = NULL;
     scope_end(&process->follower);
     directory_replica_free(gateway->replica);
     directory_free(gateway->directory);

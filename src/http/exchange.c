@@ -7,16 +7,6 @@
 
 #include <stdlib.h>
 
-static void write_id(struct http_server *server, char id[HTTP_ID_SIZE])
-{
-    static const char digits[] = "0123456789abcdef";
-    uint32_t number = server->id_next++;
-    memcpy(id, server->id_prefix, 16);
-    for (int i = 0; i < 8; i++)
-        id[16 + i] = digits[(number >> (28 - 4 * i)) & 15];
-    id[24] = '\0';
-}
-
 struct exchange *exchange_new(struct conn *conn)
 {
     struct http_server *server = conn->server;
@@ -45,7 +35,7 @@ struct exchange *exchange_new(struct conn *conn)
         .rest_due_ms = NEVER,
         .handled = true,
     };
-    write_id(server, exchange->request.id);
+    server_make_id(server, exchange->request.id);
     exchange->next = conn->exchanges;
     if (conn->exchanges != NULL)
         conn->exchanges->previous = exchange;

@@ -282,6 +282,8 @@ static struct buf *compose_head(struct exchange *exchange, int status, const str
     add(buf, str_from(head_reason(status)));
     add(buf, STR("\r\nDate: "));
     add(buf, server_date(server));
+    add(buf, STR("\r\nX-Request-Id: "));
+    add(buf, str_from(exchange->request.id));
     for (size_t i = 0; i < count; i++) {
         add(buf, STR("\r\n"));
         add(buf, headers[i].name);

@@ -38,11 +38,13 @@ static void submit(struct exchange *exchange, int status, const struct http_head
 {
     struct conn *conn = exchange->conn;
     struct arena *arena = &exchange->request.arena;
-    nghttp2_nv *pairs = arena_alloc(arena, (count + 3) * sizeof *pairs);
+    nghttp2_nv *pairs = arena_alloc(arena, (count + 4) * sizeof *pairs);
     char text[HEAD_NUMBER_SIZE];
     size_t used = 0;
     pairs[used++] = pair(STR(":status"), head_number(text, (uint64_t)status));
     pairs[used++] = pair(STR("date"), server_date(conn->server));
+    pairs[used++] = pair(STR("x-request-id"), str_from(exchange->request.id));
+    pairs[used - 1].flags = NGHTTP2_NV_FLAG_NO_INDEX;
     for (size_t i = 0; i < count; i++)
         pairs[used++] = pair(lower(arena, headers[i].name), headers[i].value);
     if (length != NULL)

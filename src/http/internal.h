@@ -368,14 +368,15 @@ struct http_server {
     struct wait *waiter; /* who drains or frees */
     struct http_stats stats;
     char id_prefix[17];
-    uint32_t id_next;
-    char date[32]; /* of the Date header, and its second */
+    uint64_t id_next; /* above UINT32_MAX: a prefix has to be made first */
+    char date[32];    /* of the Date header, and its second */
     int64_t date_s;
     struct buf compose;
     char plain[PLAIN_BYTES];
     char wire[READ_BYTES];
 };
 struct str server_date(struct http_server *server);
+void server_make_id(struct http_server *server, char id[HTTP_ID_SIZE]);
 void server_tick_needed(struct http_server *server);
 /* Without listeners, for tests of what lies above the sockets. */
 result server_new_bare(struct http_server **ret, const struct http_server_options *options) MUST_USE;

@@ -41,7 +41,7 @@ struct http_request {
     size_t header_count;
     uint64_t body_length;  /* bytes; HTTP_LENGTH_UNKNOWN when chunked or not declared; 0 without a body */
     const char *peer;      /* the peer's address in text, without the port */
-    char id[HTTP_ID_SIZE]; /* for the problem's "instance" and the log */
+    char id[HTTP_ID_SIZE]; /* X-Request-Id of the answer; the server's own, never the client's */
     struct arena arena;
     void *user; /* for who handles it */
 };
@@ -73,7 +73,7 @@ result http_body_read(struct http_request *request, char *buf, size_t size, size
 void http_body_allow(struct http_request *request, uint64_t max, uint64_t within_ms);
 
 /* ---- the answer ----
- * The server adds Content-Length, Date, Transfer-Encoding and Connection. Everything is copied. For HEAD the body is
+ * The server adds Content-Length, Date, X-Request-Id, Transfer-Encoding and Connection. Everything is copied. For HEAD the body is
  * left out. Does not wait. A name or value that may not stand in a header is a bug. */
 void http_respond(struct http_request *request, int status, const struct http_header *headers, size_t count,
                   struct str body);

@@ -61,11 +61,21 @@ static void on_turn_end(struct turn_hook *hook)
     }
 }
 
-static void make_id_prefix(struct http_server *server)
+/* A new prefix once the numbers are used up: no id comes twice, whatever the process, the gateway or the region. */
+void server_make_id(struct http_server *server, char id[HTTP_ID_SIZE])
 {
-    uint64_t random;
-    random_bytes(&random, sizeof random);
-    snprintf(server->id_prefix, sizeof server->id_prefix, "%016llx", (unsigned long long)random);
+    if (server->id_next > UINT32_MAX) {
+        uint64_t random;
+        random_bytes(&random, sizeof random);
+        snprintf(server->id_prefix, sizeof server->id_prefix, "%016llx", (unsigned long long)random);
+        server->id_next = 0;
+    }
+    static const char digits[] = "0123456789abcdef";
+    uint64_t number = server->id_next++;
+    memcpy(id, server->id_prefix, 16);
+    for (int i = 0; i < 8; i++)
+        id[16 + i] = digits[(number >> (28 - 4 * i)) & 15];
+    id[HTTP_ID_SIZE - 1] = '\0';
 }
 
 result server_new_bare(struct http_server **ret, const struct http_server_options *options)
@@ -80,7 +90,7 @@ result server_new_bare(struct http_server **ret, const struct http_server_option
     server->context = options->context;
     server->turn_end.run = on_turn_end;
     buf_init(&server->compose, COMPOSE_BYTES);
-    make_id_prefix(server);
+    server->id_next = (uint64_t)UINT32_MAX + 1;
     must(uv_timer_init(loop_uv(), &server->tick) == 0);
     server->tick.data = server;
     server->open_handles = 1;

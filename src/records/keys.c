@@ -13,7 +13,7 @@ static struct class_key_name name_of(const struct record_shelf *shelf, uint32_t 
 static result key_alarm(const struct record_shelf *shelf, result failure)
 {
     if (failure.error.code == E_SEAL)
-        shelf->store->alarm(shelf->store->alarm_context, shelf->customer, shelf->class, (struct str){ 0 });
+        shelf->store->alarm(shelf->store->alarm_context, shelf, (struct str){ 0 });
     return failure;
 }
 

@@ -59,7 +59,7 @@ static struct record_place place_of(const struct record_shelf *shelf, struct str
 /* One error for all causes: whoever can write into the cell learns nothing from the answer. */
 static result unopened(const struct record_shelf *shelf, struct str key)
 {
-    shelf->store->alarm(shelf->store->alarm_context, shelf->customer, shelf->class, key);
+    shelf->store->alarm(shelf->store->alarm_context, shelf, key);
     return FAIL(E_SEAL, "Find out who changed the cell's tables, then restore the record.",
                 "a record cannot be opened");
 }
@@ -228,7 +228,7 @@ result records_put(const struct record_shelf *shelf, struct arena *arena, const 
 static result key_lost(const struct record_shelf *shelf, struct str key, result r)
 {
     if (r.error.code == E_KEY_VERSION_UNKNOWN)
-        shelf->store->alarm(shelf->store->alarm_context, shelf->customer, shelf->class, key);
+        shelf->store->alarm(shelf->store->alarm_context, shelf, key);
     return r;
 }
 

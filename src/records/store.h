@@ -15,6 +15,7 @@ struct record_cell {
     struct pg_pool *pool; /* of the statements of statement.h */
 };
 
+struct record_shelf;
 struct record_store {
     struct str region;
     struct record_cell *cells;
@@ -23,8 +24,8 @@ struct record_store {
     struct keyring *keyring;
     const struct root_key *root;
     struct mac_key idempotency_key; /* of what an Idempotency-Key stands for */
-    /* Told of a record or a class key that does not open: an alarm. key is empty for a class key. */
-    void (*alarm)(void *context, struct str customer, struct str class, struct str key);
+    /* Told of a record or a class key that does not open, and who asked for it: an alarm. key is empty for a class key. */
+    void (*alarm)(void *context, const struct record_shelf *shelf, struct str key);
     void *alarm_context;
 };
 

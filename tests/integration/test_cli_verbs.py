@@ -389,6 +389,14 @@ def _(shell):
     assert all(node["good"] and node["negotiated"]["key_exchange"].startswith("curve25519") for node in nodes)
 
 
+@of("audit show")
+def _(shell):
+    told = shell.customer.put("health", "audited", b"x").header("x-request-id")
+    document = shell("audit", "show", told, "--region", "eu-fr")
+    assert document["request"] == told and "store" in [row["action"] for row in document["rows"]]
+    assert shell("audit", "show", told, "eu-fr/eu-fr-1")["rows"] == document["rows"]
+
+
 @of("runbook list")
 def _(shell):
     listed = {runbook["name"] for runbook in shell("runbook", "list")["runbooks"]}

@@ -285,6 +285,9 @@ def test_every_counter_is_looked_at():
         "domicile_cell_degrades_total": "tests/pg/test_health_monitor.c: degrades",
         "domicile_cell_restores_total": "tests/pg/test_health_monitor.c: restores",
         "domicile_cell_slots_dropped_total": "tests/pg/test_health_monitor.c: slots_dropped",
+        "domicile_trace_rows_total": "tests/integration/test_p3_refusals.py: domicile_trace_rows_total",
+        "domicile_trace_summed_total": "tests/integration/test_p3_refusals.py: domicile_trace_summed_total",
+        "domicile_trace_dropped_total": "tests/integration/test_p3_refusals.py: domicile_trace_dropped_total",
         "process_cpu_seconds_total": "tests/integration/test_metrics.py: process_cpu_seconds_total",
     }
     assert declared == set(GROWS) | set(elsewhere)

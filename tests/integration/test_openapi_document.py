@@ -74,6 +74,13 @@ def problem_responses():
                 yield f"{operation.id} {status}", int(status), media["schema"]
 
 
+def test_every_answer_has_its_requests_id():
+    for operation in OPERATIONS:
+        for status, response in operation.spec["responses"].items():
+            headers = CONTRACT.resolve(response).get("headers", {})
+            assert CONTRACT.resolve(headers.get("X-Request-Id", {})).get("required"), f"{operation.id} {status}"
+
+
 def test_it_is_openapi_3_1():
     assert DOCUMENT["openapi"].startswith("3.1.")
     assert DOCUMENT["info"]["title"] and DOCUMENT["info"]["version"]

@@ -19,7 +19,7 @@ def trail(sql):
     def read(customer):
         rows = sql(customer.gateway, f"SELECT {', '.join(COLUMNS)} FROM domicile.audit WHERE customer = %s"
                                      " AND (key IS NOT NULL OR rows IS NOT NULL)"
-                                     " AND action NOT LIKE 'client-%%' ORDER BY id", customer.id)
+                                     " AND action NOT LIKE 'client-%%' AND action <> 'token' ORDER BY id", customer.id)
         return [dict(zip(COLUMNS, row)) for row in rows]
 
     return read

@@ -11,10 +11,9 @@ struct side {
     size_t alarms;
 };
 
-static void count_alarm(void *context, struct str customer, struct str class, struct str key)
+static void count_alarm(void *context, const struct record_shelf *shelf, struct str key)
 {
-    (void)customer;
-    (void)class;
+    (void)shelf;
     (void)key;
     ++((struct side *)context)->alarms;
 }

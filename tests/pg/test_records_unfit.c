@@ -223,7 +223,7 @@ ON_LOOP(the_largest_records_fit_beside_small_ones)
 
 /* ---- what the record path makes of it ---- */
 
-static void no_alarm(void *context, struct str customer, struct str class, struct str key) {}
+static void no_alarm(void *context, const struct record_shelf *shelf, struct str key) {}
 
 static void check_page(struct record_shelf *shelf, const char *rows)
 {

@@ -158,14 +158,66 @@ ON_LOOP(p3_audit_rows_are_neither_changed_nor_deleted_even_by_their_owner)
 {
     struct pg_conn *conn = gateway();
     ASK(conn, "recorded",
-        "SELECT outcome FROM domicile.audit_add('us', 1, 'acme', 'notes', NULL, 'store', 'refused', " ACTOR
-        ")");
+        "SELECT outcome FROM domicile.audit_add('us', 1, 'acme', 'notes', NULL, NULL, 'store', 'refused', "
+        "'c-0123456789', 'customer-app', 'own-records', 'us', 'req-0001', NULL)");
     pg_close(conn);
     owner_refused("UPDATE domicile.audit SET principal = 'c-other'");
     owner_refused("DELETE FROM domicile.audit");
     owner_refused("TRUNCATE domicile.audit");
     assert_int_equal(audit_rows("action = 'store' AND outcome = 'refused' AND principal = 'c-0123456789'"),
                      1);
+}
+
+/* An event of the gateway's trace: outcome and rows, request and request_to. */
+static const char *add_event(struct pg_conn *conn, const char *what, const char *requests)
+{
+    static char sql[1024];
+    snprintf(sql, sizeof sql,
+             "SELECT outcome FROM domicile.audit_add('us', 1, NULL, NULL, repeat('k', 512), %s, 'unknown', "
+             "'unknown', 'none', 'us', %s)",
+             what, requests);
+    return ask_on(conn, sql);
+}
+
+ON_LOOP(p3_an_event_that_does_not_fit_is_refused_without_an_error)
+{
+    struct pg_conn *conn = gateway();
+    assert_string_equal(add_event(conn, "NULL, 'refusal', 'policy'", "'fits', NULL"), "recorded");
+    assert_string_equal(add_event(conn, "NULL, 'refusal', repeat('p', 64)", "'fits', NULL"), "bounds");
+    assert_string_equal(add_event(conn, "NULL, 'refusal', 'policy'", "repeat('r', 64), NULL"), "bounds");
+    assert_string_equal(add_event(conn, "7, 'refusal', 'policy'", "'fits', repeat('r', 64)"), "bounds");
+    ASK(conn, "42501",
+        "SELECT * FROM domicile.audit_of_request('fits', now(), 1)"); /* it asks, and never sees */
+    pg_close(conn);
+}
+
+ON_LOOP(p3_the_rows_of_a_request_are_found_and_the_sums_of_its_minute)
+{
+    struct pg_conn *conn = gateway();
+    assert_string_equal(add_event(conn, "NULL, 'refusal', 'policy'", "'aaaa0001', NULL"), "recorded");
+    assert_string_equal(add_event(conn, "9, 'refusal', 'policy'", "'aaaa0002', 'aaaa0020'"), "recorded");
+    pg_close(conn);
+    server_run(
+        "INSERT INTO domicile.audit (at, epoch, action, outcome, region, principal, role, rule, request) "
+        "SELECT now() - interval '1 hour', 1, 'store', 'done', 'us', 'app', 'customer-app', 'r', 'late' "
+        "  FROM generate_series(1, 2000)");
+    conn = server_open(server_role("admin"));
+    static const char found[] =
+        "SELECT coalesce(string_agg(outcome || ' ' || coalesce(rows, 0), ',' ORDER BY rows), '') "
+        "FROM domicile.audit_of_request('%s', now() - interval '%s', 1000)";
+    ASK(conn, "policy 0", found, "aaaa0001", "1 hour");
+    ASK(conn, "policy 9", found, "aaaa0002", "1 hour");
+    ASK(conn, "policy 9", found, "aaaa000f", "1 hour");
+    ASK(conn, "policy 9", found, "aaaa0020", "1 hour");
+    ASK(conn, "", found, "aaaa0021", "1 hour");
+    ASK(conn, "", found, "aaaa0001", "-1 minutes");
+    ASK(conn, "0",
+        "SELECT count(*)::text FROM domicile.audit_of_request('late', now() - interval '30 minutes', 1000)");
+    ASK(conn, "1000",
+        "SELECT count(*)::text FROM domicile.audit_of_request('late', now() - interval '2 hours', 1000)");
+    ASK(conn, "DM004", "SELECT * FROM domicile.audit_of_request(repeat('r', 64), now(), 1)");
+    ASK(conn, "DM004", "SELECT * FROM domicile.audit_of_request('late', now(), 1001)");
+    pg_close(conn);
 }
 
 ON_LOOP(p3_write_and_audit_commit_together)
@@ -604,6 +656,8 @@ int main(void)
         cmocka_unit_test(p1_a_write_for_another_region_epoch_or_customer_is_refused_without_an_error),
         cmocka_unit_test(p3_the_gateway_can_call_functions_and_do_nothing_else),
         cmocka_unit_test(p3_audit_rows_are_neither_changed_nor_deleted_even_by_their_owner),
+        cmocka_unit_test(p3_an_event_that_does_not_fit_is_refused_without_an_error),
+        cmocka_unit_test(p3_the_rows_of_a_request_are_found_and_the_sums_of_its_minute),
         cmocka_unit_test(p3_write_and_audit_commit_together),
         cmocka_unit_test(put_answers_what_became_of_it),
         cmocka_unit_test(an_idempotency_key_answers_the_same_again),

@@ -47,6 +47,18 @@ function done(summary, latency, requests)
 end
 """ % (KEYS, BODY_BYTES)
 
+FLOOD = """
+wrk.method = "GET"
+wrk.path = os.getenv("FLOOD_PATH")
+function delay() return 10 end
+function done(summary, latency, requests)
+   io.stderr:write(string.format('{"requests":%d,"us":%d}\\n', summary.requests, summary.duration))
+end
+"""
+FLOOD_CONNECTIONS = 64
+# Both are refused before anything else is looked at, with a problem document; only the second one is traced.
+FLOODS = (("alone", None), ("404, not traced", "/no-such-resource"), ("401, traced", "/v1/regions"))
+
 PGBENCH_PUT = f"""
 \\set k random(1, {KEYS})
 SELECT outcome FROM domicile.record_put(:region, :epoch, :customer, :class, 'k' || :k,
@@ -239,6 +251,48 @@ def record(arguments):
         print_table(medians, counts)
 
 
+def beside_flood(bench, path, customer, token, connections):
+    """PUTs while refusals come at a steady rate: what writes lose by them."""
+    flood, environment = None, {**os.environ, "FLOOD_PATH": path or ""}
+    if path:
+        script = os.path.join(bench.work, "flood.lua")
+        with open(script, "w", encoding="utf-8") as file:
+            file.write(FLOOD)
+        flood = subprocess.Popen(["wrk", "-t1", f"-c{FLOOD_CONNECTIONS}", f"-d{bench.seconds}s", "-s", script,
+                                  bench.gateway.url], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    row = bench.through_gateway("PUT", "health", customer, token, connections)
+    row["flood"] = 0
+    if flood:
+        said = json.loads(flood.communicate()[1].splitlines()[-1])
+        row["flood"] = said["requests"] * 1e6 / said["us"]
+    return row
+
+
+def refusals(arguments):
+    """What a flood of refusals costs writes, beside a flood of the same rate that leaves no trace."""
+    bench = Bench(running_sandbox(), arguments.seconds)
+    samples = {}
+    try:
+        customer, client = bench.customer("bench")
+        for turn in range(arguments.rounds):
+            token = bench.token(*client)
+            for kind, path in FLOODS[turn % 2:] + FLOODS[:turn % 2]:
+                print(f"\r\033[Kround {turn + 1} of {arguments.rounds}: {kind}", end="", file=sys.stderr, flush=True)
+                samples.setdefault(kind, []).append(beside_flood(bench, path, customer, token, arguments.connections))
+    finally:
+        shutil.rmtree(bench.work)
+    print("\r\033[K", end="", file=sys.stderr)
+    medians = {kind: {name: statistics.median(sample[name] for sample in several) for name in several[0]}
+               for kind, several in samples.items()}
+    print(f"{'PUT 1 KiB beside':<18} {'refusals/s':>10} {'PUT/s':>8} {'p50 ms':>8} {'p99 ms':>8}")
+    for kind, row in medians.items():
+        print(f"{kind:<18} {row['flood']:>10.0f} {row['rate']:>8.0f} {row['p50_ms']:>8.3f} {row['p99_ms']:>8.3f}")
+    # Of one round each, since the machine's speed drifts from one to the next.
+    ratios = [traced["rate"] / untraced["rate"] for traced, untraced in zip(samples[FLOODS[2][0]], samples[FLOODS[1][0]])]
+    print(f"writes beside traced refusals, against untraced ones: {statistics.median(ratios):.3f} "
+          f"({min(ratios):.3f} to {max(ratios):.3f})")
+
+
 def soak(arguments):
     """Load without a break: once it has grown to its working size, the gateway's resident memory stays flat."""
     bench = Bench(running_sandbox(), 20)
@@ -285,6 +339,11 @@ def main():
     one.add_argument("--connections", default="1,16,64")
     one.add_argument("--json", action="store_true")
     one.set_defaults(run=record)
+    four = verbs.add_parser("refusals", help="what a flood of refusals costs writes, with and without its trace")
+    four.add_argument("--seconds", type=int, default=4, help="of each measurement")
+    four.add_argument("--rounds", type=int, default=7, help="interleaved; medians are printed")
+    four.add_argument("--connections", type=int, default=64, help="of the writes")
+    four.set_defaults(run=refusals)
     two = verbs.add_parser("soak", help="load for a long while; resident memory each minute")
     two.add_argument("--minutes", type=float, default=60)
     two.set_defaults(run=soak)

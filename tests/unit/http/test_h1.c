@@ -105,13 +105,13 @@ static void simple_answers(void *arg)
         { "GET /" HOST "\r\n", "HTTP/1.1 200 OK\r\nDate: ", "\r\nContent-Length: 5\r\n\r\nhello", "hello",
           true },
         { "HEAD /" HOST "\r\n", "HTTP/1.1 200 OK\r\n", "\r\nContent-Length: 5\r\n\r\n", "", true },
-        { "GET /nothing" HOST "\r\n", "HTTP/1.1 204 No Content\r\n", "GMT\r\n\r\n", "", true },
-        { "GET /unchanged" HOST "\r\n", "HTTP/1.1 304 Not Modified\r\n", "GMT\r\n\r\n", "", true },
+        { "GET /nothing" HOST "\r\n", "HTTP/1.1 204 No Content\r\n", "00000000\r\n\r\n", "", true },
+        { "GET /unchanged" HOST "\r\n", "HTTP/1.1 304 Not Modified\r\n", "00000000\r\n\r\n", "", true },
         { "GET /close" HOST "\r\n", "HTTP/1.1 200 OK\r\n", "\r\nConnection: close\r\n", "bye", false },
         { "GET /" HOST "Connection: close\r\n\r\n", "HTTP/1.1 200", "\r\nConnection: close\r\n", "hello",
           false },
         { "PUT /echo" HOST "Content-Length: 3\r\n\r\nabc", "HTTP/1.1 200",
-          "GMT\r\nContent-Type: text/plain\r\n", "abc", true },
+          "00000000\r\nContent-Type: text/plain\r\n", "abc", true },
         { "PUT /echo" HOST "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", "HTTP/1.1 200", "",
           "abc", true },
         { "GET /stream" HOST "\r\n", "HTTP/1.1 200", "\r\nTransfer-Encoding: chunked\r\n\r\n",
@@ -604,10 +604,33 @@ static void a_forgotten_answer_is_an_internal_error(void **state)
 }
 #endif
 
+static void use_up_numbers(void *arg)
+{
+    struct memory memory;
+    char ids[4][HTTP_ID_SIZE];
+    begin(&memory);
+    server_make_id(memory.server, ids[0]);
+    memory.server->id_next = UINT32_MAX;
+    for (int i = 1; i < 4; i++)
+        server_make_id(memory.server, ids[i]);
+    assert_int_equal(strncmp(ids[0], ids[1], 16), 0);
+    assert_string_equal(ids[1] + 16, "ffffffff");
+    assert_int_not_equal(strncmp(ids[1], ids[2], 16), 0);
+    assert_string_equal(ids[2] + 16, "00000000");
+    assert_int_equal(strncmp(ids[2], ids[3], 16), 0);
+    memory_end(&memory);
+}
+
+static void an_id_does_not_come_again_when_its_numbers_are_used_up(void **state)
+{
+    on_loop(use_up_numbers, NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(requests_get_their_answers),
+        cmocka_unit_test(an_id_does_not_come_again_when_its_numbers_are_used_up),
         cmocka_unit_test(requests_may_come_in_single_bytes),
         cmocka_unit_test(pipelined_requests_are_answered_in_order),
         cmocka_unit_test(pipelined_bytes_are_bounded_while_an_answer_is_pending),
