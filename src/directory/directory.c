@@ -124,10 +124,19 @@ result directory_services_get(struct directory *directory, struct arena *arena, 
 result directory_lease_acquire(struct directory *directory, struct str name, struct str holder,
                                uint64_t ttl_ms, struct directory_lease *ret)
 {
+    return directory_lease_acquire_above(directory, name, holder, ttl_ms, 0, ret);
+}
+
+result directory_lease_acquire_above(struct directory *directory, struct str name, struct str holder,
+                                     uint64_t ttl_ms, uint64_t above, struct directory_lease *ret)
+{
     TRY(check_name(name, "lease"));
     TRY(check_name(holder, "holder"));
     TRY(check_ttl(ttl_ms));
-    return directory->ops->lease_acquire(directory, name, holder, ttl_ms, ret);
+    if (above >= DIRECTORY_FENCE_MAX)
+        return FAIL(E_ARGUMENT, "Find out who gave such a fence; a superuser of that cell can lower it.",
+                    "a lease of \"%.*s\" above the fence %llu", STR_ARG(name), (unsigned long long)above);
+    return directory->ops->lease_acquire(directory, name, holder, ttl_ms, above, ret);
 }
 
 result directory_lease_renew(struct directory *directory, struct directory_lease *lease, uint64_t ttl_ms)

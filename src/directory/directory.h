@@ -118,6 +118,11 @@ struct directory_lease {
 enum { DIRECTORY_LEASE_MS_MAX = 3600 * 1000 };
 result directory_lease_acquire(struct directory *directory, struct str name, struct str holder,
                                uint64_t ttl_ms, struct directory_lease *ret) MUST_USE;
+/* Likewise, with a fence greater than `above` as well: of a place where a greater one was seen, as after a directory was
+ * made anew. At most DIRECTORY_FENCE_MAX: no place is followed to the end of the numbers. */
+#define DIRECTORY_FENCE_MAX (UINT64_C(1) << 62)
+result directory_lease_acquire_above(struct directory *directory, struct str name, struct str holder,
+                                     uint64_t ttl_ms, uint64_t above, struct directory_lease *ret) MUST_USE;
 /* E_STALE: it is no longer ours. Renewing moves until_ns. */
 result directory_lease_renew(struct directory *directory, struct directory_lease *lease, uint64_t ttl_ms)
     MUST_USE;

@@ -19,7 +19,7 @@ struct directory_ops {
     result (*services_get)(struct directory *directory, struct arena *arena, uint32_t version,
                            struct directory_services *ret);
     result (*lease_acquire)(struct directory *directory, struct str name, struct str holder, uint64_t ttl_ms,
-                            struct directory_lease *ret);
+                            uint64_t above, struct directory_lease *ret);
     result (*lease_renew)(struct directory *directory, struct directory_lease *lease, uint64_t ttl_ms);
     result (*lease_release)(struct directory *directory, const struct directory_lease *lease);
 };

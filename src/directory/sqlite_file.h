@@ -93,6 +93,6 @@ result sqlite_services_keep(struct directory *directory, const struct directory_
 result sqlite_services_get(struct directory *directory, struct arena *arena, uint32_t version,
                            struct directory_services *ret);
 result sqlite_lease_acquire(struct directory *directory, struct str name, struct str holder, uint64_t ttl_ms,
-                            struct directory_lease *ret);
+                            uint64_t above, struct directory_lease *ret);
 result sqlite_lease_renew(struct directory *directory, struct directory_lease *lease, uint64_t ttl_ms);
 result sqlite_lease_release(struct directory *directory, const struct directory_lease *lease);

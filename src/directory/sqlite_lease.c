@@ -6,7 +6,7 @@
 struct lease_job {
     struct sqlite_job job;
     struct directory_lease lease;
-    uint64_t now_ns;
+    uint64_t now_ns, above;
 };
 
 static struct sqlite_directory *of(struct directory *directory)
@@ -30,7 +30,7 @@ static result check_free(struct sqlite_job *job, struct lease_job *acquire)
                     "lease \"%s\" is held by \"%.*s\" for %llu ms", lease->name,
                     STR_ARG(sqlite_column_str(statement, 0)),
                     (unsigned long long)((until_ns - acquire->now_ns + 999999) / 1000000));
-    lease->fence = fence + 1;
+    lease->fence = (fence > acquire->above ? fence : acquire->above) + 1;
     return OK;
 }
 
@@ -67,9 +67,9 @@ static result keep_work(struct sqlite_job *job)
 }
 
 result sqlite_lease_acquire(struct directory *directory, struct str name, struct str holder, uint64_t ttl_ms,
-                            struct directory_lease *ret)
+                            uint64_t above, struct directory_lease *ret)
 {
-    struct lease_job acquire = { .job.work = acquire_work, .now_ns = clock_monotonic_ns() };
+    struct lease_job acquire = { .job.work = acquire_work, .now_ns = clock_monotonic_ns(), .above = above };
     memcpy(acquire.lease.name, name.ptr,
            name.len); /* both are at most DIRECTORY_NAME_MAX long: see directory.c */
     memcpy(acquire.lease.holder, holder.ptr, holder.len);

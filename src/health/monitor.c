@@ -103,8 +103,9 @@ static result read_journal(struct cell_monitor *monitor)
 
 static result take_over(struct cell_monitor *monitor)
 {
-    TRY(directory_lease_acquire(monitor->options.directory, str_from(monitor->lease_name),
-                                str_from(monitor->name), lease_ms(monitor), &monitor->lease));
+    TRY(directory_lease_acquire_above(monitor->options.directory, str_from(monitor->lease_name),
+                                      str_from(monitor->name), lease_ms(monitor), monitor->seen_fence,
+                                      &monitor->lease));
     result r = read_journal(monitor);
     if (failed(r)) {
         result released = directory_lease_release(monitor->options.directory, &monitor->lease);
@@ -180,6 +181,15 @@ static void use_look(struct cell_monitor *monitor)
     health_look(&monitor->machine, &monitor->limits, monitor->health, now_ms());
 }
 
+/* The fence may be greater than the directory ever gave: by mistake, by theft of a certificate, or because the directory
+ * was made anew. Then a lease above it is heard again, if no other monitor holds one. */
+static void note_fence(struct cell_monitor *monitor)
+{
+    const struct health_node *primary = health_primary(monitor->asking);
+    if (primary != NULL && primary->beat_known && primary->beat.fence > 0)
+        monitor->seen_fence = (uint64_t)primary->beat.fence;
+}
+
 static void look(struct cell_monitor *monitor)
 {
     const struct health_writer writer = { (int64_t)monitor->lease.fence, monitor->name };
@@ -194,6 +204,7 @@ static void look(struct cell_monitor *monitor)
             monitor,
             "the cell refuses the heartbeat's fence %lld: another monitor with a greater fence has written",
             (long long)writer.fence);
+        note_fence(monitor);
         give_back(monitor);
         step_down(monitor);
         return;

@@ -13,6 +13,7 @@ struct cell_monitor {
     struct monitor_journal *journal;
     struct directory_lease lease;
     bool held, looked, journal_changed, foreign;
+    uint64_t seen_fence;      /* in the cell, when it refused ours: the next lease is above it */
     int64_t next_number;      /* of an audit row under this fence */
     uint64_t act_again_at_ms; /* not before */
     enum error_code told;     /* the last failure, so that it is told once */

@@ -133,6 +133,8 @@ static void gather_allowed(const struct posture_subject *subject, struct allowed
         allow(allowed, NULL, node->ssh.port, true);
     for (size_t i = 0; i < region->listen_count; i++)
         allow(allowed, region->listen[i].address, region->listen[i].port, false);
+    for (size_t i = 0; i < region->status_count; i++)
+        allow(allowed, region->status[i].address, region->status[i].port, false);
     for (size_t i = 0; i < node->listens.count && allowed->count < ALLOWED_MAX; i++)
         if (config_socket_parse(node->listens.items[i].text, &declared))
             allowed->items[allowed->count++] = declared;

@@ -625,6 +625,43 @@ ON_LOOP(a_killed_monitor_is_followed_and_a_stopped_one_is_fenced)
     unwatch(&watched);
 }
 
+/* Who has a monitor's certificate keeps monitors out for as long as it goes on, and not a round longer. */
+ON_LOOP(p5_a_stolen_certificate_locks_no_monitor_out_for_ever)
+{
+    static const char *const thefts[] = {
+        "SELECT outcome FROM domicile.heartbeat_write('eu-fr', 9223372036854775807, 'thief', 1)",
+        "SELECT outcome FROM domicile.monitor_audit('eu-fr', 9223372036854775807, 9223372036854775807, 1, "
+        "'a', 'b',"
+        " 'c', 'd', 'thief')",
+        "SELECT outcome FROM domicile.monitor_audit('eu-fr', (SELECT fence FROM domicile.heartbeat_read()),"
+        " 9223372036854775807, 1, 'a', 'b', 'c', 'd', 'thief')",
+        "SELECT outcome FROM domicile.finding_event('eu-fr', 9223372036854775807, 'thief', 'begin', "
+        "'objects',"
+        " 'high', 'eu1', 's', 'e', now())",
+    };
+    struct watched watched;
+    set_up_cell("block");
+    watch_cell(&watched, "daemon-1");
+    until_state(&watched, CELL_HEALTHY);
+    int64_t before = server_number("SELECT fence FROM domicile.heartbeat");
+    struct pg_conn *conn = server_open(server_role("monitor"));
+    for (int i = 0; i < 100; i++) {
+        struct pg_reply reply = PG_REPLY_INIT;
+        check_ok(pg_exec(conn, thefts[i % (int)COUNT(thefts)], NULL, 0, &reply));
+        assert_true(str_is(pg_reply_str(&reply, 0, 0), "fence"));
+        pg_reply_done(&reply);
+    }
+    pg_close(conn);
+    assert_in_range(server_number("SELECT fence FROM domicile.heartbeat") - before, 4096, 100 * 4096);
+    int64_t stolen = server_number("SELECT fence FROM domicile.heartbeat");
+    until_heartbeat_of("daemon-1", 4000);
+    until_state(&watched, CELL_HEALTHY);
+    assert_in_range(server_number("SELECT fence FROM domicile.heartbeat"), stolen + 1, stolen + 4096);
+    assert_non_null(strstr(watched.alarms, "refuses the heartbeat's fence"));
+    unwatch(&watched);
+    server_run("UPDATE domicile.heartbeat SET fence = 1; UPDATE domicile.cell_state SET audit_fence = 1");
+}
+
 /* ---- slots ---- */
 
 ON_LOOP(a_slot_that_retains_too_much_is_dropped)
@@ -689,6 +726,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_healthy_pair_is_measured),
         cmocka_unit_test(a_smaller_fence_is_refused),
+        cmocka_unit_test(p5_a_stolen_certificate_locks_no_monitor_out_for_ever),
         cmocka_unit_test(who_stops_between_check_and_act_does_not_act_later),
         cmocka_unit_test(block_a_stopped_standby_makes_writes_wait),
         cmocka_unit_test(degrade_a_stopped_standby_and_back_by_itself),

@@ -279,6 +279,14 @@ static void lease_body(void *arg)
     check_fails(E_STALE, directory_lease_renew(a, &first, SEC(10)));
     check_ok(directory_lease_acquire(b, STR("failover"), STR("host-b"), SEC(10), &second));
     assert_true(second.fence == 4);
+    check_ok(directory_lease_release(b, &second));
+    check_ok(directory_lease_acquire_above(b, STR("failover"), STR("host-b"), SEC(10), 3, &second));
+    assert_true(second.fence == 5);
+    check_ok(directory_lease_release(b, &second));
+    check_ok(directory_lease_acquire_above(b, STR("failover"), STR("host-b"), SEC(10), 1000, &second));
+    assert_true(second.fence == 1001);
+    check_fails(E_ARGUMENT, directory_lease_acquire_above(b, STR("failover"), STR("host-b"), SEC(10),
+                                                          DIRECTORY_FENCE_MAX, &first));
     check_fails(E_ARGUMENT, directory_lease_acquire(b, STR("failover"), STR("host-b"), 0, &second));
     check_fails(E_ARGUMENT, directory_lease_renew(b, &second, DIRECTORY_LEASE_MS_MAX + 1));
     directory_free(a);
