@@ -1,6 +1,7 @@
 /* Roles, schema and slots of the primary. */
 #include "cell/internal.h"
 #include "pg/role.h"
+#include "schema/guard.h"
 #include "schema/migrate.h"
 
 #define MONITORED(p) ((p)->cell->monitor.files.certificate != NULL ? "monitored=t" : "monitored=f")
@@ -12,9 +13,10 @@
     "          ('domicile_admin', true, false), ('domicile_monitor', true, false),\n"                        \
     "          ('" CONF_REPLICATION "', true, true)) AS w(name, login, replication)"
 #define WANTED_MEMBERS                                                                                       \
-    "  (VALUES ('domicile_owner', 'domicile_admin'), ('pg_monitor', 'domicile_monitor'),\n"                  \
-    "          ('pg_signal_backend', 'domicile_monitor'), ('pg_signal_backend', 'domicile_owner')) AS "      \
-    "m(role, member)"
+    "  (VALUES ('pg_monitor', 'domicile_monitor'), ('pg_signal_backend', 'domicile_monitor'),\n"             \
+    "          ('pg_signal_backend', 'domicile_owner')) AS m(role, member)"
+/* No role that a certificate maps to may act as the owner. */
+#define OWNERS "  pg_auth_members x JOIN pg_roles r ON r.oid = x.roleid WHERE r.rolname = 'domicile_owner'"
 
 /* One row: the misfits of the cluster; if there are none, those of the cell's own database. */
 static const char look_sql[] =
@@ -31,7 +33,8 @@ static const char look_sql[] =
     "   SELECT FROM pg_auth_members x JOIN pg_roles r ON r.oid = x.roleid JOIN pg_roles b ON b.oid = "
     "x.member\n"
     "    WHERE r.rolname = m.role AND b.rolname = m.member)\n"
-    " UNION ALL SELECT format('database %s is missing', :'database')\n"
+    " UNION ALL SELECT format('%s is a member of domicile_owner', pg_get_userbyid(x.member)) FROM\n" OWNERS
+    "\n UNION ALL SELECT format('database %s is missing', :'database')\n"
     "  WHERE NOT EXISTS (SELECT FROM pg_database d WHERE d.datname = :'database')\n"
     " UNION ALL SELECT format('%s owns the database', pg_get_userbyid(d.datdba)) FROM pg_database d\n"
     "  WHERE d.datname = :'database' AND pg_get_userbyid(d.datdba) <> 'domicile_owner'\n"
@@ -69,6 +72,7 @@ static const char make_sql[] =
     "  CASE WHEN w.login THEN 'LOGIN' ELSE 'NOLOGIN' END,\n"
     "  CASE WHEN w.replication THEN 'REPLICATION' ELSE 'NOREPLICATION' END) FROM\n" WANTED_ROLES "\n\\gexec\n"
     "SELECT format('GRANT %I TO %I', m.role, m.member) FROM\n" WANTED_MEMBERS "\n\\gexec\n"
+    "SELECT format('REVOKE domicile_owner FROM %I', pg_get_userbyid(x.member)) FROM\n" OWNERS "\n\\gexec\n"
     "SELECT format('CREATE DATABASE %I OWNER domicile_owner', :'database')\n"
     " WHERE NOT EXISTS (SELECT FROM pg_database d WHERE d.datname = :'database')\n\\gexec\n"
     "ALTER DATABASE :\"database\" OWNER TO domicile_owner;\n"
@@ -121,33 +125,40 @@ const struct runbook_step step_roles = {
     .tries = 2,
 };
 
-/* ---- schema ---- over TLS, as domicile_admin: the first client with a certificate */
+/* ---- schema ---- over TLS, as the superuser: nobody else may act as the owner */
 
-static result connect_as_admin(const struct provisioning *p, struct pg_conn **ret)
+static result connect_as_superuser(const struct provisioning *p, struct pg_conn **ret)
 {
+    TRY(pg_role_need(PG_SUPERUSER, p->cell));
     const struct pg_connect_options options =
-        pg_role_options(PG_ADMIN, p->cell, p->cell->primary, "domicile provision");
+        pg_role_options(PG_SUPERUSER, p->cell, p->cell->primary, "domicile provision");
     return pg_connect(&options, ret);
+}
+
+static result look_at_schema(const struct provisioning *p, struct pg_conn *conn, int64_t *ret_epoch)
+{
+    bool kept;
+    TRY(cell_check(conn, p->cell->region->name.ptr, p->cell->name.ptr, ret_epoch));
+    TRY(guard_is_kept(conn, &kept));
+    return kept ? OK
+                : FAIL(E_SCHEMA, "Run domicile cell provision.", "the guards of the schema are not kept");
 }
 
 static result schema_is_there(void *context, struct runbook_call *call, enum answer *ret)
 {
     const struct provisioning *p = context;
-    const char *region = p->cell->region->name.ptr, *name = p->cell->name.ptr;
     struct pg_conn *conn = NULL;
     int64_t epoch = 0;
-    TRY(connect_as_admin(p, &conn));
-    result r = pg_run(conn, "SET ROLE domicile_owner");
-    if (!failed(r))
-        r = cell_check(conn, region, name, &epoch);
+    TRY(connect_as_superuser(p, &conn));
+    result r = look_at_schema(p, conn, &epoch);
     pg_close(conn);
     if (failed(r) && (r.error.code == E_SCHEMA || r.error.code == E_REGION_STAMP)) {
         runbook_answer(call, ret, false, "%s", r.error.what);
         return OK;
     }
     TRY(r);
-    runbook_answer(call, ret, true, "schema %zu, stamped \"%s/%s\", epoch %lld", cell_migration_count, region,
-                   name, (long long)epoch);
+    runbook_answer(call, ret, true, "schema %zu, stamped \"%s/%s\", epoch %lld", cell_migration_count,
+                   p->cell->region->name.ptr, p->cell->name.ptr, (long long)epoch);
     return OK;
 }
 
@@ -156,7 +167,7 @@ static result migrate_schema(void *context, struct runbook_call *call)
     const struct provisioning *p = context;
     const struct cell_stamp stamp = { p->cell->region->name.ptr, p->cell->name.ptr, 1 };
     struct pg_conn *conn = NULL;
-    TRY(connect_as_admin(p, &conn));
+    TRY(connect_as_superuser(p, &conn));
     result r = cell_migrate(conn, &stamp, NULL, NULL);
     pg_close(conn);
     return r;

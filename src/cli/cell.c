@@ -1,4 +1,4 @@
-/* cell ...: directly to PostgreSQL, as domicile_admin. */
+/* cell ...: directly to PostgreSQL, as domicile_admin; as postgres to migrate. */
 #include "cli/cell.h"
 
 #include "base/text.h"
@@ -20,12 +20,18 @@ result cell_parse(struct cli *cli, const char *text, const struct cell **ret)
     return OK;
 }
 
-result cell_connect(const struct cell *cell, struct pg_conn **ret)
+static result connect_as(enum pg_role role, const struct cell *cell, struct pg_conn **ret)
 {
     enum { STATEMENT_WITHIN_MS = 30000 };
-    struct pg_connect_options options = pg_role_options(PG_ADMIN, cell, cell->primary, "domicile");
+    TRY(pg_role_need(role, cell));
+    struct pg_connect_options options = pg_role_options(role, cell, cell->primary, "domicile");
     options.statement_within_ms = STATEMENT_WITHIN_MS;
     return pg_connect(&options, ret);
+}
+
+result cell_connect(const struct cell *cell, struct pg_conn **ret)
+{
+    return connect_as(PG_ADMIN, cell, ret);
 }
 
 /* ---- migrate ---- */
@@ -47,7 +53,7 @@ static result migrate(void *arg)
     struct migration *migration = arg;
     const struct cell_stamp stamp = { migration->cell->region->name.ptr, migration->cell->name.ptr, 1 };
     struct pg_conn *conn = NULL;
-    TRY(cell_connect(migration->cell, &conn));
+    TRY(connect_as(PG_SUPERUSER, migration->cell, &conn));
     result r = pg_run(conn, "SET statement_timeout = 0");
     if (!failed(r))
         r = cell_migrate(conn, &stamp, note_applied, migration->applied);
@@ -98,7 +104,6 @@ result cli_cell_migrate(struct cli *cli)
 static result read_facts(struct pg_conn *conn, struct cell_facts *ret)
 {
     struct pg_reply reply = PG_REPLY_INIT;
-    TRY(pg_run(conn, "SET ROLE domicile_owner"));
     result r = pg_exec(conn, "SELECT to_regprocedure('domicile.cell_status()') IS NOT NULL", NULL, 0, &reply);
     bool has_schema = !failed(r) && pg_reply_number(&reply, 0, 0) == 1;
     pg_reply_done(&reply);

@@ -34,14 +34,7 @@ static result connect_region(const struct region *region, struct cell_facts *ret
     if (ret_facts->stamp[0] == '\0')
         return FAIL(E_SCHEMA, "Run domicile cell migrate first.", "the cell \"%s/%s\" has no schema",
                     region->name.ptr, cell->name.ptr);
-    struct pg_conn *conn = NULL;
-    TRY(cell_connect(cell, &conn));
-    result r = pg_run(conn, "SET ROLE domicile_owner");
-    if (failed(r))
-        pg_close(conn);
-    else
-        *ret = conn;
-    return r;
+    return cell_connect(cell, ret);
 }
 
 /* Runs a function of the schema that returns one outcome. */

@@ -378,11 +378,15 @@ static const struct schema_key cell_keys[] = {
     { "gateway", KEY_GROUP, true, AT(struct cell, gateway), .schema = &gateway_files_schema,
       .help = "The client certificate of the gateway for PostgreSQL." },
     { "admin", KEY_GROUP, true, AT(struct cell, admin), .schema = &admin_files_schema,
-      .help = "The client certificate of an administrator for PostgreSQL." },
+      .help =
+          "The client certificate of an administrator for PostgreSQL: it may keep the staff's clients and "
+          "look at the cell's state. It owns nothing." },
     { "issuing_ca", KEY_GROUP, AT(struct cell, issuing_ca), .schema = &issuing_ca_schema,
       .help = "The CA that signs the certificates of the cell. Needed to provision the cell." },
     { "superuser", KEY_GROUP, AT(struct cell, superuser), .schema = &superuser_files_schema,
-      .help = "A client certificate to inspect the nodes as postgres over TLS. Without it nobody can." },
+      .help =
+          "A client certificate of postgres, to change the schema and to inspect the nodes over TLS. Without "
+          "it nobody can." },
     { "clients", KEY_WORDS, AT(struct cell, clients), .max = 64,
       .help = "Networks that gateways, monitors and administrators connect from, as in 192.0.2.0/24." },
     { "standby_networks", KEY_WORDS, AT(struct cell, standby_networks), .max = 64,

@@ -20,6 +20,14 @@ const struct tls_files *pg_role_files(const struct cell *cell, enum pg_role role
     return files[role];
 }
 
+result pg_role_need(enum pg_role role, const struct cell *cell)
+{
+    if (pg_role_files(cell, role)->certificate != NULL)
+        return OK;
+    return FAIL(E_CONFIG, "Add superuser = { certificate, private_key } to the cell in the region's file.",
+                "the cell \"%s\" declares no certificate of %s", cell->name.ptr, pg_role_user(role));
+}
+
 struct pg_connect_options pg_role_options(enum pg_role role, const struct cell *cell, const struct node *node,
                                           const char *application_name)
 {

@@ -9,6 +9,9 @@ const char *pg_role_user(enum pg_role role);
 /* Client certificate and key; their paths are NULL where the cell declares none. */
 const struct tls_files *pg_role_files(const struct cell *cell, enum pg_role role);
 
+/* E_CONFIG: the cell declares no certificate for the role. */
+result pg_role_need(enum pg_role role, const struct cell *cell) MUST_USE;
+
 /* Over TLS, within the cell's pool.connect_within_ms, and without a limit for statements: the caller sets
  * statement_within_ms. Points into the configuration. `role` is not PG_NOBODY. */
 struct pg_connect_options pg_role_options(enum pg_role role, const struct cell *cell, const struct node *node,

@@ -1,4 +1,4 @@
-# cmake -D FILES=a.sql;b.sql -D OUTPUT=x.c -P embed.cmake: writes the table of migrations.
+# cmake -D FILES=a.sql;b.sql -D GUARD=c.sql -D OUTPUT=x.c -P embed.cmake: writes the table of migrations, and the guard.
 set(texts "")
 set(rows "")
 set(expected 1)
@@ -16,6 +16,10 @@ foreach(file ${FILES})
     string(APPEND texts "static const char sql_${version}[] = { ${bytes}0 };\n")
     string(APPEND rows "    { ${version}, \"${name}\", sql_${version}, \"${sha256}\" },\n")
 endforeach()
-file(WRITE ${OUTPUT} "#include \"schema/migrate.h\"\n\n${texts}\n"
+file(SHA256 ${GUARD} sha256)
+file(READ ${GUARD} bytes HEX)
+string(REGEX REPLACE "(..)" "0x\\1," bytes "${bytes}")
+file(WRITE ${OUTPUT} "#include \"schema/guard.h\"\n#include \"schema/migrate.h\"\n\n${texts}\n"
+    "const char cell_guard_sql[] = { ${bytes}0 };\nconst char cell_guard_sha256[] = \"${sha256}\";\n"
     "const struct cell_migration cell_migrations[] = {\n${rows}};\n"
     "const size_t cell_migration_count = sizeof cell_migrations / sizeof cell_migrations[0];\n")

@@ -2,6 +2,7 @@
 
 #include "base/arena.h"
 #include "pg/shape.h"
+#include "schema/guard.h"
 
 #define MIGRATION_HINT "Migrate the cell with the same version of domicile that the gateways run."
 
@@ -16,11 +17,16 @@ static const char bootstrap_sql[] = "CREATE SCHEMA IF NOT EXISTS domicile;"
                                     "    sha256     text NOT NULL,"
                                     "    applied_at timestamptz NOT NULL DEFAULT now())";
 
+static const char audit_sql[] =
+    "SELECT domicile.audit_write('schema-migrate', 'applied', s.region, s.epoch, NULL, NULL, $1, NULL, NULL, "
+    "'system', 'system', 'cell-migrate', 'command-line') FROM domicile.cell s";
+
 struct run {
     struct pg_conn *conn;
     const struct cell_stamp *stamp;
     const struct cell_migration *migrations;
-    size_t count;
+    size_t count, done; /* files: all, and those that were applied now */
+    bool stamped;       /* before */
     void (*applied)(void *context, const struct cell_migration *migration);
     void *context;
 };
@@ -55,9 +61,9 @@ static result refuse_foreign_cell(struct run *run)
 {
     struct pg_reply reply = PG_REPLY_INIT;
     TRY(pg_exec(run->conn, "SELECT to_regclass('domicile.cell') IS NOT NULL", NULL, 0, &reply));
-    bool exists = pg_reply_number(&reply, 0, 0) != 0, stamped;
+    bool exists = pg_reply_number(&reply, 0, 0) != 0;
     pg_reply_done(&reply);
-    return exists ? read_stamp(run->conn, run->stamp, &stamped) : OK;
+    return exists ? read_stamp(run->conn, run->stamp, &run->stamped) : OK;
 }
 
 static result put_stamp(struct run *run)
@@ -110,8 +116,26 @@ static result read_applied(struct run *run, int64_t *ret_last)
     return OK;
 }
 
+/* The schema of a new cell is its begin; later each file has its row in the audit log. */
+static result record(struct run *run, const struct cell_migration *migration)
+{
+    const struct pg_value params[] = { pg_text(str_from(migration->name)) };
+    struct pg_reply reply = PG_REPLY_INIT;
+    if (!run->stamped)
+        return OK;
+    TRY(pg_exec(run->conn, "SELECT to_regproc('domicile.audit_write') IS NOT NULL", NULL, 0, &reply));
+    bool can = pg_reply_number(&reply, 0, 0) == 1;
+    pg_reply_done(&reply);
+    if (!can)
+        return OK; /* the schema of a test */
+    TRY(pg_exec(run->conn, audit_sql, params, 1, &reply));
+    pg_reply_done(&reply);
+    return OK;
+}
+
 static result apply_in_transaction(struct run *run, const struct cell_migration *migration)
 {
+    TRY(pg_run(run->conn, "SET LOCAL ROLE domicile_owner"));
     TRY(pg_run_script(run->conn, migration->sql));
     struct pg_value params[] = { pg_int4(migration->version), pg_text(str_from(migration->name)),
                                  pg_text(str_from(migration->sha256)) };
@@ -119,6 +143,9 @@ static result apply_in_transaction(struct run *run, const struct cell_migration 
     TRY(pg_exec(run->conn, "INSERT INTO domicile.schema_version (version, name, sha256) VALUES ($1, $2, $3)",
                 params, 3, &reply));
     pg_reply_done(&reply);
+    TRY(record(run, migration));
+    TRY(pg_run(run->conn, "RESET ROLE"));
+    TRY(guard_note_migration(run->conn, migration->name));
     return pg_run(run->conn, "COMMIT");
 }
 
@@ -145,20 +172,45 @@ static result apply(struct run *run, const struct cell_migration *migration)
         return roll_back(run, named);
     }
     TRY(r);
+    run->done++;
     if (run->applied != NULL)
         run->applied(run->context, migration);
     return OK;
 }
 
+static result keep_guard(struct run *run)
+{
+    bool kept;
+    TRY(guard_is_kept(run->conn, &kept));
+    return kept && run->done == 0 ? OK : guard_keep(run->conn);
+}
+
+/* What belongs to the schema is made as its owner; the rest only a superuser can do. */
+static result as_owner(struct run *run, result (*act)(struct run *run))
+{
+    TRY(pg_run(run->conn, "SET ROLE domicile_owner"));
+    result r = act(run);
+    if (failed(r) && !is_refusal(r) && r.error.code != E_SCHEMA && r.error.code != E_REGION_STAMP)
+        return r; /* the connection is gone */
+    result back = pg_run(run->conn, "RESET ROLE");
+    return failed(r) ? r : back;
+}
+
+static result bootstrap(struct run *run)
+{
+    return pg_run_script(run->conn, bootstrap_sql);
+}
+
 static result migrate_locked(struct run *run)
 {
     TRY(refuse_foreign_cell(run));
-    TRY(pg_run_script(run->conn, bootstrap_sql));
+    TRY(as_owner(run, bootstrap));
     int64_t last;
     TRY(read_applied(run, &last));
     for (size_t i = (size_t)last; i < run->count; i++)
         TRY(apply(run, &run->migrations[i]));
-    return put_stamp(run);
+    TRY(as_owner(run, put_stamp));
+    return keep_guard(run);
 }
 
 result cell_migrate_with(struct pg_conn *conn, const struct cell_stamp *stamp,
@@ -166,15 +218,17 @@ result cell_migrate_with(struct pg_conn *conn, const struct cell_stamp *stamp,
                          void (*applied)(void *context, const struct cell_migration *migration),
                          void *context)
 {
-    struct run run = { conn, stamp, migrations, count, applied, context };
-    TRY(pg_run(conn, "SET ROLE domicile_owner"));
+    struct run run = { .conn = conn,
+                       .stamp = stamp,
+                       .migrations = migrations,
+                       .count = count,
+                       .applied = applied,
+                       .context = context };
     TRY(pg_run(conn, lock_sql));
     result r = migrate_locked(&run);
     if (failed(r) && !is_refusal(r) && r.error.code != E_SCHEMA && r.error.code != E_REGION_STAMP)
         return r; /* the connection is gone, and the lock with it */
     result unlocked = pg_run(conn, unlock_sql);
-    if (!failed(unlocked))
-        unlocked = pg_run(conn, "RESET ROLE");
     return failed(r) ? r : unlocked;
 }
 

@@ -28,5 +28,4 @@ SELECT 'role-member', format('%s in %s', r.rolname, g.rolname),
  WHERE m.member >= 16384 AND NOT (d.j->'declared_roles' ? r.rolname)
    AND g.rolname NOT IN ('pg_execute_server_program', 'pg_write_server_files', 'pg_read_server_files')
    AND format('%s in %s', r.rolname, g.rolname) NOT IN (
-       'domicile_admin in domicile_owner', 'domicile_monitor in pg_monitor', 'domicile_monitor in pg_signal_backend',
-       'domicile_owner in pg_signal_backend')
+       'domicile_monitor in pg_monitor', 'domicile_monitor in pg_signal_backend', 'domicile_owner in pg_signal_backend')

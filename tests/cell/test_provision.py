@@ -154,16 +154,21 @@ def test_what_somebody_changed_is_seen_and_put_right(made):
     with open(f"{made.eu1.data}/pg_hba.conf", "a", encoding="utf-8") as file:
         file.write("host all all 0.0.0.0/0 trust\n")
     for statement in ("ALTER ROLE domicile_gateway CREATEROLE", "ALTER SYSTEM SET ssl_min_protocol_version = 'TLSv1'",
-                      "SELECT pg_reload_conf()"):
+                      "SELECT pg_reload_conf()", "ALTER EVENT TRIGGER domicile_guard_ddl DISABLE",
+                      "GRANT domicile_owner TO domicile_admin"):  # as the version before did
         made.eu1.sql(statement)
     planned = made.planned()
     assert planned["configure-primary"] == ("no", "eu1: pg_hba.conf differs")
     assert "ssl_min_protocol_version" in planned["start-primary"][1] and planned["start-primary"][0] == "no"
-    assert planned["roles"] == ("no", "eu1: role domicile_gateway has wrong attributes")
+    assert planned["roles"] == ("no", "eu1: domicile_admin is a member of domicile_owner, role domicile_gateway has wrong "
+                                      "attributes")
+    assert planned["schema"] == ("no", "the guards of the schema are not kept")
     assert planned["verify"][0] == "no"
     made.provision()
     assert not made.undone()
     assert made.eu1.sql("SHOW ssl_min_protocol_version") == "TLSv1.2"
+    refused = connect(made.eu1, user="domicile_admin", options="-crole=domicile_owner", **certificate(made, "admin"))
+    assert "permission denied to set role" in refused.stderr
 
 
 def test_a_door_that_is_open_though_the_file_is_right(made):

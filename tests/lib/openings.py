@@ -93,7 +93,7 @@ class Intruder:
         try:
             yield
         finally:
-            self.do(*closes)
+            self.do(*closes, "DELETE FROM domicile_guard.ddl")  # else it is told for a day
 
     def reload(self):
         """The files of the primary are in force: new sessions have them."""

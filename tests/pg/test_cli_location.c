@@ -51,7 +51,7 @@ static void is_outside(const char *node, const char *grade, size_t measures)
 static void migrate(void *arg)
 {
     const struct cell_stamp stamp = { "eu-fr", "eu-fr-1", 1 };
-    struct pg_conn *conn = server_open(server_role("admin"));
+    struct pg_conn *conn = server_open(server_superuser());
     check_ok(cell_migrate(conn, &stamp, NULL, NULL));
     pg_close(conn);
     server_run(

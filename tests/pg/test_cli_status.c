@@ -16,7 +16,7 @@ static int cell_status(const char *more)
 static void set_up_on_loop(void)
 {
     const struct cell_stamp stamp = { "eu-fr", "eu-fr-1", 1 };
-    struct pg_conn *conn = server_open(server_role("admin"));
+    struct pg_conn *conn = server_open(server_superuser());
     check_ok(cell_migrate(conn, &stamp, NULL, NULL));
     pg_close(conn);
 }

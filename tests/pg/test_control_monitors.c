@@ -92,7 +92,7 @@ struct watching {
 static void watching_start(struct watching *watching, uint16_t primary, uint16_t standby)
 {
     const struct cell_stamp stamp = { "eu-fr", "eu-fr-1", 1 };
-    struct pg_conn *conn = server_open(server_role("admin"));
+    struct pg_conn *conn = server_open(server_superuser());
     check_ok(cell_migrate(conn, &stamp, NULL, NULL));
     pg_close(conn);
     server_run(watch_grants());

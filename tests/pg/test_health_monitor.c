@@ -79,7 +79,7 @@ static int tear_down_scratch(void **state)
 static void migrate(void)
 {
     const struct cell_stamp stamp = { "eu-fr", "eu-fr-1", 1 };
-    struct pg_conn *conn = server_open(server_role("admin"));
+    struct pg_conn *conn = server_open(server_superuser());
     check_ok(cell_migrate(conn, &stamp, NULL, NULL));
     pg_close(conn);
     server_run("CREATE TABLE IF NOT EXISTS public.written (n integer)");

@@ -289,7 +289,7 @@ ON_LOOP(the_cell_is_empty_at_first)
 {
     const struct cell_stamp stamp = { "eu-fr", "eu-fr-1", 1 };
     struct location_sample sample;
-    struct pg_conn *conn = server_open(server_role("admin"));
+    struct pg_conn *conn = server_open(server_superuser());
     check_ok(cell_migrate(conn, &stamp, NULL, NULL));
     pg_close(conn);
     declare(server_port(), standby_port());

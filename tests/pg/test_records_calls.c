@@ -297,7 +297,7 @@ ON_LOOP(an_idempotency_key_means_the_same_at_every_gateway)
 ON_LOOP(set_up_cell)
 {
     static const struct cell_stamp us = { "us", "us-1", 1 };
-    struct pg_conn *conn = server_open(server_role("admin"));
+    struct pg_conn *conn = server_open(server_superuser());
     check_ok(cell_migrate(conn, &us, NULL, NULL));
     pg_close(conn);
     server_run("INSERT INTO domicile.customer (id, region, services_version) VALUES ('acme', 'us', 1)");

@@ -21,6 +21,13 @@ static struct pg_conn *open_as(const char *role)
     return server_open(options);
 }
 
+static struct pg_conn *open_as_superuser(void)
+{
+    struct pg_connect_options options = server_superuser();
+    options.database = database;
+    return server_open(options);
+}
+
 static const struct cell_stamp eu = { "eu-fr", "eu-fr-1", 1 }, us = { "us", "us-1", 1 };
 
 static int applied_count;
@@ -35,7 +42,7 @@ static void count_applied(void *context, const struct cell_migration *migration)
 static result migrate(const struct cell_stamp *stamp)
 {
     applied_count = 0;
-    struct pg_conn *conn = open_as("admin");
+    struct pg_conn *conn = open_as_superuser();
     result r = cell_migrate(conn, stamp, count_applied, NULL);
     pg_close(conn);
     return r;
@@ -77,7 +84,7 @@ ON_LOOP(p1_the_stamp_of_a_cell_stays)
 {
     fresh_database("stamp");
     check_ok(migrate(&us));
-    struct pg_conn *conn = open_as("admin");
+    struct pg_conn *conn = open_as_superuser();
     check_ok(pg_run(conn, "SET ROLE domicile_owner"));
     check_fails(E_SQL, pg_run(conn, "UPDATE domicile.cell SET region = 'eu-fr'"));
     check_fails(E_SQL, pg_run(conn, "DELETE FROM domicile.cell"));
@@ -94,7 +101,7 @@ ON_LOOP(p1_a_database_without_the_schema_is_not_served)
 {
     fresh_database("empty");
     check_fails(E_SCHEMA, check_as_gateway("eu-fr", "eu-fr-1", NULL));
-    struct pg_conn *conn = open_as("admin");
+    struct pg_conn *conn = open_as_superuser();
     check_ok(cell_migrate(conn, &eu, NULL, NULL));
     check_ok(pg_run(conn, "SET ROLE domicile_owner"));
     check_ok(pg_run(conn, "DELETE FROM domicile.schema_version WHERE version = (SELECT max(version) FROM "
@@ -127,7 +134,7 @@ static const struct cell_migration two[] = {
 ON_LOOP(an_applied_file_that_changed_is_refused)
 {
     fresh_database("changed");
-    struct pg_conn *conn = open_as("admin");
+    struct pg_conn *conn = open_as_superuser();
     check_ok(cell_migrate_with(conn, &eu, two, 1, NULL, NULL));
     struct cell_migration changed[] = { two[0], two[1] };
     changed[0].sha256 = "000000000000000000000000000000000000000000000000000000000000000f";
@@ -141,7 +148,7 @@ ON_LOOP(an_applied_file_that_changed_is_refused)
 ON_LOOP(a_file_that_fails_leaves_nothing_behind)
 {
     fresh_database("failing");
-    struct pg_conn *conn = open_as("admin");
+    struct pg_conn *conn = open_as_superuser();
     struct cell_migration failing[] = { two[0], two[1] };
     failing[1].sql = "CREATE TABLE domicile.b (i int); SELECT 1/0";
     result r = cell_migrate_with(conn, &eu, failing, 2, NULL, NULL);
@@ -155,7 +162,7 @@ ON_LOOP(a_file_that_fails_leaves_nothing_behind)
 ON_LOOP(a_file_that_was_left_out_is_refused)
 {
     fresh_database("gap");
-    struct pg_conn *conn = open_as("admin");
+    struct pg_conn *conn = open_as_superuser();
     check_ok(cell_migrate_with(conn, &eu, two, 2, NULL, NULL));
     server_do(conn, "SET ROLE domicile_owner; DELETE FROM domicile.schema_version WHERE version = 1");
     result r = cell_migrate_with(conn, &eu, two, 2, NULL, NULL);
@@ -167,13 +174,14 @@ ON_LOOP(a_file_that_was_left_out_is_refused)
 ON_LOOP(a_connection_that_breaks_gives_the_lock_back)
 {
     fresh_database("broken");
-    struct pg_conn *conn = open_as("admin");
+    struct pg_conn *conn = open_as_superuser();
     struct cell_migration breaking[] = { two[0], two[1] };
-    breaking[1].sql = "CREATE TABLE domicile.b (i int); SELECT pg_terminate_backend(pg_backend_pid())";
+    breaking[1].sql =
+        "CREATE TABLE domicile.b (i int); RESET ROLE; SELECT pg_terminate_backend(pg_backend_pid())";
     result r = cell_migrate_with(conn, &eu, breaking, 2, NULL, NULL);
     assert_true(failed(r) && r.error.code != E_SQL);
     pg_close(conn);
-    conn = open_as("admin");
+    conn = open_as_superuser();
     check_ok(cell_migrate_with(conn, &eu, two, 2, NULL, NULL));
     pg_close(conn);
 }
@@ -185,7 +193,7 @@ struct migrator {
 static void run_migrator(void *arg)
 {
     struct migrator *migrator = arg;
-    struct pg_conn *conn = open_as("admin");
+    struct pg_conn *conn = open_as_superuser();
     migrator->r = cell_migrate(conn, &eu, count_applied, NULL);
     pg_close(conn);
 }

@@ -13,7 +13,7 @@ static struct pg_conn *gateway(void)
 
 static void owner_refused(const char *sql)
 {
-    struct pg_conn *conn = server_open(server_role("admin"));
+    struct pg_conn *conn = server_open(server_superuser());
     check_ok(pg_run(conn, "SET ROLE domicile_owner"));
     check_fails(E_SQL, pg_run_script(conn, sql));
     pg_close(conn);
@@ -635,7 +635,7 @@ ON_LOOP(customers_and_clients)
 ON_LOOP(set_up_cell)
 {
     static const struct cell_stamp us = { "us", "us-1", 1 };
-    struct pg_conn *conn = server_open(server_role("admin"));
+    struct pg_conn *conn = server_open(server_superuser());
     check_ok(cell_migrate(conn, &us, NULL, NULL));
     pg_close(conn);
     conn = gateway();

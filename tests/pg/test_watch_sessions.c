@@ -378,7 +378,7 @@ ON_LOOP(a_record_in_clear_is_open_until_its_page_was_looked_at_again)
         assert_int_equal(found("cleartext", "clinic") != NULL, round < 3);
     }
     do_lines("DO $$BEGIN EXECUTE (SELECT text FROM look); END$$\nDROP TABLE look\n"
-             "DELETE FROM domicile.record\nDELETE FROM domicile.customer");
+             "DELETE FROM domicile.record\nDELETE FROM domicile.customer\nDELETE FROM domicile_guard.ddl");
     expect_clean("once the record is gone");
     check_ok(watch_record(w.watch, w.monitor));
     watching_end();
@@ -435,6 +435,38 @@ ON_LOOP(what_cannot_be_asked_ends_nothing)
     assert_non_null(found("blind", "the node"));
     do_lines("GRANT SELECT ON pg_replication_slots TO PUBLIC");
     expect_clean("once it can be asked again");
+    watching_end();
+}
+
+/* ---- a guard that was off between two rounds ---- */
+
+ON_LOOP(p3_who_rewrites_the_audit_log_in_one_transaction_is_seen)
+{
+    watching_begin("");
+    ask_once();
+    assert_null(found("guard-ddl", NULL));
+    do_lines("BEGIN; ALTER TABLE domicile.audit DISABLE TRIGGER audit_stays; UPDATE domicile.audit SET "
+             "request = 'other'; ALTER TABLE domicile.audit ENABLE ALWAYS TRIGGER audit_stays; COMMIT");
+    ask_once();
+    assert_null(found("guard-trigger", NULL)); /* it is as it was */
+    assert_string_equal(found("guard-ddl", NULL)->subject, "ALTER TABLE on domicile.audit by postgres");
+    assert_non_null(strstr(found("guard-ddl", NULL)->evidence, "2 times"));
+    ask_once();
+    assert_non_null(found("guard-ddl", NULL)); /* for a day */
+    do_lines("UPDATE domicile_guard.ddl SET at = at - interval '25 hours'");
+    expect_clean("once the day is over");
+    do_lines("BEGIN; ALTER EVENT TRIGGER domicile_guard_ddl DISABLE; ALTER EVENT TRIGGER domicile_guard_ddl "
+             "ENABLE ALWAYS; COMMIT");
+    ask_once();
+    assert_non_null(found("event-trigger", "domicile_guard_ddl"));
+    check_ok(cell_migrate(w.superuser, &(struct cell_stamp){ "eu-fr", "eu-fr-1", 1 }, NULL, NULL));
+    expect_clean("once the event trigger is made again");
+    do_lines("GRANT domicile_owner TO domicile_admin");
+    ask_once();
+    assert_non_null(found("role-member", "domicile_admin in domicile_owner"));
+    do_lines("REVOKE domicile_owner FROM domicile_admin");
+    expect_clean("once the guards are back");
+    check_ok(watch_record(w.watch, w.monitor));
     watching_end();
 }
 
@@ -692,6 +724,7 @@ int main(void)
         cmocka_unit_test(a_record_in_clear_is_open_until_its_page_was_looked_at_again),
         cmocka_unit_test(findings_are_recorded_though_no_standby_confirms),
         cmocka_unit_test(what_cannot_be_asked_ends_nothing),
+        cmocka_unit_test(p3_who_rewrites_the_audit_log_in_one_transaction_is_seen),
         cmocka_unit_test(what_is_over_before_the_next_round_is_in_the_log),
         cmocka_unit_test(p6_strangers_write_no_evidence_and_fill_nothing),
         cmocka_unit_test(a_standby_that_goes_its_own_way),

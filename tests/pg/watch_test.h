@@ -65,7 +65,7 @@ static inline void load_watched_config(const char *more)
 static inline void watching_begin(const char *more)
 {
     const struct cell_stamp stamp = { "eu-fr", "eu-fr-1", 1 };
-    struct pg_conn *admin = server_open(server_role("admin"));
+    struct pg_conn *admin = server_open(server_superuser());
     check_ok(cell_migrate(admin, &stamp, NULL, NULL));
     pg_close(admin);
     server_run(watch_grants());
@@ -175,6 +175,7 @@ static inline void open_and_close(struct opening *opening)
         opening->close_by();
     if (opening->close != NULL)
         do_lines(opening->close);
+    do_lines("DELETE FROM domicile_guard.ddl"); /* else it is told for a day */
     opening->gone_ms = opening->found_ms < 0 ? -1 : rounds_until(opening->channel, opening->subject, false);
 }
 
