@@ -22,6 +22,10 @@ static const char noted_sql[] = "SELECT to_regclass('domicile_guard.ddl') IS NOT
 static const char note_sql[] =
     "UPDATE domicile_guard.ddl SET migration = $1 WHERE xid = pg_current_xact_id() AND migration IS NULL";
 
+/* A session that has become the owner before stays so, whatever is revoked. */
+static const char end_sql[] = "SELECT count(pg_terminate_backend(a.pid, 5000)) FROM pg_stat_activity a WHERE "
+                              "a.usename = 'domicile_admin' AND a.pid <> pg_backend_pid()";
+
 static result ask(struct pg_conn *conn, const char *sql, const struct pg_value *params, size_t count,
                   bool *ret)
 {
@@ -58,7 +62,8 @@ static result apply(struct pg_conn *conn)
     TRY(pg_run_script(conn, cell_guard_sql));
     TRY(pg_run(conn, comment));
     TRY(guard_note_migration(conn, "guard"));
-    return pg_run(conn, "COMMIT");
+    TRY(pg_run(conn, "COMMIT"));
+    return pg_run(conn, end_sql);
 }
 
 result guard_keep(struct pg_conn *conn)

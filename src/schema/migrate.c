@@ -180,9 +180,15 @@ static result apply(struct run *run, const struct cell_migration *migration)
 
 static result keep_guard(struct run *run)
 {
+    static const struct cell_migration guard = { .name = "guard" };
     bool kept;
     TRY(guard_is_kept(run->conn, &kept));
-    return kept && run->done == 0 ? OK : guard_keep(run->conn);
+    if (kept && run->done == 0)
+        return OK;
+    TRY(guard_keep(run->conn));
+    if (run->done == 0 && run->applied != NULL)
+        run->applied(run->context, &guard);
+    return OK;
 }
 
 /* What belongs to the schema is made as its owner; the rest only a superuser can do. */

@@ -21,8 +21,8 @@ extern const size_t cell_migration_count;
 
 /* conn's user is a superuser: nobody else may act as domicile_owner, which owns the schema (guard.h). Each file is applied as
  * the owner, and has an audit row where the cell is stamped. Running it again changes nothing. applied (optional) is told
- * each file that was applied. E_REGION_STAMP: the cell is another region's or cell's. E_SCHEMA: an applied
- * file has changed, or the cell is newer than this program. E_SQL: a file failed and was rolled back. */
+ * each file that was applied; "guard" where that was all. E_REGION_STAMP: the cell is another region's or cell's. E_SCHEMA:
+ * an applied file has changed, or the cell is newer than this program. E_SQL: a file failed and was rolled back. */
 result cell_migrate(struct pg_conn *conn, const struct cell_stamp *stamp,
                     void (*applied)(void *context, const struct cell_migration *migration), void *context)
     MUST_USE;
