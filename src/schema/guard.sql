@@ -59,7 +59,7 @@ BEGIN
                      AND t.tgname IN ('audit_stays', 'audit_stays_whole') AND t.tgenabled <> 'A' LOOP
         EXECUTE format('ALTER TABLE domicile.audit ENABLE ALWAYS TRIGGER %I', v_what);
     END LOOP;
-    -- What an administrator's certificate may do: the staff's clients, and looking.
+    -- What an administrator's certificate may do: the staff's clients, the rows of a request, and looking.
     IF EXISTS (SELECT FROM pg_roles r WHERE r.rolname = 'domicile_admin') THEN
         GRANT USAGE ON SCHEMA domicile, domicile_guard TO domicile_admin;
         GRANT SELECT ON domicile_guard.ddl TO domicile_admin;
@@ -67,7 +67,7 @@ BEGIN
                        WHERE p.pronamespace = 'domicile'::regnamespace AND p.prosecdef
                          AND p.proname IN ('cell_status', 'client_add', 'client_page', 'client_disable', 'client_set_get',
                                            'staff_client_put', 'heartbeat_read', 'findings_open', 'findings_ended',
-                                           'watch_unsealed') LOOP
+                                           'watch_unsealed', 'audit_of_request') LOOP
             EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO domicile_admin', v_what);
         END LOOP;
     END IF;

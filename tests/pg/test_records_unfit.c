@@ -20,7 +20,7 @@ static void as_migrated(void)
     static const struct cell_stamp us = { "us", "us-1", 1 };
     server_run("DROP SCHEMA IF EXISTS domicile CASCADE");
     server_run("CREATE SCHEMA domicile AUTHORIZATION domicile_owner");
-    struct pg_conn *conn = server_open(server_role("admin"));
+    struct pg_conn *conn = server_open(server_superuser());
     check_ok(cell_migrate(conn, &us, NULL, NULL));
     pg_close(conn);
     server_run("INSERT INTO domicile.customer (id, region, services_version) VALUES ('acme', 'us', 1)");

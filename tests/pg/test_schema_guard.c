@@ -25,8 +25,8 @@ static int64_t members_of_owner(void)
 
 static void record_something(void)
 {
-    server_run("SELECT domicile.audit_add('eu-fr', 1, NULL, NULL, NULL, 'store', 'refused', 'c-0123456789', "
-               "'customer-app', 'own-records', 'req-0001')");
+    server_run("SELECT domicile.audit_write('store', 'refused', 'eu-fr', 1, NULL, NULL, NULL, NULL, NULL, "
+               "'c-0123456789', 'customer-app', 'own-records', 'req-0001')");
 }
 
 /* ---- an administrator ---- */
