@@ -3,6 +3,7 @@
 #include "base/clock.h"
 
 #include <openssl/ssl.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 /* What a server says besides: settings that changed, warnings, TLS's own. */
@@ -48,7 +49,7 @@ static void call_end(struct call *call, enum call_state state)
 static void call_refuse(struct call *call, const struct error *error, const char *sqlstate)
 {
     call->error = *error;
-    memcpy(call->reply->sqlstate, sqlstate, sizeof call->reply->sqlstate);
+    snprintf(call->reply->sqlstate, sizeof call->reply->sqlstate, "%s", sqlstate);
     call_end(call, CALL_REFUSED);
 }
 
