@@ -50,7 +50,9 @@ end
 FLOOD = """
 wrk.method = "GET"
 wrk.path = os.getenv("FLOOD_PATH")
-function delay() return 10 end
+if os.getenv("FLOOD_PACED") then
+   function delay() return 10 end
+end
 function done(summary, latency, requests)
    io.stderr:write(string.format('{"requests":%d,"us":%d}\\n', summary.requests, summary.duration))
 end
@@ -81,6 +83,7 @@ class Bench:
     def __init__(self, sandbox, seconds):
         self.gateway = sandbox.gateways["eu"]
         self.node = sandbox.nodes["eu1"]
+        self.nodes = [node for node in sandbox.nodes.values() if node.region == self.gateway.region]
         self.env = sandbox.env()
         self.seconds = seconds
         self.work = tempfile.mkdtemp(prefix="bench-")
@@ -146,7 +149,7 @@ class Bench:
         if load["errors"] or not load["requests"]:
             sys.exit(f"the load had errors: {load}\n{finished.stdout}")
         return {"rate": load["requests"] * 1e6 / load["us"], "p50_ms": load["p50_us"] / 1e3, "p99_ms": load["p99_us"] / 1e3,
-                "cpu_us": spent * 1e6 / load["requests"], "resident_mib": resident_mib(pid)}
+                "seconds": load["us"] / 1e6, "cpu_us": spent * 1e6 / load["requests"], "resident_mib": resident_mib(pid)}
 
     def by_pgbench(self, script_text, record_class, customer, clients):
         script, log = os.path.join(self.work, "load.sql"), os.path.join(self.work, "log")
@@ -251,21 +254,54 @@ def record(arguments):
         print_table(medians, counts)
 
 
+def begin_flood(bench, path, **environment):
+    script = os.path.join(bench.work, "flood.lua")
+    with open(script, "w", encoding="utf-8") as file:
+        file.write(FLOOD)
+    return subprocess.Popen(["wrk", "-t1", f"-c{FLOOD_CONNECTIONS}", f"-d{bench.seconds}s", "-s", script, bench.gateway.url],
+                            env={**os.environ, "FLOOD_PATH": path, **environment}, stdout=subprocess.DEVNULL,
+                            stderr=subprocess.PIPE)
+
+
+def end_flood(flood):
+    said = json.loads(flood.communicate()[1].splitlines()[-1])
+    return said["requests"], said["requests"] * 1e6 / said["us"]
+
+
+def region_cpu_seconds(bench):
+    """Of the gateway and its cell's servers, with their backends."""
+    postmasters = {node.pid() for node in bench.nodes}
+    pids = {bench.gateway.pid(), *postmasters}
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{name}/stat", encoding="utf-8", errors="replace") as file:
+                if int(file.read().rpartition(")")[2].split()[1]) in postmasters:
+                    pids.add(int(name))
+        except OSError:
+            continue
+    return sum(map(cpu_seconds, pids))
+
+
 def beside_flood(bench, path, customer, token, connections):
-    """PUTs while refusals come at a steady rate: what writes lose by them."""
-    flood, environment = None, {**os.environ, "FLOOD_PATH": path or ""}
-    if path:
-        script = os.path.join(bench.work, "flood.lua")
-        with open(script, "w", encoding="utf-8") as file:
-            file.write(FLOOD)
-        flood = subprocess.Popen(["wrk", "-t1", f"-c{FLOOD_CONNECTIONS}", f"-d{bench.seconds}s", "-s", script,
-                                  bench.gateway.url], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    """PUTs while refusals come at a steady rate: how many, and the CPU time of gateway and cell for each, the floods' share
+    included; and what a refusal costs the gateway alone."""
+    before = region_cpu_seconds(bench)
+    flood = begin_flood(bench, path, FLOOD_PACED="1") if path else None
     row = bench.through_gateway("PUT", "health", customer, token, connections)
-    row["flood"] = 0
+    count, row["flood"] = end_flood(flood) if flood else (0, 0)
+    spent, row["refusal_us"] = region_cpu_seconds(bench) - before, 0
     if flood:
-        said = json.loads(flood.communicate()[1].splitlines()[-1])
-        row["flood"] = said["requests"] * 1e6 / said["us"]
+        pid = bench.gateway.pid()
+        before = cpu_seconds(pid)
+        alone, _ = end_flood(begin_flood(bench, path))
+        row["refusal_us"] = (cpu_seconds(pid) - before) * 1e6 / alone
+    row["spent"], row["refused"] = spent, count
     return row
+
+
+def put_us(row, refusal_us):
+    """CPU time of a PUT, without that of the refusals beside it."""
+    return (row["spent"] * 1e6 - row["refused"] * refusal_us) / (row["rate"] * row["seconds"])
 
 
 def refusals(arguments):
@@ -284,13 +320,18 @@ def refusals(arguments):
     print("\r\033[K", end="", file=sys.stderr)
     medians = {kind: {name: statistics.median(sample[name] for sample in several) for name in several[0]}
                for kind, several in samples.items()}
-    print(f"{'PUT 1 KiB beside':<18} {'refusals/s':>10} {'PUT/s':>8} {'p50 ms':>8} {'p99 ms':>8}")
+    print(f"{'PUT 1 KiB beside':<18} {'refusals/s':>10} {'PUT/s':>8} {'p50 ms':>8} {'p99 ms':>8} {'CPU us/refusal':>14}")
     for kind, row in medians.items():
-        print(f"{kind:<18} {row['flood']:>10.0f} {row['rate']:>8.0f} {row['p50_ms']:>8.3f} {row['p99_ms']:>8.3f}")
-    # Of one round each, since the machine's speed drifts from one to the next.
-    ratios = [traced["rate"] / untraced["rate"] for traced, untraced in zip(samples[FLOODS[2][0]], samples[FLOODS[1][0]])]
-    print(f"writes beside traced refusals, against untraced ones: {statistics.median(ratios):.3f} "
-          f"({min(ratios):.3f} to {max(ratios):.3f})")
+        print(f"{kind:<18} {row['flood']:>10.0f} {row['rate']:>8.0f} {row['p50_ms']:>8.3f} {row['p99_ms']:>8.3f} "
+              f"{row['refusal_us']:>14.1f}")
+    # Of one round each, since the machine's speed drifts. A traced refusal is taken to cost no more than an untraced one: what
+    # its trace costs is then a cost of the writes.
+    untraced_us = medians[FLOODS[1][0]]["refusal_us"]
+    pairs = list(zip(samples[FLOODS[2][0]], samples[FLOODS[1][0]]))
+    for what, ratios in (("writes", [traced["rate"] / untraced["rate"] for traced, untraced in pairs]),
+                         ("CPU time of a write", [put_us(traced, untraced_us) / put_us(untraced, untraced_us)
+                                                  for traced, untraced in pairs])):
+        print(f"{what}, traced against untraced: {statistics.median(ratios):.3f} ({min(ratios):.3f} to {max(ratios):.3f})")
 
 
 def soak(arguments):
