@@ -18,6 +18,14 @@
 /* No role that a certificate maps to may act as the owner. */
 #define OWNERS "  pg_auth_members x JOIN pg_roles r ON r.oid = x.roleid WHERE r.rolname = 'domicile_owner'"
 
+/* What everybody may call in a new database, and nobody needs: the makers of large objects (a table beside all tables),
+ * messages in the WAL, the end of others' sessions, and advisory locks, with which a session could keep out migrations and the
+ * monitor. The owner of the schema and the monitor keep what they use. */
+#define WITHHELD_FUNCTIONS                                                                                   \
+    "  pg_proc p WHERE p.pronamespace = 'pg_catalog'::regnamespace AND p.proname ~ '^(lo_create?|"           \
+    "lo_from_bytea|pg_logical_emit_message|pg_(terminate|cancel)_backend|"                                   \
+    "pg_(try_)?advisory_(xact_)?lock(_shared)?)$'"
+
 /* One row: the misfits of the cluster; if there are none, those of the cell's own database. */
 static const char look_sql[] =
     "SELECT coalesce(string_agg(what, ', ' ORDER BY what), '') AS misfits FROM (\n"
@@ -53,12 +61,17 @@ static const char look_sql[] =
     " SELECT 'everybody may use the schema public' AS what FROM pg_namespace n,\n"
     "   aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) a WHERE n.nspname = 'public' AND "
     "a.grantee = 0\n"
-    " UNION ALL SELECT format('domicile_monitor may not call %s', f) FROM unnest(ARRAY['pg_reload_conf()',\n"
-    "   'pg_hba_file_rules()', 'pg_show_all_file_settings()']) AS f WHERE NOT "
-    "has_function_privilege('domicile_monitor',\n"
-    "   f, 'EXECUTE')\n"
+    " UNION ALL SELECT format('%s may not call %s', r, f) FROM (VALUES ('monitor', 'pg_reload_conf()'),\n"
+    "   ('monitor', 'pg_hba_file_rules()'), ('monitor', 'pg_show_all_file_settings()'),\n"
+    "   ('monitor', 'pg_terminate_backend(int, bigint)'), ('owner', 'pg_terminate_backend(int, bigint)'),\n"
+    "   ('owner', 'pg_advisory_lock(bigint)'), ('owner', 'pg_try_advisory_lock(bigint)')) AS v(r, f)\n"
+    "  WHERE NOT has_function_privilege('domicile_' || r, f, 'EXECUTE')\n"
     " UNION ALL SELECT format('domicile_monitor may not read %s', v) FROM unnest(ARRAY['pg_hba_file_rules',\n"
     "   'pg_file_settings']) AS v WHERE NOT has_table_privilege('domicile_monitor', v, 'SELECT')\n"
+    " UNION ALL SELECT format('everybody may call %s', p.oid::regprocedure) FROM\n" WITHHELD_FUNCTIONS
+    "\n   AND EXISTS (SELECT FROM aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a WHERE "
+    "a.grantee "
+    "= 0)\n"
     " UNION ALL SELECT 'domicile_monitor may not set synchronous_standby_names'\n"
     "  WHERE NOT has_parameter_privilege('domicile_monitor', 'synchronous_standby_names', 'ALTER SYSTEM')\n"
     ") AS misfits;\n"
@@ -81,6 +94,11 @@ static const char make_sql[] =
     "GRANT ALTER SYSTEM ON PARAMETER synchronous_standby_names TO domicile_monitor;\n"
     "\\connect :\"database\"\n"
     "REVOKE ALL ON SCHEMA public FROM PUBLIC;\n"
+    "SELECT format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', p.oid::regprocedure) "
+    "FROM\n" WITHHELD_FUNCTIONS "\n\\gexec\n"
+    "GRANT EXECUTE ON FUNCTION pg_catalog.pg_advisory_lock(bigint), pg_catalog.pg_try_advisory_lock(bigint)\n"
+    "  TO domicile_owner;\n"
+    "GRANT EXECUTE ON FUNCTION pg_catalog.pg_terminate_backend TO domicile_owner, domicile_monitor;\n"
     "GRANT EXECUTE ON FUNCTION pg_catalog.pg_reload_conf(), pg_catalog.pg_hba_file_rules(),\n"
     "  pg_catalog.pg_show_all_file_settings() TO domicile_monitor;\n"
     "GRANT SELECT ON pg_catalog.pg_hba_file_rules, pg_catalog.pg_file_settings TO domicile_monitor;\n";

@@ -158,13 +158,13 @@ ON_LOOP(p3_audit_rows_are_neither_changed_nor_deleted_even_by_their_owner)
 {
     struct pg_conn *conn = gateway();
     ASK(conn, "recorded",
-        "SELECT outcome FROM domicile.audit_add('us', 1, 'acme', 'notes', NULL, NULL, 'store', 'refused', "
+        "SELECT outcome FROM domicile.audit_add('us', 1, 'acme', 'notes', NULL, NULL, 'refusal', 'policy', "
         "'c-0123456789', 'customer-app', 'own-records', 'us', 'req-0001', NULL)");
     pg_close(conn);
     owner_refused("UPDATE domicile.audit SET principal = 'c-other'");
     owner_refused("DELETE FROM domicile.audit");
     owner_refused("TRUNCATE domicile.audit");
-    assert_int_equal(audit_rows("action = 'store' AND outcome = 'refused' AND principal = 'c-0123456789'"),
+    assert_int_equal(audit_rows("action = 'refusal' AND outcome = 'policy' AND principal = 'c-0123456789'"),
                      1);
 }
 
@@ -183,6 +183,9 @@ ON_LOOP(p3_an_event_that_does_not_fit_is_refused_without_an_error)
 {
     struct pg_conn *conn = gateway();
     assert_string_equal(add_event(conn, "NULL, 'refusal', 'policy'", "'fits', NULL"), "recorded");
+    assert_string_equal(add_event(conn, "NULL, 'put', 'created'", "'fits', NULL"),
+                        "bounds"); /* not its to say */
+    assert_string_equal(add_event(conn, "NULL, NULL, 'created'", "'fits', NULL"), "bounds");
     assert_string_equal(add_event(conn, "NULL, 'refusal', repeat('p', 64)", "'fits', NULL"), "bounds");
     assert_string_equal(add_event(conn, "NULL, 'refusal', 'policy'", "repeat('r', 64), NULL"), "bounds");
     assert_string_equal(add_event(conn, "7, 'refusal', 'policy'", "'fits', repeat('r', 64)"), "bounds");

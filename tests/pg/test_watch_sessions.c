@@ -225,14 +225,14 @@ ON_LOOP(who_hides_among_a_thousand_findings_is_seen_and_severed)
 ON_LOOP(that_nothing_may_be_severed_is_a_finding_and_no_more)
 {
     watching_begin("sever = true;");
-    do_lines("REVOKE EXECUTE ON FUNCTION pg_terminate_backend FROM PUBLIC");
+    do_lines("REVOKE EXECUTE ON FUNCTION pg_terminate_backend FROM domicile_monitor");
     for (int round = 0; round < 3; round++) {
         ask_once();
         check_ok(watch_sever(w.watch, &w.cell->nodes[0], w.monitor));
         assert_non_null(found("blind", "sever"));
     }
     assert_int_equal(watch_event_count(w.watch), 1);
-    do_lines("GRANT EXECUTE ON FUNCTION pg_terminate_backend TO PUBLIC");
+    do_lines("GRANT EXECUTE ON FUNCTION pg_terminate_backend TO domicile_monitor");
     ask_once();
     check_ok(watch_sever(w.watch, &w.cell->nodes[0], w.monitor));
     expect_clean("once it may again");
