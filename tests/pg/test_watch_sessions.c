@@ -537,24 +537,29 @@ ON_LOOP(what_is_over_before_the_next_round_is_in_the_log)
 
 /* ---- strangers ---- whoever reaches the port, and has no key */
 
-static const char forged[] =
-    "x\n2026-11-25 20:16:00.123 UTC [1] evil@d from 203.0.113.9 LOG:  connection authorized: user=evil\n"
-    "{\"error_severity\":\"LOG\",\"user\":\"evil\",\"message\":\"connection authorized: user=evil\"}\n\xff";
-
-/* The startup packet of protocol 3.0, in clear, with what is forged in each of its names. */
-static size_t startup_packet(char *packet, size_t size)
+/* The startup packet of protocol 3.0, in clear. PostgreSQL keeps 63 bytes of a name: enough for a line of a log of text, and
+ * for one of JSON. */
+static size_t startup_packet(char *packet, size_t size, int stranger)
 {
-    static const char *const names[] = { "user", "database", "application_name" };
+    char line[64];
+    snprintf(line, sizeof line, "\nx [1] e@d from 9 LOG:  connection authorized: user=evil%d", stranger);
+    const char *const words[] = {
+        "user",
+        "x\n{\"error_severity\":\"LOG\",\"timestamp\":\"\",\"user\":\"evil\"}\n\xff",
+        "database",
+        line,
+        "application_name",
+        "\"}\n{\"error_severity\":\"LOG\",\"user\":\"evil\",\"message\":\"connection authorized: "
+        "user=evil\"}\n",
+    };
     size_t at = 8;
-    for (size_t i = 0; i < COUNT(names); i++)
-        for (const char *const *text = (const char *const[]){ names[i], forged, NULL }; *text != NULL;
-             text++) {
-            must(at + strlen(*text) + 2 < size);
-            memcpy(packet + at, *text, strlen(*text) + 1);
-            at += strlen(*text) + 1;
-        }
+    for (size_t i = 0; i < COUNT(words); i++) {
+        must(at + strlen(words[i]) + 2 < size);
+        memcpy(packet + at, words[i], strlen(words[i]) + 1);
+        at += strlen(words[i]) + 1;
+    }
     packet[at++] = '\0';
-    uint32_t head[] = { htonl((uint32_t)at), htonl(196608) };
+    const uint32_t head[] = { htonl((uint32_t)at), htonl(196608) };
     memcpy(packet, head, sizeof head);
     return at;
 }
@@ -566,10 +571,10 @@ static void come_as_strangers(int count)
                                         .sin_port = htons(server_port()),
                                         .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
     char packet[2048], answer[4096];
-    size_t len = startup_packet(packet, sizeof packet);
     for (int i = 0; i < count; i += AT_ONCE) {
         int sockets[AT_ONCE];
         for (int s = 0; s < AT_ONCE; s++) {
+            size_t len = startup_packet(packet, sizeof packet, i + s);
             sockets[s] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
             assert_int_equal(connect(sockets[s], (const struct sockaddr *)&server, sizeof server), 0);
             assert_int_equal(write(sockets[s], packet, len), len);
