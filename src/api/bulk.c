@@ -1,5 +1,6 @@
 /* Many records in one request, a line each (application/x-ndjson). */
 #include "api/call.h"
+#include "api/work.h"
 #include "base/buf.h"
 #include "base/encode.h"
 #include "base/log.h"
@@ -45,6 +46,7 @@ struct window {
     size_t body_max;
     struct line lines[WINDOW_LINES];
     size_t count;
+    struct api_work work;
 };
 
 static result line_value(struct line *line, const json_t *object, struct str text)
@@ -96,6 +98,19 @@ static result line_parse(struct line *line, struct str text, size_t body_max)
     if (line->write.body.len > body_max)
         return FAIL(E_BODY_SIZE, "Store a smaller record.", "the record is larger than %zu bytes", body_max);
     return OK;
+}
+
+struct parsing {
+    struct line *line;
+    struct str text;
+    size_t body_max;
+};
+
+/* api_work: a line has an arena of its own, and its text stays until it is parsed. */
+static void parse_line(void *arg)
+{
+    struct parsing *parsing = arg;
+    parsing->line->outcome = line_parse(parsing->line, parsing->text, parsing->body_max);
 }
 
 static void line_run(void *arg)
@@ -166,13 +181,13 @@ static bool window_has_key(const struct window *window, struct str key)
 static result window_add(struct window *window, struct str text)
 {
     struct line line = { .shelf = window->shelf, .outcome = OK };
-    line.outcome = line_parse(&line, text, window->body_max);
-    if (window_has_key(window, line.write.key)) {
-        result r = window_flush(window);
-        if (failed(r)) {
-            arena_done(&line.arena);
-            return r;
-        }
+    struct parsing parsing = { &line, text, window->body_max };
+    result r = api_work(&window->work, text.len, parse_line, &parsing);
+    if (!failed(r) && window_has_key(window, line.write.key))
+        r = window_flush(window);
+    if (failed(r)) {
+        arena_done(&line.arena);
+        return r;
     }
     window->lines[window->count++] = line;
     return window->count == WINDOW_LINES ? window_flush(window) : OK;
@@ -270,33 +285,54 @@ static bool is_json_type(struct str type)
            (base.len > 5 && str_eq_nocase((struct str){ base.ptr + base.len - 5, 5 }, STR("+json")));
 }
 
-/* A line that can be read back by bulk in. JSON goes as it was stored, digits and all, but on one line: outside of
- * strings a newline is white space, and inside there is none. */
-static result item_write(struct api_call *call, struct arena *arena, const struct record_item *item)
+struct rendering {
+    struct arena *arena;
+    const struct record_item *item;
+    struct str json, base64; /* one of them; the other's ptr is NULL */
+};
+
+/* api_work. JSON goes as it was stored, digits and all, but on one line: outside of strings a newline is white space, and
+ * inside there is none. */
+static void render_item(void *arg)
+{
+    struct rendering *rendering = arg;
+    struct str body = rendering->item->body;
+    json_t *value = NULL;
+    if (!is_json_type(rendering->item->type) || failed(json_parse(body, JSON_DEPTH_MAX, &value))) {
+        rendering->base64 = encode_base64(rendering->arena, body);
+        return;
+    }
+    json_decref(value);
+    char *line = arena_cstr(rendering->arena, body);
+    for (size_t i = 0; i < body.len; i++)
+        if (line[i] == '\n' || line[i] == '\r')
+            line[i] = ' ';
+    rendering->json = (struct str){ line, body.len };
+}
+
+/* A line that can be read back by bulk in. */
+static result item_write(struct api_call *call, struct api_work *work, struct arena *arena,
+                         const struct record_item *item)
 {
     char etag[REVISION_ETAG_SIZE];
+    struct rendering rendering = { .arena = arena, .item = item };
+    TRY(api_work(work, item->body.len, render_item, &rendering));
+    bool as_json = rendering.json.ptr != NULL;
     revision_format_etag(item->revision, etag);
-    json_t *value = NULL;
-    bool as_json = is_json_type(item->type) && !failed(json_parse(item->body, JSON_DEPTH_MAX, &value));
-    json_decref(value);
     json_t *head = json_object();
     json_object_set_new(head, "key", json_stringn(item->key.ptr, item->key.len));
     json_object_set_new(head, "etag", json_string(etag));
     json_object_set_new(head, "content_type", json_stringn(item->type.ptr, item->type.len));
     if (!as_json)
-        json_object_set_new(head, "value_base64", json_string(encode_base64(arena, item->body).ptr));
+        json_object_set_new(head, "value_base64", json_string(rendering.base64.ptr));
     char *text = json_dumps(head, JSON_COMPACT);
     json_decref(head);
     must(text != NULL);
     struct str parts[4] = { { text, strlen(text) - as_json } };
     size_t count = 1;
     if (as_json) {
-        char *body = arena_cstr(arena, item->body);
-        for (size_t i = 0; i < item->body.len; i++)
-            if (body[i] == '\n' || body[i] == '\r')
-                body[i] = ' ';
         parts[count++] = STR(",\"value\":");
-        parts[count++] = (struct str){ body, item->body.len };
+        parts[count++] = rendering.json;
     }
     parts[count++] = as_json ? STR("}\n") : STR("\n");
     result r = OK;
@@ -310,13 +346,14 @@ static result pages_write(struct api_call *call, const struct record_shelf *shel
                           struct arena *arena, char *after)
 {
     struct str last = { after, 0 };
+    struct api_work work = { 0 };
     for (bool more = true; more;) {
         struct record_page page;
         TRY(records_page(shelf, arena, prefix, last, PAGE_RECORDS, true, &page));
         if (!http_answered(call->request))
             http_stream_begin(call->request, 200, &ndjson, 1);
         for (size_t i = 0; i < page.count; i++)
-            TRY(item_write(call, arena, &page.items[i]));
+            TRY(item_write(call, &work, arena, &page.items[i]));
         more = page.more;
         if (more) {
             last.len = page.items[page.count - 1].key.len;

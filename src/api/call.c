@@ -1,4 +1,5 @@
 #include "api/call.h"
+#include "api/work.h"
 
 #include "base/secret.h"
 #include "seal/record.h"
@@ -34,15 +35,32 @@ size_t api_body_max(const struct api_call *call)
                                             : call->snapshot->region->limits.max_body_bytes;
 }
 
+struct reading {
+    struct str text;
+    json_t *value; /* NULL: it is none */
+    result outcome;
+};
+
+static void read_document(void *arg)
+{
+    struct reading *reading = arg;
+    reading->outcome = json_parse(reading->text, JSON_DEPTH_MAX, &reading->value);
+}
+
 result api_read_json(struct api_call *call, const char *const *members, json_t **ret)
 {
     if (!api_media_type_is(http_header(call->request, "content-type"), "application/json"))
         return FAIL(E_MEDIA_TYPE, "Send a Content-Type of application/json.",
                     "the Content-Type of the body is not JSON");
-    struct str text;
-    TRY(http_body_read_all(call->request, JSON_BODY_BYTES, &text));
-    json_t *value = NULL;
-    TRY(json_parse(text, JSON_DEPTH_MAX, &value));
+    struct reading reading = { .outcome = OK };
+    struct api_work work = { 0 };
+    TRY(http_body_read_all(call->request, JSON_BODY_BYTES, &reading.text));
+    result done = api_work(&work, reading.text.len, read_document, &reading);
+    if (failed(done))
+        json_decref(reading.value);
+    TRY(done);
+    TRY(reading.outcome);
+    json_t *value = reading.value;
     result r = json_is_object(value) ? json_only_members(value, members)
                                      : FAIL(E_JSON, NULL, "the document is not a JSON object");
     if (failed(r))
