@@ -1,6 +1,7 @@
 #include "api/call.h"
 #include "auth/credentials.h"
 #include "base/clock.h"
+#include "gateway/clients_confirm.h"
 
 /* RFC 6750 3: no error code when the request tried no authentication at all. */
 static result unauthenticated(struct api_call *call, result why)
@@ -43,9 +44,10 @@ result api_authenticate(struct api_call *call)
                                &call->principal);
     if (failed(r))
         return unauthenticated(call, r);
-    return strcmp(call->principal.region, gateway->region) == 0
-               ? OK
-               : api_send_home(call, str_from(call->principal.region));
+    if (strcmp(call->principal.region, gateway->region) != 0)
+        return api_send_home(call, str_from(call->principal.region));
+    r = clients_confirm(gateway, &call->principal);
+    return r.error.code == E_UNAUTHENTICATED ? unauthenticated(call, r) : r;
 }
 
 result api_decide(struct api_call *call, enum action action, struct str class)

@@ -1,5 +1,5 @@
 /* Many records in one request, a line each (application/x-ndjson). */
-#include "api/call.h"
+#include "api/stream.h"
 #include "api/work.h"
 #include "base/buf.h"
 #include "base/encode.h"
@@ -12,20 +12,27 @@ enum {
     WINDOW_LINES = 128, /* in flight at once: they share commits */
     LINE_OVERHEAD_BYTES = 16 * 1024,
     READ_BYTES = 64 * 1024,
-    PAGE_RECORDS = 64,
-    BULK_WITHIN_MS = 15 * 60 * 1000
+    PAGE_RECORDS = 64
 };
 static const uint64_t bulk_bytes_max = UINT64_C(4) << 30;
 static const struct http_header ndjson = { { "content-type", 12 }, { "application/x-ndjson", 20 } };
 
-static result stream_line(struct api_call *call, json_t *line)
+/* A line of the answer; to be freed. */
+static char *line_text(json_t *line, struct str *ret)
 {
     char *text = json_dumps(line, JSON_COMPACT);
     json_decref(line);
     must(text != NULL);
-    size_t len = strlen(text);
-    text[len] = '\n'; /* in place of its NUL */
-    result r = http_stream_write(call->request, (struct str){ text, len + 1 });
+    *ret = str_from(text);
+    text[ret->len++] = '\n'; /* in place of its NUL */
+    return text;
+}
+
+static result stream_line(struct api_stream *stream, json_t *line)
+{
+    struct str bytes;
+    char *text = line_text(line, &bytes);
+    result r = api_stream_write(stream, bytes);
     free(text);
     return r;
 }
@@ -41,8 +48,7 @@ struct line {
 };
 
 struct window {
-    struct api_call *call;
-    const struct record_shelf *shelf;
+    struct api_stream *stream;
     size_t body_max;
     struct line lines[WINDOW_LINES];
     size_t count;
@@ -143,7 +149,8 @@ static void window_log(const struct window *window)
         const struct error *error = &window->lines[i].outcome.error;
         if (error->code == E_OK || error_http_status(error->code) != 500)
             continue;
-        log_failure(LOG_ERROR, error, "a line of a request failed: request=%s", window->call->request->id);
+        log_failure(LOG_ERROR, error, "a line of a request failed: request=%s",
+                    window->stream->call->request->id);
         return;
     }
 }
@@ -152,7 +159,7 @@ static void window_log(const struct window *window)
 static result window_flush(struct window *window)
 {
     struct scope scope = SCOPE_INIT;
-    result r = OK;
+    result r = api_stream_check(window->stream);
     for (size_t i = 0; i < window->count && !failed(r); i++)
         if (!failed(window->lines[i].outcome))
             r = fiber_spawn(&scope, "bulk line", line_run, &window->lines[i]);
@@ -162,7 +169,7 @@ static result window_flush(struct window *window)
     window_log(window);
     for (size_t i = 0; i < window->count; i++) {
         if (!failed(r))
-            r = stream_line(window->call, line_answer(&window->lines[i]));
+            r = stream_line(window->stream, line_answer(&window->lines[i]));
         arena_done(&window->lines[i].arena);
     }
     window->count = 0;
@@ -180,7 +187,7 @@ static bool window_has_key(const struct window *window, struct str key)
 /* Lines of one key are stored one after the other: the last one stays. */
 static result window_add(struct window *window, struct str text)
 {
-    struct line line = { .shelf = window->shelf, .outcome = OK };
+    struct line line = { .shelf = &window->stream->shelf, .outcome = OK };
     struct parsing parsing = { &line, text, window->body_max };
     result r = api_work(&window->work, text.len, parse_line, &parsing);
     if (!failed(r) && window_has_key(window, line.write.key))
@@ -225,10 +232,10 @@ static result lines_take(struct window *window, struct lines *lines, bool at_end
 static result lines_read(struct window *window, struct lines *lines)
 {
     struct buf *buf = &lines->buf;
-    char *chunk = arena_alloc(&window->call->request->arena, READ_BYTES);
+    char *chunk = arena_alloc(&window->stream->call->request->arena, READ_BYTES);
     for (;;) {
         size_t len;
-        TRY(http_body_read(window->call->request, chunk, READ_BYTES, &len));
+        TRY(api_stream_read(window->stream, chunk, READ_BYTES, &len));
         if (len > 0 && !buf_append(buf, (struct str){ chunk, len }))
             return FAIL(E_BODY_SIZE, "Send shorter lines.", "a line is longer than %zu bytes",
                         buf->max - READ_BYTES);
@@ -238,36 +245,45 @@ static result lines_read(struct window *window, struct lines *lines)
     }
 }
 
+/* Not by api_stream_write: what failed may be its check. */
+static void say_last_line(struct api_call *call, const struct error *error)
+{
+    json_t *last = json_object();
+    json_object_set_new(last, "status", json_integer(error_http_status(error->code)));
+    json_object_set_new(last, "error", http_problem_json(&call->request->arena, error));
+    struct str bytes;
+    char *text = line_text(last, &bytes);
+    result said = http_stream_write(call->request, bytes);
+    free(text);
+    if (failed(said) && said.error.code != E_PEER_GONE)
+        log_failure(LOG_WARNING, &said.error, "request %s: cannot send the last line of the answer",
+                    call->request->id);
+}
+
 /* The answer begins before the request ends: a failure after that is reported in a last line, and the answer is cut
  * off. */
 result bulk_in(struct api_call *call)
 {
-    struct record_shelf shelf;
-    TRY(api_admit_shelf(call, ACTION_STORE, &shelf));
+    struct api_stream stream;
+    TRY(api_stream_begin(&stream, call, ACTION_STORE));
     if (!api_media_type_is(http_header(call->request, "content-type"), "application/x-ndjson"))
         return FAIL(E_MEDIA_TYPE, "Send a Content-Type of application/x-ndjson.",
                     "the body has the wrong media type");
     struct window *window = calloc(1, sizeof *window);
     if (window == NULL)
         return FAIL(E_MEMORY, "Try again later.", "not enough memory for a bulk request");
-    window->call = call;
-    window->shelf = &shelf;
+    window->stream = &stream;
     window->body_max = api_body_max(call);
     struct lines lines = { .searched = 0 };
     buf_init(&lines.buf, window->body_max * 2 + LINE_OVERHEAD_BYTES + READ_BYTES);
-    http_body_allow(call->request, bulk_bytes_max, BULK_WITHIN_MS);
+    http_body_allow(call->request, bulk_bytes_max, call->snapshot->region->limits.stream_within_ms);
     http_stream_begin(call->request, 200, &ndjson, 1);
     result r = lines_read(window, &lines);
     if (failed(r)) {
         for (size_t i = 0; i < window->count; i++)
             arena_done(&window->lines[i].arena);
-        json_t *last = json_object();
-        json_object_set_new(last, "status", json_integer(error_http_status(r.error.code)));
-        json_object_set_new(last, "error", http_problem_json(&call->request->arena, &r.error));
-        result said = stream_line(call, last);
-        if (failed(said) && said.error.code != E_PEER_GONE)
-            log_failure(LOG_WARNING, &said.error, "request %s: cannot send the last line of the answer",
-                        call->request->id);
+        api_stream_broken_off(&stream, &r.error);
+        say_last_line(call, &r.error);
     } else {
         http_stream_end(call->request);
     }
@@ -311,7 +327,7 @@ static void render_item(void *arg)
 }
 
 /* A line that can be read back by bulk in. */
-static result item_write(struct api_call *call, struct api_work *work, struct arena *arena,
+static result item_write(struct api_stream *stream, struct api_work *work, struct arena *arena,
                          const struct record_item *item)
 {
     char etag[REVISION_ETAG_SIZE];
@@ -337,25 +353,26 @@ static result item_write(struct api_call *call, struct api_work *work, struct ar
     parts[count++] = as_json ? STR("}\n") : STR("\n");
     result r = OK;
     for (size_t i = 0; i < count && !failed(r); i++)
-        r = http_stream_write(call->request, parts[i]);
+        r = api_stream_write(stream, parts[i]);
     free(text);
     return r;
 }
 
-static result pages_write(struct api_call *call, const struct record_shelf *shelf, struct str prefix,
-                          struct arena *arena, char *after)
+static result pages_write(struct api_stream *stream, struct str prefix, struct arena *arena, char *after)
 {
+    struct api_call *call = stream->call;
     struct str last = { after, 0 };
     struct api_work work = { 0 };
     for (bool more = true; more;) {
         struct record_page page;
-        TRY(records_page(shelf, arena, prefix, last, PAGE_RECORDS, true, &page));
+        TRY(records_page(&stream->shelf, arena, prefix, last, PAGE_RECORDS, true, &page));
         if (!http_answered(call->request))
             http_stream_begin(call->request, 200, &ndjson, 1);
         for (size_t i = 0; i < page.count; i++)
-            TRY(item_write(call, &work, arena, &page.items[i]));
+            TRY(item_write(stream, &work, arena, &page.items[i]));
         more = page.more;
         if (more) {
+            TRY(api_stream_check(stream));
             last.len = page.items[page.count - 1].key.len;
             memcpy(after, page.items[page.count - 1].key.ptr, last.len);
         }
@@ -367,17 +384,16 @@ static result pages_write(struct api_call *call, const struct record_shelf *shel
 
 result api_bulk_out(struct api_call *call)
 {
-    struct record_shelf shelf;
-    TRY(api_admit_shelf(call, ACTION_EXPORT, &shelf));
+    struct api_stream stream;
+    TRY(api_stream_begin(&stream, call, ACTION_EXPORT));
     struct str prefix;
     TRY(api_query_key(call, "prefix", &prefix));
     struct arena arena;
     arena_init(&arena);
-    result r = pages_write(call, &shelf, prefix, &arena, arena_alloc(&call->request->arena, HTTP_KEY_MAX));
+    result r = pages_write(&stream, prefix, &arena, arena_alloc(&call->request->arena, HTTP_KEY_MAX));
     arena_done(&arena);
     if (failed(r) && http_answered(call->request)) {
-        if (r.error.code != E_PEER_GONE && r.error.code != E_CANCELLED)
-            log_failure(LOG_WARNING, &r.error, "request %s: the export was stopped", call->request->id);
+        api_stream_broken_off(&stream, &r.error);
         return OK;
     }
     return r;

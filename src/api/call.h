@@ -33,7 +33,8 @@ struct api_call {
  * The order is part of P1 and P2: token, the token's region, its customer, policy, and only then whether and where the
  * customer exists. So no answer tells a principal about a customer for which it has no rights. */
 
-/* E_UNAUTHENTICATED, E_TOKEN_EXPIRED; E_WRONG_REGION: a token of another region. */
+/* E_UNAUTHENTICATED (also: its client is disabled), E_TOKEN_EXPIRED; E_WRONG_REGION: a token of another region. May wait,
+ * for the cell that has the client. */
 result api_authenticate(struct api_call *call) MUST_USE;
 
 /* Asks the policy about `action` in this region. class: empty for actions that are not about one. E_POLICY,

@@ -153,7 +153,8 @@ struct region_limits {
         max_requests_per_connection;
     uint32_t max_requests, max_requests_per_address;
     uint32_t max_bytes, max_bytes_per_address, max_bytes_per_connection;
-    uint32_t handshake_within_ms, head_within_ms, body_within_ms, idle_ms, stall_ms, drain_ms;
+    uint32_t handshake_within_ms, head_within_ms, body_within_ms, stream_within_ms, idle_ms, stall_ms,
+        drain_ms;
 };
 
 struct region {

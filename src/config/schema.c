@@ -105,6 +105,10 @@ static const struct schema_key limits_keys[] = {
     LIMIT(head_within_ms, 100, 600000, "10000",
           "From the first byte of a head to its last, also if the head arrives slowly."),
     LIMIT_AT_ONCE(body_within_ms, 100, 3600000, "30000", "The same for a body."),
+    LIMIT_AT_ONCE(
+        stream_within_ms, 1000, 3600000, "900000",
+        "The same for a bulk request or an export, from its head to its last byte. It ends with its "
+        "access token as well."),
     LIMIT(idle_ms, 100, 3600000, "60000", "How long a connection may stay open without a request."),
     LIMIT(stall_ms, 100, 600000, "20000", "How long a peer may receive almost nothing of an answer."),
     LIMIT_AT_ONCE(drain_ms, 0, 600000, "10000", "How long requests in flight may take after SIGTERM."),

@@ -2,6 +2,7 @@
 /* A gateway of one region: its configuration in use, its keys, its connections to the cells, its copy of the directory.
  * wire.h makes it; the API (api/) is what it serves. Everything runs on the loop's one thread. */
 #include "auth/client.h"
+#include "auth/client_watch.h"
 #include "auth/token_cache.h"
 #include "directory/replica.h"
 #include "gateway/snapshot.h"
@@ -20,12 +21,13 @@ struct gateway {
     struct client_gate gate;
     struct trace *trace;
     struct token_cache *token_cache;
+    struct client_watch *client_watch;
     struct wait *reseal_sleep; /* of the fiber that re-seals records; NULL while it works */
     bool reseal_wanted;
     int64_t started_ms;
     bool draining;
     struct gateway_counters {
-        uint64_t tokens_issued, clients_refused, tokens_refused;
+        uint64_t tokens_issued, clients_refused, tokens_refused, streams_broken_off;
         uint64_t policy_denials, wrong_region, customers_unknown, alarms;
     } counters;
 };

@@ -90,6 +90,9 @@ static void request_metrics(struct buf *out, const struct gateway *gateway)
            (double)counters->clients_refused);
     metric(out, "domicile_tokens_refused_total", true, "Access tokens refused.",
            (double)counters->tokens_refused);
+    metric(out, "domicile_streams_broken_off_total", true,
+           "Exports and bulk requests that ended before their end, by our side.",
+           (double)counters->streams_broken_off);
     metric(out, "domicile_policy_denials_total", true, "Requests that the policy refused.",
            (double)counters->policy_denials);
     metric(out, "domicile_wrong_region_total", true, "Requests of customers of another region.",

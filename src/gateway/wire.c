@@ -13,6 +13,7 @@ enum {
     KEYS_MAX = 20000,
     KEY_LIFETIME_MS = 5 * 60 * 1000,
     TOKENS_MAX = 16384,
+    CLIENTS_WATCHED = 16384,
     HASHES_AT_ONCE = 2,
     HASHES_WAITING = 64,
     TRACE_END_MS = 2000
@@ -223,6 +224,7 @@ static result start(struct gateway_process *process)
     TRY(keyring_new(&gateway->store.keyring, KEYS_MAX, KEY_LIFETIME_MS));
     client_gate_init(&gateway->gate, HASHES_AT_ONCE, HASHES_WAITING);
     TRY(token_cache_new(&gateway->token_cache, TOKENS_MAX));
+    TRY(client_watch_new(&gateway->client_watch, CLIENTS_WATCHED));
     TRY(cells_open(process, region));
     const struct trace_options trace = { gateway->store.cells, gateway->store.cell_count, trace_write,
                                          &gateway->store };
@@ -279,6 +281,7 @@ void gateway_stop(struct gateway_process *process)
     for (size_t i = 0; i < gateway->store.cell_count; i++)
         pg_pool_free(process->cells[i].pool);
     free(process->cells);
+    client_watch_free(gateway->client_watch);
     token_cache_free(gateway->token_cache);
     keyring_free(gateway->store.keyring);
     record_store_close(&gateway->store);

@@ -191,13 +191,37 @@ void session_close(struct session *session, const struct error *why)
 
 /* ---- how much may arrive ---- */
 
+/* The rows of an answer are a message each; what has none is one. */
+static size_t largest_message(const PGresult *one)
+{
+    int rows = PQntuples(one), columns = PQnfields(one);
+    size_t largest = rows == 0 ? PQresultMemorySize(one) : 0;
+    for (int row = 0; row < rows; row++) {
+        size_t bytes = 16;
+        for (int column = 0; column < columns; column++)
+            bytes += 4 + (size_t)PQgetlength(one, row, column);
+        if (bytes > largest)
+            largest = bytes;
+    }
+    return largest;
+}
+
+static void note_messages(struct session *session, const PGresult *one)
+{
+    if (one == NULL || PQresultMemorySize(one) <= session->largest_message)
+        return;
+    size_t largest = largest_message(one);
+    if (largest > session->largest_message)
+        session->largest_message = largest;
+}
+
 /* Until the answer that comes is complete: itself, and what libpq reads beyond it, which is as much as its buffer holds:
  * less than twice the largest message, this answer's or an earlier one. */
 static void allow(struct session *session)
 {
     const struct batch *batch = &session->batches[session->oldest];
     size_t answer = answering(session) == NULL ? 0 : batch->answer_bytes[batch->answered];
-    size_t largest = answer > session->largest_answer ? answer : session->largest_answer;
+    size_t largest = answer > session->largest_message ? answer : session->largest_message;
     pg_allow(session->conn, ELSEWHERE_BYTES + answer + 2 * largest);
 }
 
@@ -426,9 +450,7 @@ static void take_all(struct session *session)
             session_lose(session, lost(session, ""));
             return;
         }
-        size_t size = one == NULL ? 0 : PQresultMemorySize(one);
-        if (size > session->largest_answer)
-            session->largest_answer = size;
+        note_messages(session, one);
         bool complete = one != NULL;
         take(session, one);
         if (complete && session_serves(session))
@@ -516,7 +538,7 @@ result session_open(struct session *session, struct pg_conn *conn, struct wait *
     session->handles = handles;
     session->ended = ended;
     session->why = session->last_word = (struct error){ .code = E_OK };
-    session->oldest = session->in_flight = session->largest_answer = 0;
+    session->oldest = session->in_flight = session->largest_message = 0;
     session->watched = 0;
     allow(session);
     watch(session, UV_READABLE);

@@ -64,8 +64,8 @@ struct session {
     struct call_list again; /* after an undone batch: each in a transaction of its own */
     struct batch batches[BATCHES_IN_FLIGHT];
     size_t oldest, in_flight;
-    size_t largest_answer; /* in memory, of this connection */
-    int watched;           /* uv events */
+    size_t largest_message; /* of this connection */
+    int watched;            /* uv events */
     uint64_t overdue_ms;
     struct wait *ended;
     struct error why;       /* it ended */

@@ -281,6 +281,7 @@ def test_every_counter_is_looked_at():
         "domicile_cell_calls_refused_total": "tests/pg/test_pg_pool.c: busy",
         "domicile_cell_calls_late_total": "tests/pg/test_pg_pool.c: late",
         "domicile_cell_answers_unfit_total": "tests/integration/test_p8_unfit_answers.py: domicile_cell_answers_unfit_total",
+        "domicile_streams_broken_off_total": "tests/lib/streams.py: domicile_streams_broken_off_total",
         "domicile_cell_state_changes_total": "tests/pg/test_health_monitor.c: changes",
         "domicile_cell_degrades_total": "tests/pg/test_health_monitor.c: degrades",
         "domicile_cell_restores_total": "tests/pg/test_health_monitor.c: restores",

@@ -37,8 +37,6 @@ CASES = {
     "a read of NULLs": ("record_get_audited", "", read, "a NULL in column 1"),
     "a record without its revision": ("record_get_audited", FOUND + "revision := NULL;", read, "a NULL in column 2"),
     "a record without content": ("record_get_audited", FOUND, read, "a NULL in column 4"),
-    "a record that is too large": ("record_get_audited", FOUND + "payload := decode(repeat('00', 70000000), 'hex');", read,
-                                   "a value that is too long in column 4"),
     "a write of NULLs": ("record_put", "", write, "a NULL in column 1"),
     "a write without its revision": ("record_put", "outcome := 'created';", write, "a NULL in column 2"),
     "a deletion of NULLs": ("record_delete", "", remove, "a NULL in column 1"),

@@ -1,5 +1,6 @@
 """Breaking one thing of a running cell for one customer, and mending it."""
 import contextlib
+import re
 
 from api import random_id
 
@@ -33,7 +34,7 @@ def answering(connection, name, customer, body):
         given = ", ".join(arg for arg, mode in zip(names, modes) if mode == "i")
         made = ", ".join(arg for arg, mode in zip(names, modes) if mode != "i")
         others = f"SELECT * {'' if is_set else f'INTO {made} '}FROM domicile.kept_{name}({given})"
-        cursor.execute(definition.replace(f"domicile.{name}(", f"domicile.kept_{name}(").replace(f" {name}.", f" kept_{name}."))
+        cursor.execute(re.sub(rf"\b{name}(?=[.(])", f"kept_{name}", definition))
         cursor.execute(f"CREATE OR REPLACE FUNCTION domicile.{name}({arguments}) RETURNS {returned} LANGUAGE plpgsql"
                        f" SECURITY DEFINER AS $by_hand$ BEGIN IF p_customer = '{customer.id}' THEN {body} RETURN; END IF;"
                        f" {'RETURN QUERY ' if is_set else ''}{others}; END $by_hand$")

@@ -81,6 +81,7 @@ static void limits_say_each_when_they_take_effect(void **state)
         { "handshake_within_ms", 10000, true },
         { "head_within_ms", 10000, true },
         { "body_within_ms", 30000, false },
+        { "stream_within_ms", 900000, false },
         { "idle_ms", 60000, true },
         { "stall_ms", 20000, true },
         { "drain_ms", 10000, false },
