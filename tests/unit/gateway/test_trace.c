@@ -125,7 +125,7 @@ TEST_ON_LOOP(p3_a_thousand_refusals_leave_64_rows_and_sums_of_the_rest)
     assert_int_equal(w.count, TRACE_KEPT);
     assert_int_equal(w.warnings, TRACE_KEPT);
     for (size_t i = 0; i < w.count; i++) {
-        char request[25];
+        char request[40];
         snprintf(request, sizeof request, "0123456789abcdef%08zx", i);
         assert_string_equal(w.rows[i].request, request);
         assert_string_equal(w.rows[i].action, "refusal");
