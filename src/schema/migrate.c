@@ -253,10 +253,11 @@ static bool says_no_schema(const char *sqlstate)
 
 static result check_status(const struct pg_reply *reply, const char *region, const char *cell)
 {
-    static const struct pg_shape shape = {
-        .rows_max = 1,
-        .columns = { { PG_TEXT, 63 }, { PG_TEXT, 63 }, { PG_INT8 }, { PG_INT4, .filled_for = "" } }
-    };
+    static const struct pg_shape shape = { .rows_max = 1,
+                                           .columns = { { .type = PG_TEXT, .bytes_max = 63 },
+                                                        { .type = PG_TEXT, .bytes_max = 63 },
+                                                        { .type = PG_INT8 },
+                                                        { .type = PG_INT4, .filled_for = "" } } };
     TRY(pg_shape_check(&shape, cell, "cell_status", reply));
     if (pg_reply_rows(reply) != 1)
         return FAIL(E_SCHEMA, MIGRATION_HINT, "the cell \"%s\" has no stamp", cell);
