@@ -1,16 +1,14 @@
 /* The check of an answer, fit and unfit in each way. */
 #include "pg/answer.h"
 
-static const struct pg_shape shape = {
-    .rows_min = 1,
-    .rows_max = 2,
-    .columns = { { PG_TEXT, 8 },
-                 { PG_INT8, .filled_for = "found kept" },
-                 { PG_BYTES, 4, "found" },
-                 { PG_TIME, .filled_for = "" },
-                 { PG_BOOL },
-                 { PG_INT4 } },
-};
+static const struct pg_shape shape = { .rows_min = 1,
+                                       .rows_max = 2,
+                                       .columns = { { PG_TEXT, 8, NULL },
+                                                    { PG_INT8, 0, "found kept" },
+                                                    { PG_BYTES, 4, "found" },
+                                                    { PG_TIME, 0, "" },
+                                                    { PG_BOOL, 0, NULL },
+                                                    { PG_INT4, 0, NULL } } };
 enum { COLUMNS_HERE = 6 };
 static const Oid types[] = { OID_TEXT, OID_INT8, OID_BYTEA, OID_TIMESTAMPTZ, OID_BOOL, OID_INT4 };
 static const struct cell_value fit[COLUMNS_HERE] = { { "found", 5 },    { "\0\0\0\0\0\0\0\1", 8 },
