@@ -1,7 +1,11 @@
 /* Customers: onboarding is a promise in two places, the directory and the cell, so it is a small state machine that can
  * be asked for again until it is done: onboarding in the directory, then in the cell, then active in the directory. */
 #include "api/call.h"
+#include "base/clock.h"
+#include "gateway/clients.h"
 #include "records/call.h"
+
+#include <stdio.h>
 
 enum { SERVICES_MAX = 64 };
 
@@ -106,6 +110,10 @@ static result check_types(const json_t *body)
     const json_t *version = json_object_get(body, "services_version");
     bool fits =
         (services == NULL || json_is_array(services)) && (version == NULL || json_is_integer(version));
+    const json_t *claim = json_object_get(body, "claim");
+    if (claim != NULL && !client_claim_is_digest(json_member_str(body, "claim")))
+        return FAIL(E_ARGUMENT, "Send the digest that domicile client prepare prints: 64 of 0-9 and a-f.",
+                    "\"claim\" is not a SHA-256");
     for (size_t i = 0; i < json_array_size(services) && fits; i++)
         fits = json_is_string(json_array_get(services, i));
     return fits ? OK
@@ -207,7 +215,10 @@ static result onboard(struct api_call *call, struct str id, bool *ret_created)
     TRY(directory_reserve(call, id, &entry));
     *ret_created = entry.state == CUSTOMER_ONBOARDING;
     if (*ret_created) {
+        size_t alarms;
         TRY(cell_enter(call, &entry));
+        /* Its clients, none yet, get their first proof: from now on a row without one is nobody's. */
+        TRY(clients_check(call->gateway, call->cell, entry.epoch, entry.id, &alarms));
         uint64_t expected = entry.version;
         entry.state = CUSTOMER_ACTIVE;
         result r = directory_swap(call->gateway->directory, &entry, expected, &entry.version);
@@ -219,15 +230,40 @@ static result onboard(struct api_call *call, struct str id, bool *ret_created)
     return directory_replica_learn(call->gateway->replica, &entry);
 }
 
+/* The customer's first client waits for whoever made the claim. */
+static result make_claimable(struct api_call *call, struct str claim, json_t **ret)
+{
+    char digest[CLIENT_CLAIM_HEX_SIZE], until[CLOCK_TEXT_SIZE];
+    struct client client;
+    call->cell = record_store_cell(&call->gateway->store, call->customer.cell);
+    if (call->cell == NULL)
+        return FAIL(E_REGION_UNKNOWN, "Declare the cell, or correct the directory.",
+                    "the directory names a cell that is not configured");
+    struct record_shelf shelf = api_shelf(call);
+    snprintf(digest, sizeof digest, "%.*s", STR_ARG(claim));
+    TRY(clients_make_claimable(call->gateway, &shelf, digest, &client));
+    clock_format(client_claim_until_s(&client) * 1000, until);
+    *ret = json_pack("{s:s,s:s}", "client_id", client.id, "expires_at", until);
+    return OK;
+}
+
 static result add(struct api_call *call, const json_t *body)
 {
     struct str id;
     TRY(read_choice(call, body, &id));
     TRY(check_acknowledged(call, body));
     bool created;
+    json_t *answer = NULL, *claim = NULL;
     TRY(onboard(call, id, &created));
-    json_t *answer = NULL;
-    TRY(customer_json(call, &call->customer, &answer));
+    struct str asked = json_member_str(body, "claim");
+    if (asked.len > 0)
+        TRY(make_claimable(call, asked, &claim));
+    result r = customer_json(call, &call->customer, &answer);
+    if (failed(r)) {
+        json_decref(claim);
+        return r;
+    }
+    json_object_set_new(answer, "claim", claim != NULL ? claim : json_null());
     if (created)
         api_answer_created(call, answer,
                            arena_printf(&call->request->arena, "/v1/customers/%.*s", STR_ARG(id)));
@@ -238,8 +274,8 @@ static result add(struct api_call *call, const json_t *body)
 
 result customer_add(struct api_call *call)
 {
-    static const char *const members[] = { "id", "region", "acknowledged_services", "services_version",
-                                           NULL };
+    static const char *const members[] = { "id",    "region", "acknowledged_services", "services_version",
+                                           "claim", NULL };
     TRY(api_authenticate(call));
     TRY(api_decide(call, ACTION_ONBOARD, (struct str){ 0 }));
     json_t *body;

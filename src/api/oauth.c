@@ -1,15 +1,13 @@
 /* POST /oauth/token: client credentials (RFC 6749 4.4). Errors are those of RFC 6749 5.2, in its own JSON. */
-#include "api/clients.h"
+#include "api/call.h"
 #include "auth/credentials.h"
 #include "base/clock.h"
-#include "base/log.h"
+#include "gateway/clients.h"
 
 /* Who asks for a token, whether or not it gets one. */
 struct asking {
-    struct client_store store;
-    char id[64]; /* as it was sent; empty if it is no id */
-    bool found;
-    struct client client; /* as the cell knows it, if it does */
+    char id[64];          /* as it was sent; empty if it is no id */
+    struct client client; /* as the cell knows it; without an id if it does not */
 };
 
 static result say_error(struct api_call *call, int status, const char *code, const char *description)
@@ -31,7 +29,8 @@ static result say_error(struct api_call *call, int status, const char *code, con
 static result refuse_client(struct api_call *call, const struct asking *asking)
 {
     call->gateway->counters.clients_refused++;
-    api_trace_client_refused(call, str_from(asking->id), asking->found ? &asking->client : NULL);
+    api_trace_client_refused(call, str_from(asking->id),
+                             asking->client.id[0] != '\0' ? &asking->client : NULL);
     return say_error(call, 401, "invalid_client",
                      "the client is not known, is disabled, or its secret is wrong");
 }
@@ -66,26 +65,15 @@ static result issue(struct api_call *call, const struct client *client)
     return OK;
 }
 
-static result find_and_note(void *context, struct str id, struct client *ret, bool *ret_found)
-{
-    struct asking *asking = context;
-    TRY(asking->store.find(asking->store.context, id, ret, ret_found));
-    asking->found = *ret_found;
-    if (asking->found)
-        asking->client = *ret;
-    return OK;
-}
-
-static result authenticate(struct api_call *call, struct asking *asking, struct client *ret)
+static result authenticate(struct api_call *call, struct asking *asking)
 {
     struct basic_credentials basic;
     TRY(basic_parse(http_header(call->request, "authorization"), &basic));
     struct str id = { basic.id, basic.id_len };
     if (str_is_id(id))
         memcpy(asking->id, id.ptr, id.len);
-    const struct client_store store = { find_and_note, asking };
-    result r = client_authenticate(&call->gateway->gate, &store, id,
-                                   (struct str){ basic.secret, basic.secret_len }, ret);
+    result r = clients_authenticate(call->gateway, id, (struct str){ basic.secret, basic.secret_len },
+                                    &asking->client);
     basic_wipe(&basic);
     return r;
 }
@@ -102,11 +90,42 @@ result oauth_token(struct api_call *call)
     if (form->scope.ptr != NULL)
         return say_error(call, 400, "invalid_scope",
                          "scopes are not supported: the role of the client defines its rights");
-    struct asking asking = { .store = clients_store(call->gateway) };
-    struct client client;
-    r = authenticate(call, &asking, &client);
+    struct asking asking = { 0 };
+    r = authenticate(call, &asking);
     if (r.error.code == E_CLIENT)
         return refuse_client(call, &asking);
     TRY(r);
-    return issue(call, &client);
+    return issue(call, &asking.client);
+}
+
+/* POST /oauth/claim: a customer's first client gets its secret, once. The claim is the password of Basic. */
+static result claim(struct api_call *call, struct asking *asking, char secret[CLIENT_SECRET_SIZE])
+{
+    struct basic_credentials basic;
+    TRY(basic_parse(http_header(call->request, "authorization"), &basic));
+    struct str id = { basic.id, basic.id_len };
+    if (str_is_id(id))
+        memcpy(asking->id, id.ptr, id.len);
+    result r = clients_claim(call->gateway, id, (struct str){ basic.secret, basic.secret_len },
+                             str_from(call->request->id), secret, &asking->client);
+    basic_wipe(&basic);
+    return r;
+}
+
+result oauth_claim(struct api_call *call)
+{
+    char secret[CLIENT_SECRET_SIZE] = "";
+    struct asking asking = { 0 };
+    result r = claim(call, &asking, secret);
+    if (r.error.code == E_CLIENT)
+        return refuse_client(call, &asking);
+    TRY(r);
+    json_t *answer = json_object();
+    json_object_set_new(answer, "client_id", json_string(asking.client.id));
+    json_object_set_new(answer, "client_secret", api_secret_json(call, str_from(secret)));
+    json_object_set_new(answer, "role", json_string(role_word(asking.client.role)));
+    json_object_set_new(answer, "customer", json_string(asking.client.customer));
+    secret_wipe(secret, sizeof secret);
+    api_answer_json(call, 200, answer);
+    return OK;
 }

@@ -21,7 +21,7 @@ struct cli;
 struct cli_command {
     const char *group, *verb; /* verb "": the group is the command */
     const char *arguments;
-    uint32_t options; /* bits of enum cli_option, beside those that go with every command */
+    uint64_t options; /* bits of enum cli_option, beside those that go with every command */
     result (*run)(struct cli *cli);
     const char *help;
 };
@@ -110,6 +110,8 @@ result cli_region(struct cli *cli, const struct region **ret) MUST_USE;
 result cli_region_named(struct cli *cli, const char *name, const struct region **ret) MUST_USE;
 /* The gateway of --region, or the one at --url, as the client of --credentials or the environment. The caller frees it. */
 result cli_gateway(struct cli *cli, struct gateway_session **ret) MUST_USE;
+result cli_gateway_as(struct cli *cli, const char *id, const char *secret, struct gateway_session **ret)
+    MUST_USE; /* as this client, if there is no --credentials */
 /* A whole file, or standard input for NULL or "-". E_LIMIT beyond `max` bytes. */
 result cli_read_file(struct cli *cli, const char *path, size_t max, struct str *ret) MUST_USE;
 /* Runs it on a fiber of a new loop, and returns its result. */

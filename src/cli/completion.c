@@ -31,7 +31,7 @@ static void print_verbs(struct cli *cli, const char *group)
     }
 }
 
-static void print_options(struct cli *cli, uint32_t options)
+static void print_options(struct cli *cli, uint64_t options)
 {
     for (size_t i = 0; i < OPT_COUNT; i++)
         if (options >> i & 1)
@@ -128,7 +128,7 @@ static void print_quoted(FILE *out, const char *text)
     fputc('\'', out);
 }
 
-static void print_fish_options(struct cli *cli, uint32_t options, const char *condition)
+static void print_fish_options(struct cli *cli, uint64_t options, const char *condition)
 {
     for (size_t i = 0; i < OPT_COUNT; i++) {
         if (!(options >> i & 1))

@@ -54,6 +54,13 @@ static void print_customer(struct cli *cli, json_t *customer)
             json_array_size(services) == 0 ? "No service leaves the region."
                                            : "Services that leave the region:");
     print_services(cli, cli->out, services);
+    const json_t *claim = json_object_get(customer, "claim");
+    if (json_is_object(claim))
+        fprintf(cli->out,
+                "Its first client is %s. Who has the claim runs, until %s:\n"
+                "  domicile client claim %s --claim-file FILE\n",
+                shown(cli, claim, "client_id"), shown(cli, claim, "expires_at"),
+                shown(cli, claim, "client_id"));
     json_decref(customer);
 }
 
@@ -114,6 +121,8 @@ static result add(struct cli *cli, struct gateway_session *session, json_t **ret
         json_pack("{s:s?,s:s,s:o}", "id", str_is_id(str_from(cli->arguments[0])) ? cli->arguments[0] : "",
                   "region", region->name.ptr, "acknowledged_services",
                   split(cli_has(cli, OPT_ACKNOWLEDGE) ? cli->values[OPT_ACKNOWLEDGE] : ""));
+    if (cli_has(cli, OPT_CLAIM))
+        json_object_set_new(document, "claim", json_string(cli->values[OPT_CLAIM]));
     char *text = json_dumps(document, JSON_COMPACT);
     json_decref(document);
     must(text != NULL);

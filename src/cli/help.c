@@ -29,7 +29,7 @@ static void print_row(FILE *out, const char *name, const char *help, int width)
     print_folded(out, help, width + 4);
 }
 
-static void print_options(struct cli *cli, uint32_t options)
+static void print_options(struct cli *cli, uint64_t options)
 {
     fputs("\nOptions:\n", cli->out);
     for (size_t i = 0; i < OPT_COUNT; i++) {

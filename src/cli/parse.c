@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#define ONLY(name) (UINT32_C(1) << OPT_##name)
+#define ONLY(name) (UINT64_C(1) << OPT_##name)
 const struct cli_command cli_commands[] = {
 #define X(group, verb, arguments, options, function, help)                                                   \
     { group, verb, arguments, options, function, help },
@@ -18,7 +18,7 @@ const struct cli_option_row cli_options[OPT_COUNT] = {
 #include "cli/options.def"
 #undef X
 };
-_Static_assert(OPT_COUNT <= 32, "a command's options are bits of 32");
+_Static_assert(OPT_COUNT <= 64, "a command's options are bits of 64");
 
 /* A row without help does not compile. */
 #define X(option, name, value, help) _Static_assert(sizeof(help) > 1, "an option without help: " name);
@@ -29,7 +29,7 @@ _Static_assert(OPT_COUNT <= 32, "a command's options are bits of 32");
 #include "cli/commands.def"
 #undef X
 
-static const uint32_t everywhere = ONLY(CONFIG) | ONLY(JSON) | ONLY(HELP);
+static const uint64_t everywhere = ONLY(CONFIG) | ONLY(JSON) | ONLY(HELP);
 static const char overview_hint[] = "Run domicile --help: it lists the commands.";
 
 bool cli_command_is(const struct cli_command *command, const char *group, const char *verb)

@@ -111,7 +111,7 @@ result cli_region(struct cli *cli, const struct region **ret)
     return OK;
 }
 
-result cli_gateway(struct cli *cli, struct gateway_session **ret)
+result cli_gateway_as(struct cli *cli, const char *id, const char *secret, struct gateway_session **ret)
 {
     const struct region *region = NULL;
     TRY(cli_region(cli, &region));
@@ -121,10 +121,15 @@ result cli_gateway(struct cli *cli, struct gateway_session **ret)
         .url = cli_has(cli, OPT_URL) ? cli->values[OPT_URL] : region->endpoint,
         .ca = region->tls.ca,
         .credentials = cli->values[OPT_CREDENTIALS],
-        .client_id = getenv("DOMICILE_CLIENT_ID"),
-        .client_secret = getenv("DOMICILE_CLIENT_SECRET"),
+        .client_id = id,
+        .client_secret = secret,
     };
     return gateway_session_new(&options, ret);
+}
+
+result cli_gateway(struct cli *cli, struct gateway_session **ret)
+{
+    return cli_gateway_as(cli, getenv("DOMICILE_CLIENT_ID"), getenv("DOMICILE_CLIENT_SECRET"), ret);
 }
 
 static result read_all(struct cli *cli, FILE *file, const char *name, size_t max, struct str *ret)

@@ -341,6 +341,8 @@ result gateway_token(struct gateway_session *session, const char **ret)
 result gateway_ask(struct gateway_session *session, const struct gateway_ask *ask, struct gateway_answer *ret)
 {
     const char *token = NULL;
+    if (ask->basic)
+        return exchange_run(session, ask, basic(session), GATEWAY_ANSWER_MAX, ret);
     TRY(gateway_token(session, &token));
     return exchange_run(session, ask, arena_printf(session->arena, "Bearer %s", token), GATEWAY_ANSWER_MAX,
                         ret);

@@ -38,6 +38,7 @@ struct gateway_ask {
     const char *method, *path; /* path: made by gateway_path */
     const char *query;         /* NULL: none; encoded */
     const char *type, *accept, *if_match, *if_none_match;
+    bool basic;      /* with the id and the secret themselves, instead of a token */
     struct str body; /* ptr NULL: none */
     FILE *upload;    /* instead of body: streamed until its end */
     /* The answer's body as it comes, when the status is 2xx; false stops. NULL: it is kept. */

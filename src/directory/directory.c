@@ -121,6 +121,22 @@ result directory_services_get(struct directory *directory, struct arena *arena, 
     return OK;
 }
 
+static bool is_mark_name(struct str name)
+{
+    bool fits = name.len >= 1 && name.len <= DIRECTORY_MARK_NAME_MAX;
+    for (size_t i = 0; i < name.len && fits; i++)
+        fits = strchr("abcdefghijklmnopqrstuvwxyz0123456789-/", name.ptr[i]) != NULL && name.ptr[i] != '\0';
+    return fits;
+}
+
+result directory_mark(struct directory *directory, struct str name, uint64_t version, uint64_t *ret_version)
+{
+    if (!is_mark_name(name) || version > INT64_MAX)
+        return FAIL(E_ARGUMENT, "Report this as a bug.", "\"%.*s\" at version %llu is not a mark",
+                    STR_ARG(name), (unsigned long long)version);
+    return directory->ops->mark(directory, name, version, ret_version);
+}
+
 result directory_lease_acquire(struct directory *directory, struct str name, struct str holder,
                                uint64_t ttl_ms, struct directory_lease *ret)
 {

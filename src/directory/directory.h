@@ -105,6 +105,14 @@ result directory_services_keep(struct directory *directory, uint32_t version, st
 result directory_services_get(struct directory *directory, struct arena *arena, uint32_t version,
                               struct directory_services *ret) MUST_USE;
 
+/* ---- marks ---- the highest version that anything with a name has had: it only ever grows. What is kept elsewhere and is
+ * older than its mark was put back. On etcd: a key, and a txn that compares it. */
+enum { DIRECTORY_MARK_NAME_MAX = 160 }; /* bytes of [a-z0-9/-] */
+/* Raises the mark to `version` (0: only looks) if it is lower, and returns what it is then (0: there is none).
+ * E_ARGUMENT: a malformed name, or a version above INT64_MAX. */
+result directory_mark(struct directory *directory, struct str name, uint64_t version, uint64_t *ret_version)
+    MUST_USE;
+
 /* ---- leases ---- one holder of a name at a time, until it lets go or stops renewing.
  * The fence of a name only ever grows: what a holder does elsewhere carries it, and a smaller one is refused
  * there. */

@@ -18,6 +18,7 @@ struct directory_ops {
                             bool *ret_new);
     result (*services_get)(struct directory *directory, struct arena *arena, uint32_t version,
                            struct directory_services *ret);
+    result (*mark)(struct directory *directory, struct str name, uint64_t version, uint64_t *ret_version);
     result (*lease_acquire)(struct directory *directory, struct str name, struct str holder, uint64_t ttl_ms,
                             uint64_t above, struct directory_lease *ret);
     result (*lease_renew)(struct directory *directory, struct directory_lease *lease, uint64_t ttl_ms);

@@ -23,6 +23,14 @@ static const char schema_sql[] =
     "CREATE TRIGGER services_stay_there BEFORE DELETE ON services BEGIN"
     " SELECT RAISE(ABORT, 'a list of services stays'); END;";
 
+/* Later than the rest, and the programs from before it do without: the schema's version is theirs as well. */
+static const char marks_sql[] =
+    "CREATE TABLE IF NOT EXISTS mark (name TEXT PRIMARY KEY, version INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
+    "CREATE TRIGGER IF NOT EXISTS mark_grows BEFORE UPDATE ON mark WHEN new.version < old.version BEGIN"
+    " SELECT RAISE(ABORT, 'a mark only grows'); END;"
+    "CREATE TRIGGER IF NOT EXISTS mark_stays BEFORE DELETE ON mark BEGIN"
+    " SELECT RAISE(ABORT, 'a mark stays'); END;";
+
 #define COLUMNS "id, version, region, cell, epoch, services_version, state, removed"
 static const char *const sql_text[SQL_COUNT] = {
     [SQL_BEGIN] = "BEGIN",
@@ -37,6 +45,9 @@ static const char *const sql_text[SQL_COUNT] = {
     [SQL_SERVICES_NEWEST] = "SELECT coalesce(max(version), 0) FROM services",
     [SQL_SERVICES_GET] = "SELECT digest, document FROM services WHERE version = ?1",
     [SQL_SERVICES_PUT] = "INSERT INTO services (version, digest, document) VALUES (?1, ?2, ?3)",
+    [SQL_MARK_GET] = "SELECT version FROM mark WHERE name = ?1",
+    [SQL_MARK_PUT] = ("INSERT INTO mark (name, version) VALUES (?1, ?2)"
+                      " ON CONFLICT (name) DO UPDATE SET version = max(version, excluded.version)"),
     [SQL_LEASE_GET] = "SELECT holder, fence, until_ns, boot FROM lease WHERE name = ?1",
     [SQL_LEASE_PUT] =
         "INSERT OR REPLACE INTO lease (name, holder, fence, until_ns, boot) VALUES (?1, ?2, ?3, ?4, ?5)",
@@ -151,6 +162,12 @@ static result connection_open(struct sqlite_directory *d, struct sqlite_connecti
     TRY(execute(d, db, "PRAGMA synchronous = FULL; PRAGMA cell_size_check = ON"));
     if (empty)
         TRY(create_schema(d, db));
+    int64_t marks = 0;
+    TRY(query_number(d, db,
+                     "SELECT count(*) FROM sqlite_master WHERE name IN ('mark', 'mark_grows', 'mark_stays')",
+                     &marks));
+    if (marks < 3) /* two at once do no harm */
+        TRY(execute(d, db, marks_sql));
     for (int i = 0; i < SQL_COUNT; i++) {
         code = sqlite3_prepare_v3(db, sql_text[i], -1, SQLITE_PREPARE_PERSISTENT, &connection->statements[i],
                                   NULL);
@@ -220,6 +237,7 @@ static const struct directory_ops sqlite_ops = {
     .watch = sqlite_watch,
     .services_keep = sqlite_services_keep,
     .services_get = sqlite_services_get,
+    .mark = sqlite_mark,
     .lease_acquire = sqlite_lease_acquire,
     .lease_renew = sqlite_lease_renew,
     .lease_release = sqlite_lease_release,

@@ -20,6 +20,8 @@ enum sqlite_sql {
     SQL_SERVICES_NEWEST,
     SQL_SERVICES_GET,
     SQL_SERVICES_PUT,
+    SQL_MARK_GET,
+    SQL_MARK_PUT,
     SQL_LEASE_GET,
     SQL_LEASE_PUT,
     SQL_LEASE_KEEP,
@@ -92,6 +94,7 @@ result sqlite_services_keep(struct directory *directory, const struct directory_
                             bool *ret_new);
 result sqlite_services_get(struct directory *directory, struct arena *arena, uint32_t version,
                            struct directory_services *ret);
+result sqlite_mark(struct directory *directory, struct str name, uint64_t version, uint64_t *ret_version);
 result sqlite_lease_acquire(struct directory *directory, struct str name, struct str holder, uint64_t ttl_ms,
                             uint64_t above, struct directory_lease *ret);
 result sqlite_lease_renew(struct directory *directory, struct directory_lease *lease, uint64_t ttl_ms);

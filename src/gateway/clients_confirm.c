@@ -1,29 +1,17 @@
 /* Clients of tokens that are in use: asked for again and again, in their own cell, so that no other cell matters. */
 #include "gateway/clients_confirm.h"
 
-static bool copy_id(char to[64], struct str from)
-{
-    if (from.len >= 64)
-        return false;
-    if (from.len > 0)
-        memcpy(to, from.ptr, from.len);
-    to[from.len] = '\0';
-    return true;
-}
+#include "gateway/clients_internal.h"
 
-/* What a token says of its client, and no more. */
-static result find_in_cell(struct record_cell *cell, const struct principal *principal, struct client *ret,
-                           bool *ret_found)
+/* A row that is not proven is nobody's: it is found, and told, when it asks for a token and by the sweep. */
+static result find_in_cell(struct gateway *gateway, struct record_cell *cell,
+                           const struct principal *principal, struct client *ret, bool *ret_found)
 {
-    const struct pg_value params[] = { pg_text(str_from(principal->client)) };
-    struct pg_reply reply = PG_REPLY_INIT;
-    TRY(pg_pool_call(cell->pool, STATEMENT_CLIENT_GET, 0, params, 1, &reply));
-    *ret_found = pg_reply_rows(&reply) == 1;
-    ret->role = role_from(pg_reply_str(&reply, 0, 1));
-    ret->disabled = pg_reply_number(&reply, 0, 3) != 0;
-    bool fits = copy_id(ret->customer, pg_reply_str(&reply, 0, 0));
-    pg_reply_done(&reply);
-    return fits ? OK : FAIL(E_SCHEMA, PG_UNFIT_HINT, "\"%s\" holds a malformed client", cell->name);
+    bool adopted = false;
+    TRY(clients_get(cell, str_from(principal->client), ret, ret_found, &adopted));
+    if (*ret_found && adopted)
+        *ret_found = client_is_proven(&gateway->client_keys, ret);
+    return OK;
 }
 
 /* NULL: the staff's, who may be in any; or the directory does not tell. */
@@ -47,7 +35,7 @@ static result ask_all(struct gateway *gateway, const struct principal *principal
     for (size_t i = 0; i < store->cell_count && !*ret_found; i++) {
         struct deadline part;
         deadline_begin(&part, CLIENT_WATCH_ASK_MS / store->cell_count);
-        result r = find_in_cell(&store->cells[i], principal, ret, ret_found);
+        result r = find_in_cell(gateway, &store->cells[i], principal, ret, ret_found);
         deadline_end(&part);
         TRY(fiber_check());
         if (failed(r))
@@ -63,7 +51,7 @@ static result ask(void *context, const struct principal *principal, struct clien
     struct gateway *gateway = context;
     struct record_cell *cell = home_cell(gateway, principal);
     return cell == NULL ? ask_all(gateway, principal, ret, ret_found)
-                        : find_in_cell(cell, principal, ret, ret_found);
+                        : find_in_cell(gateway, cell, principal, ret, ret_found);
 }
 
 result clients_confirm(struct gateway *gateway, const struct principal *principal)

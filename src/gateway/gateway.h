@@ -1,7 +1,7 @@
 #pragma once
 /* A gateway of one region: its configuration in use, its keys, its connections to the cells, its copy of the directory.
  * wire.h makes it; the API (api/) is what it serves. Everything runs on the loop's one thread. */
-#include "auth/client.h"
+#include "auth/client_proof.h"
 #include "auth/client_watch.h"
 #include "auth/token_cache.h"
 #include "directory/replica.h"
@@ -18,6 +18,7 @@ struct gateway {
     struct directory *directory;
     struct directory_replica *replica;
     struct record_store store;
+    struct client_keys client_keys; /* what binds clients to the root key */
     struct client_gate gate;
     struct trace *trace;
     struct token_cache *token_cache;

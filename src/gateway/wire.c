@@ -3,8 +3,10 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "directory/sqlite.h"
+#include "gateway/clients.h"
 #include "pg/role.h"
 #include "schema/migrate.h"
+#include "seal/rootkey_declared.h"
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -30,18 +32,7 @@ struct root_load {
 static void root_load_run(void *arg)
 {
     struct root_load *load = arg;
-    const struct region *region = load->region;
-    if (region->root_key.file != NULL) {
-        load->outcome = rootkey_load_file(region->root_key.file, load->root);
-        return;
-    }
-    size_t count = region->root_key.command.count;
-    char **argv = calloc(count + 1, sizeof *argv);
-    must(argv != NULL);
-    for (size_t i = 0; i < count; i++)
-        argv[i] = (char *)region->root_key.command.items[i].text.ptr;
-    load->outcome = rootkey_load_command(argv, region->root_key.command_within_ms, load->root);
-    free(argv);
+    load->outcome = rootkey_load_declared(load->region, load->root);
 }
 
 static result root_load(const struct region *region, struct root_key *root)
@@ -222,6 +213,7 @@ static result start(struct gateway_process *process)
     TRY(root_load(region, &process->root));
     TRY(record_store_open(&gateway->store));
     TRY(keyring_new(&gateway->store.keyring, KEYS_MAX, KEY_LIFETIME_MS));
+    TRY(client_keys_derive(&process->root, str_from(gateway->region), &gateway->client_keys));
     client_gate_init(&gateway->gate, HASHES_AT_ONCE, HASHES_WAITING);
     TRY(token_cache_new(&gateway->token_cache, TOKENS_MAX));
     TRY(client_watch_new(&gateway->client_watch, CLIENTS_WATCHED));
@@ -234,6 +226,7 @@ static result start(struct gateway_process *process)
     TRY(services_promise(gateway, gateway->snapshot));
     TRY(fiber_spawn(&process->background, "reseal", gateway_reseal, gateway));
     TRY(fiber_spawn(&process->background, "sweep", gateway_sweep, gateway));
+    TRY(fiber_spawn(&process->background, "clients", gateway_check_clients, gateway));
     TRY(server_open(process));
     return status_open(process);
 }
@@ -285,6 +278,7 @@ void gateway_stop(struct gateway_process *process)
     token_cache_free(gateway->token_cache);
     keyring_free(gateway->store.keyring);
     record_store_close(&gateway->store);
+    client_keys_free(&gateway->client_keys);
     rootkey_free(&process->root);
     snapshot_drop(gateway->snapshot);
     snapshot_drop(process->first);

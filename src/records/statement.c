@@ -6,6 +6,8 @@ enum {
     ID_BYTES = 63,
     KEY_BYTES = 512,
     SECRET_HASH_BYTES = 512,
+    PROOF_BYTES = 32,
+    SUBJECT_BYTES = 200,
     WRAPPED_BYTES = 1024,
     PAYLOAD_BYTES = CONFIG_BODY_BYTES_MAX + 512,
     PAGE_BYTES = PAYLOAD_BYTES + 8 * 1024 * 1024, /* one that is largest, behind as many as a page may have */

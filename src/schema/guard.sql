@@ -65,7 +65,7 @@ BEGIN
         GRANT SELECT ON domicile_guard.ddl TO domicile_admin;
         FOR v_what IN SELECT p.oid::regprocedure::text FROM pg_proc p
                        WHERE p.pronamespace = 'domicile'::regnamespace AND p.prosecdef
-                         AND p.proname IN ('cell_status', 'client_add', 'client_page', 'client_disable', 'client_set_get',
+                         AND p.proname IN ('cell_status', 'client_page', 'client_set_get',
                                            'staff_client_put', 'heartbeat_read', 'findings_open', 'findings_ended',
                                            'watch_unsealed', 'audit_of_request') LOOP
             EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO domicile_admin', v_what);

@@ -9,4 +9,7 @@ BEGIN
     IF to_regprocedure('domicile.watch_rights()') IS NOT NULL THEN
         PERFORM domicile.watch_rights();
     END IF;
+    IF to_regprocedure('domicile.client_watch_grant()') IS NOT NULL THEN
+        PERFORM domicile.client_watch_grant();
+    END IF;
 END $$;

@@ -98,6 +98,7 @@ def start_again(extra):
 def test_half_onboarded_customers_can_be_onboarded_again(sandbox, onboard, services, directory, eu):
     """Killed between the cell and the directory, at whatever point: asking again finishes it."""
     attempted = []
+    claim, digest = api.new_claim()
     with extra_gateway(sandbox) as extra:
         gateway = extra.gateway()
         headers = onboard.headers(gateway, {"Content-Type": "application/json"})
@@ -107,7 +108,7 @@ def test_half_onboarded_customers_can_be_onboarded_again(sandbox, onboard, servi
             for wire in wires:
                 customer_id = api.random_id("half")
                 attempted.append(customer_id)
-                document = {"id": customer_id, "region": "eu-fr", "acknowledged_services": services}
+                document = {"id": customer_id, "region": "eu-fr", "acknowledged_services": services, "claim": digest}
                 wire.request("POST", "/v1/customers", headers, json.dumps(document).encode())
             time.sleep(generator.uniform(0, 0.02))
             extra.kill()
@@ -115,13 +116,14 @@ def test_half_onboarded_customers_can_be_onboarded_again(sandbox, onboard, servi
                 wire.close()
             start_again(extra)
     for customer_id in attempted:
-        customer = None
-        document = {"id": customer_id, "region": "eu-fr", "acknowledged_services": services}
+        document = {"id": customer_id, "region": "eu-fr", "acknowledged_services": services, "claim": digest}
         answer = api.post_json(onboard, eu, "/v1/customers", document)
         assert answer.status in (200, 201), answer
         assert directory.row(customer_id)["state"] == "active"
-    customer = api.add_client(onboard, eu, attempted[0], "customer-app")
-    made = customer.ask(eu, "PUT", api.record_path(attempted[0], "health", "k"), api.TYPED, b"x")
+        claimed = api.claim_client(eu, answer.json()["claim"]["client_id"], claim)
+        assert claimed.status == 200, claimed
+    customer = api.Principal(claimed.json()["client_id"], claimed.json()["client_secret"], "customer-admin")
+    made = customer.ask(eu, "PUT", api.record_path(attempted[-1], "health", "k"), api.TYPED, b"x")
     assert made.status == 201, made
 
 

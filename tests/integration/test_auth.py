@@ -1,6 +1,8 @@
 """Who may: tokens asked for, presented, forged, and the roles they carry."""
 import base64
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import api
 import jose
@@ -71,14 +73,14 @@ def test_a_form_of_another_type_or_too_large(onboard, eu):
     assert large.status in (400, 413), large
 
 
-def test_a_disabled_client_gets_no_token(onboard, new_customer, eu):
+def test_a_disabled_client_gets_no_token(security, new_customer, eu):
     customer = new_customer(eu)
-    extra = api.add_client(onboard, eu, customer.id, "customer-app")
+    extra = api.add_client(customer.admin, eu, customer.id, "customer-app")
     assert extra.ask_token(eu).status == 200
     path = f"{api.customer_path(customer.id)}/clients"
-    assert onboard.ask(eu, "DELETE", f"{path}/{extra.client_id}").status == 204
+    assert security.ask(eu, "DELETE", f"{path}/{extra.client_id}").status == 204
     oauth_error(extra.ask_token(eu), 401, "invalid_client")
-    listed = onboard.ask(eu, "GET", path).json()["clients"]
+    listed = security.ask(eu, "GET", path).json()["clients"]
     assert {row["client_id"]: bool(row["disabled_at"]) for row in listed} == {
         customer.admin.client_id: False, customer.app.client_id: False, extra.client_id: True}
 
@@ -89,7 +91,7 @@ def test_a_customers_client_is_known_in_its_home_only(customer, us):
 
 def test_secrets_are_stored_as_hashes(customer, sql):
     for (row,) in sql(customer.gateway, "SELECT client::text FROM domicile.client WHERE customer = %s", customer.id):
-        assert "$scrypt$" in row or "$argon2" in row
+        assert "$hmac-sha256$" in row
         assert customer.app.secret not in row and customer.admin.secret not in row
 
 
@@ -223,8 +225,8 @@ def test_an_app_makes_no_clients(customer, eu):
 
 
 @pytest.mark.parametrize("role", ["sysadmin", "onboarding", "security", "compliance", "system", "root", ""])
-def test_a_customers_client_has_a_customers_role(customer, onboard, eu, role):
-    answer = api.post_json(onboard, eu, f"{api.customer_path(customer.id)}/clients", {"role": role})
+def test_a_customers_client_has_a_customers_role(customer, eu, role):
+    answer = api.post_json(customer.admin, eu, f"{api.customer_path(customer.id)}/clients", {"role": role})
     assert answer.status in (400, 403), answer
 
 
@@ -259,10 +261,32 @@ def occurrences(pid, needle):
 
 
 @pytest.mark.slow  # reads all of a gateway's memory, of which ASan has terabytes
-def test_p2_a_secret_that_was_shown_does_not_stay(onboard, customer, eu):
-    made = api.add_client(onboard, eu, customer.id, "customer-app")
+def test_p2_a_secret_that_was_shown_does_not_stay(customer, eu):
+    made = api.add_client(customer.admin, eu, customer.id, "customer-app")
     token = made.ask_token(eu).json()["access_token"]
     assert occurrences(eu.pid, b"domicile") > 0, "the control: memory can be looked at"
     assert customer.put("health", "later", b"x").status == 201  # the server's buffer of answers has another one now
     assert occurrences(eu.pid, made.secret.encode()) == 0
     assert occurrences(eu.pid, token.encode()) == 0
+
+
+# --- many at once ---
+
+def test_p8_a_herd_of_clients_is_served_among_strangers(customer, eu):
+    """All start at once, and each gets its token, while others try secrets of ids that nobody has."""
+    ended = threading.Event()
+
+    def guess(number):
+        stranger = api.Principal(f"c-stranger-{number}", "x" * 43, None)
+        answers = set()
+        while not ended.is_set():
+            answers.add(stranger.ask_token(eu).status)
+        return answers
+
+    herd = [api.add_client(customer.admin, eu, customer.id, "customer-app") for _ in range(40)]
+    with ThreadPoolExecutor(max_workers=12) as strangers, ThreadPoolExecutor(max_workers=120) as threads:
+        guesses = [strangers.submit(guess, number) for number in range(12)]
+        statuses = list(threads.map(lambda client: client.ask_token(eu).status, 3 * herd))
+        ended.set()
+    assert statuses == len(statuses) * [200], statuses
+    assert set().union(*(guess.result() for guess in guesses)) == {401}

@@ -38,7 +38,7 @@ def test_help_everywhere(domicile):
 @pytest.mark.parametrize("arguments", [
     ["config", "check"], ["policy", "explain"], ["policy", "test"], ["policy", "show"], ["region", "list"],
     ["cell", "migrate"], ["cell", "show"], ["key", "init"], ["key", "token-init"], ["key", "rotate"], ["key", "status"],
-    ["client", "add"], ["client", "list"], ["client", "remove"], ["customer", "add"], ["customer", "show"],
+    ["client", "add"], ["client", "prepare"], ["client", "claim"], ["client", "list"], ["client", "remove"], ["customer", "add"], ["customer", "show"],
     ["record", "put"], ["record", "get"], ["record", "list"], ["record", "delete"], ["record", "import"],
     ["record", "export"], ["token"], ["version"], ["completion"], ["error", "list"]])
 def test_each_verb_has_help(domicile, arguments):

@@ -1,5 +1,6 @@
 """Every verb of the `domicile` command, run to success: as it is, and with --json, which prints one JSON document."""
 import base64
+import hashlib
 import json
 import os
 import re
@@ -163,6 +164,26 @@ def _(shell):
     assert status["class"] == "health" and status["key_version"] >= 1 and status["state"] == "done"
 
 
+@of("client prepare")
+def _(shell):
+    path = str(shell.folder / "claim")
+    made = shell("client", "prepare", "--claim-file", path)
+    assert made["claim_file"] == path and os.stat(path).st_mode & 0o777 == 0o600
+    assert hashlib.sha256(Path(path).read_text().strip().encode()).hexdigest() == made["digest"]
+
+
+@of("client claim")
+def _(shell):
+    path = str(shell.folder / "claim-of-mine")
+    digest = shell("client", "prepare", "--claim-file", path)["digest"]
+    services = api.services_to_acknowledge(shell.staff["onboard"], shell.gateway)
+    made = shell("customer", "add", api.random_id(), "--acknowledge", ",".join(services), "--claim", digest,
+                 principal=shell.staff["onboard"])
+    claimed = shell("client", "claim", made["claim"]["client_id"], "--claim-file", path, "--region", "eu-fr")
+    admin = api.Principal(claimed["client_id"], claimed["client_secret"], claimed["role"])
+    assert claimed["role"] == "customer-admin" and admin.ask_token(shell.gateway).status == 200
+
+
 @of("client add")
 def _(shell):
     of_staff = shell("client", "add", "--role", "sysadmin", "--region", "eu-fr", operator=True)
@@ -170,7 +191,7 @@ def _(shell):
     assert made.ask_token(shell.gateway).status == 200
     secret = str(shell.folder / "secret")
     of_customer = shell("client", "add", "--customer", shell.customer.id, "--role", "customer-app", "--secret-file",
-                        secret, principal=shell.staff["onboard"])
+                        secret, principal=shell.customer.admin)
     assert of_customer["secret_file"] == secret and "client_secret" not in of_customer
     assert os.stat(secret).st_mode & 0o777 == 0o600
     made = api.Principal(of_customer["client_id"], Path(secret).read_text().strip(), "customer-app")
@@ -194,7 +215,7 @@ def _(shell):
     assert removed == {"client_id": made["client_id"], "disabled": True}
     staff = {client["client_id"]: client for client in shell("client", "list", "--region", "eu-fr")["clients"]}
     assert staff[made["client_id"]]["disabled_at"]
-    app = api.add_client(shell.staff["onboard"], shell.gateway, shell.customer.id, "customer-app")
+    app = api.add_client(shell.customer.admin, shell.gateway, shell.customer.id, "customer-app")
     shell("client", "remove", app.client_id, "--customer", shell.customer.id, principal=shell.staff["security"])
     assert app.ask_token(shell.gateway).status == 401
 
@@ -318,7 +339,7 @@ def test_the_life_of_a_client_of_the_staff(domicile, eu):
     principal = api.Principal(fields["client_id"], fields["client_secret"], "compliance")
     assert principal.ask_token(eu).status == 200
     head, *rows = columns(domicile("client", "list", "--region", "eu-fr"))
-    assert head == ["CLIENT", "ROLE", "CREATED", "DISABLED"]
+    assert head == ["CLIENT", "ROLE", "CREATED", "DISABLED", "BY"]
     assert [row[1:4:2] for row in rows if row[0] == fields["client_id"]] == [["compliance", "-"]]
     said = domicile("client", "remove", fields["client_id"], "--region", "eu-fr", operator=True).stdout.decode()
     assert said.startswith(f"{fields['client_id']} is disabled")

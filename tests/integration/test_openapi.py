@@ -26,7 +26,7 @@ def place(customer, american, onboard, security, ops, eu):
     """Who and what the requests are about."""
     customer.put("health", "there", b"x", BYTES)
     return {"customer": customer, "american": american, "onboard": onboard, "security": security, "ops": ops, "eu": eu,
-            "client": api.add_client(onboard, eu, customer.id, "customer-app").client_id}
+            "client": api.add_client(customer.admin, eu, customer.id, "customer-app").client_id}
 
 
 def fill(path, **values):
@@ -43,8 +43,10 @@ def who(operation, place):
     """A principal that may do this."""
     if "key-rotation" in operation.path:
         return place["security"]
-    if operation.path == "/v1/customers" or "/clients" in operation.path:
+    if operation.path == "/v1/customers":
         return place["onboard"]
+    if "/clients" in operation.path:
+        return place["customer"].admin
     return place["customer"].app if "/records" in operation.path else place["customer"].admin
 
 
@@ -109,6 +111,17 @@ def test_customers(driver, place):
     driver.ask(show, target(show, place, customer_id=document["id"]), principal=place["onboard"], expect=200)
     driver.ask(show, target(show, place, customer_id="nobody"), principal=place["onboard"], expect=404)
     driver.ask(show, target(show, place, customer_id=place["american"].id), principal=place["onboard"], expect=421)
+
+
+def test_claims(driver, place):
+    create, take = operation("POST", "/customers"), operation("POST", "/oauth/claim")
+    claim, digest = api.new_claim()
+    services = api.services_to_acknowledge(place["onboard"], place["eu"])
+    document = {"id": api.random_id(), "region": "eu-fr", "acknowledged_services": services, "claim": digest}
+    made = driver.ask(create, create.path, JSON, json.dumps(document).encode(), expect=201).json()["claim"]["client_id"]
+    basic = {"Authorization": api.Principal(made, claim, None).basic()}
+    driver.ask(take, take.path, basic, expect=200, anonymous=True)
+    driver.ask(take, take.path, basic, expect=401, anonymous=True)
 
 
 def test_clients(driver, place):

@@ -56,8 +56,7 @@ def test_p1_unknown_customer(onboard, security, eu, us, sql):
         refused(onboard.ask(gateway, "GET", api.customer_path(unknown)), "customer-unknown")
         rotation = f"{api.customer_path(unknown)}/classes/health/key-rotations"
         refused(security.ask(gateway, "POST", rotation), "customer-unknown")
-        refused(api.post_json(onboard, gateway, f"{api.customer_path(unknown)}/clients", {"role": "customer-app"}),
-                "customer-unknown")
+        refused(security.ask(gateway, "GET", f"{api.customer_path(unknown)}/clients"), "customer-unknown")
         for table, column in (("customer", "id"), ("client", "customer"), ("class_key", "customer")):
             assert sql(gateway, f"SELECT count(*) FROM domicile.{table} WHERE {column} = %s", unknown) == [(0,)]
 
@@ -132,8 +131,7 @@ def test_p1_a_customer_that_only_the_directory_puts_here(new_customer, us, eu, o
         rotation = f"{api.customer_path(american.id)}/classes/health/key-rotations"
         until(lambda: security.ask(eu, "POST", rotation).slug != "wrong-region", what="the other one does as well")
         for answer in (security.ask(eu, "POST", rotation),
-                       api.post_json(onboard, eu, f"{api.customer_path(american.id)}/clients",
-                                     {"role": "customer-app"})):
+                       security.ask(eu, "DELETE", f"{api.customer_path(american.id)}/clients/{american.app.client_id}")):
             assert answer.status >= 400 and answer.slug, answer
         for table, column in (("customer", "id"), ("client", "customer"), ("class_key", "customer")):
             assert sql(eu, f"SELECT count(*) FROM domicile.{table} WHERE {column} = %s", american.id) == [(0,)]

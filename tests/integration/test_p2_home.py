@@ -119,10 +119,9 @@ def test_p2_staff_is_sent_home_as_well(astray, onboard, security):
     """Of what they may ask at all: the policy speaks before the directory does."""
     customer, other = astray
     page = api.customer_path(customer.id)
-    for principal, method, path in ((onboard, "GET", ""), (onboard, "GET", "/clients"), (onboard, "POST", "/clients"),
+    for principal, method, path in ((onboard, "GET", ""), (security, "GET", "/clients"), (security, "DELETE", "/clients/c-1"),
                                     (security, "POST", "/classes/health/key-rotations")):
-        body = b'{"role":"customer-app"}' if path == "/clients" and method == "POST" else None
-        answer = principal.ask(other, method, page + path, {"Content-Type": "application/json"}, body)
+        answer = principal.ask(other, method, page + path)
         misdirected(answer, customer, other)
 
 

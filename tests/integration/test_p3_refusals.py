@@ -116,8 +116,8 @@ def test_p3_refused_requests_leave_their_row(fresh, new_customer, american, ops,
 
 def test_p3_wrong_secrets_and_tokens_leave_their_row(fresh, customer, ops, onboard, row):
     gateway = fresh.gateway()
-    gone = api.add_client(onboard, gateway, customer.id, "customer-app")
-    assert onboard.ask(gateway, "DELETE", f"{api.customer_path(customer.id)}/clients/{gone.client_id}").status == 204
+    gone = api.add_client(customer.admin, gateway, customer.id, "customer-app")
+    assert customer.admin.ask(gateway, "DELETE", f"{api.customer_path(customer.id)}/clients/{gone.client_id}").status == 204
     nobody = api.Principal("c-nobody-of-that-name", "x" * 43, "customer-app")
     wrong = api.Principal(customer.app.client_id, "x" * 43, "customer-app")
     for principal, rule, known in ((wrong, "client-secret", customer.id), (gone, "client-disabled", customer.id),

@@ -216,7 +216,8 @@ def test_p3_other_changes_leave_a_row(new_customer, eu, onboard, security, sql):
     rows = sql(eu, "SELECT action, principal, rule, request FROM domicile.audit WHERE customer = %s ORDER BY id",
                customer.id)
     by_onboarding = [row for row in rows if row[1] == onboard.client_id]
-    assert len(by_onboarding) >= 3, "the customer and its two clients"
+    assert [row[0] for row in by_onboarding] == ["onboard", "client-claimable"]
+    assert [row[0] for row in rows if row[1] == customer.admin.client_id] == ["client-claim", "token", "client-add"]
     assert any(row[1] == security.client_id for row in rows), "the rotation"
     assert all(row[2] and row[3] for row in rows)
 

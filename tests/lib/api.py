@@ -1,5 +1,6 @@
 """The API as its users see it: gateways, principals with tokens, customers with records."""
 import base64
+import hashlib
 import json
 import os
 import secrets
@@ -175,18 +176,31 @@ def post_json(principal, gateway, target, document, headers=()):
     return principal.ask(gateway, "POST", target, headers, json.dumps(document).encode())
 
 
-def add_client(onboard, gateway, customer_id, role):
-    answer = post_json(onboard, gateway, f"{customer_path(customer_id)}/clients", {"role": role})
+def add_client(admin, gateway, customer_id, role):
+    answer = post_json(admin, gateway, f"{customer_path(customer_id)}/clients", {"role": role})
     assert answer.status == 201, answer
     made = answer.json()
     return Principal(made["client_id"], made["client_secret"], role)
 
 
+def new_claim():
+    """A claim, which is the customer's, and its digest, which is the vendor's."""
+    claim = secrets.token_urlsafe(32)
+    return claim, hashlib.sha256(claim.encode()).hexdigest()
+
+
+def claim_client(gateway, client_id, claim):
+    return gateway.ask("POST", "/oauth/claim", {"Authorization": Principal(client_id, claim, None).basic()})
+
+
 def onboard_customer(onboard, gateway, services, customer_id=None):
     customer_id = customer_id or random_id()
-    document = {"id": customer_id, "region": gateway.region, "acknowledged_services": services}
+    claim, digest = new_claim()
+    document = {"id": customer_id, "region": gateway.region, "acknowledged_services": services, "claim": digest}
     answer = post_json(onboard, gateway, "/v1/customers", document)
     assert answer.status == 201, answer
-    admin = add_client(onboard, gateway, customer_id, "customer-admin")
-    app = add_client(onboard, gateway, customer_id, "customer-app")
+    claimed = claim_client(gateway, answer.json()["claim"]["client_id"], claim)
+    assert claimed.status == 200, claimed
+    admin = Principal(claimed.json()["client_id"], claimed.json()["client_secret"], "customer-admin")
+    app = add_client(admin, gateway, customer_id, "customer-app")
     return Customer(customer_id, gateway, admin, app)

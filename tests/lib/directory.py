@@ -34,6 +34,11 @@ class Directory:
         with self.open() as connection:
             return {row[0]: row[1:] for row in connection.execute("SELECT version, digest, document FROM services")}
 
+    def mark(self, name):
+        with self.open() as connection:
+            row = connection.execute("SELECT version FROM mark WHERE name = ?", (name,)).fetchone()
+            return row[0] if row else 0
+
     def ids(self):
         with self.open() as connection:
             return {row[0] for row in connection.execute("SELECT id FROM customer WHERE removed = 0")}

@@ -100,16 +100,18 @@ ON_LOOP(p8_a_function_of_another_kind_is_an_error)
     as_migrated();
     struct pg_pool *pool = pool_open();
     /* No row, under the same name and types. */
-    server_run(
-        "DROP FUNCTION domicile.client_disable; CREATE FUNCTION domicile.client_disable(text, bigint, text, "
-        "text, text, text, text, text) RETURNS TABLE (outcome text) LANGUAGE sql AS 'SELECT NULL::text WHERE "
-        "false'; GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA domicile TO domicile_gateway");
-    check_unfit(ask(pool, STATEMENT_CLIENT_DISABLE), STATEMENT_CLIENT_DISABLE, "0 rows");
+    server_run("DROP FUNCTION domicile.client_alarms_put; CREATE FUNCTION domicile.client_alarms_put(text, "
+               "bigint, text, "
+               "text) RETURNS TABLE (outcome text) LANGUAGE sql AS 'SELECT NULL::text WHERE "
+               "false'; GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA domicile TO domicile_gateway");
+    check_unfit(ask(pool, STATEMENT_CLIENT_ALARMS), STATEMENT_CLIENT_ALARMS, "0 rows");
     /* Another type: the prepared statement is refused, and a new connection's answer does not fit. */
     server_run("DROP FUNCTION domicile.client_get; CREATE FUNCTION domicile.client_get(text) RETURNS TABLE "
                "(customer "
-               "text, role varchar, secret_hash text, disabled boolean) LANGUAGE sql AS $$SELECT 'acme', "
-               "'customer-app'::varchar, 'x', false$$; GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA domicile TO "
+               "text, role varchar, secret_hash text, disabled boolean, version bigint, proof bytea, "
+               "adopted boolean) LANGUAGE sql AS $$SELECT 'acme', "
+               "'customer-app'::varchar, 'x', false, 1::bigint, ''::bytea, true$$; GRANT EXECUTE ON ALL "
+               "FUNCTIONS IN SCHEMA domicile TO "
                "domicile_gateway");
     result r = ask(pool, STATEMENT_CLIENT_GET);
     check_fails(E_SQL, r);
@@ -148,20 +150,22 @@ ON_LOOP(p8_an_answer_that_is_too_large_is_not_taken_into_memory)
     struct pg_pool *pool = pool_open();
     server_run(
         "CREATE OR REPLACE FUNCTION domicile.client_get(p_id text) RETURNS TABLE (customer text, role text, "
-        "secret_hash text, disabled boolean) LANGUAGE sql SECURITY DEFINER AS $$SELECT 'acme', "
-        "'customer-app', "
-        "repeat('x', 100000000), false$$");
+        "secret_hash text, disabled boolean, version bigint, proof bytea, adopted boolean) LANGUAGE sql "
+        "SECURITY "
+        "DEFINER AS $$SELECT 'acme', 'customer-app', repeat('x', 100000000), false, 1::bigint, ''::bytea, "
+        "true$$");
     uint64_t before = peak_kib();
     result r = ask(pool, STATEMENT_CLIENT_GET);
     check_unfit(r, STATEMENT_CLIENT_GET, "more bytes than it may have");
     assert_in_range(peak_kib() - before, 0, 48 * 1024); /* of 100 MB; ASan keeps what was freed */
     /* Many rows, each of which is small. */
-    server_run("CREATE OR REPLACE FUNCTION domicile.client_page(p_customer text, p_after text, p_limit "
-               "integer) RETURNS TABLE (id text, "
-               "role text, "
-               "created_at timestamptz, disabled_at timestamptz) LANGUAGE sql SECURITY DEFINER AS $$SELECT "
-               "'c-' || i, "
-               "'customer-app', now(), NULL::timestamptz FROM generate_series(1, 3000000) i$$");
+    server_run(
+        "CREATE OR REPLACE FUNCTION domicile.client_page(p_customer text, p_after text, p_limit "
+        "integer) RETURNS TABLE (id text, "
+        "role text, "
+        "created_at timestamptz, disabled_at timestamptz, created_by text, created_by_role text, claimed "
+        "boolean) LANGUAGE sql SECURITY DEFINER AS $$SELECT 'c-' || i, 'customer-app', now(), "
+        "NULL::timestamptz, NULL, NULL, true FROM generate_series(1, 3000000) i$$");
     check_unfit(ask(pool, STATEMENT_CLIENT_PAGE), STATEMENT_CLIENT_PAGE, "more bytes than it may have");
     assert_in_range(peak_kib() - before, 0, 48 * 1024); /* of 100 MB; ASan keeps what was freed */
     /* The others go on, on connections that are made anew. */

@@ -117,8 +117,9 @@ ON_LOOP(p1_a_write_for_another_region_epoch_or_customer_is_refused_without_an_er
 
 ON_LOOP(p3_the_gateway_can_call_functions_and_do_nothing_else)
 {
-    static const char *const tables[] = { "cell",  "customer", "class_key",   "reseal",        "record",
-                                          "audit", "client",   "idempotency", "schema_version" };
+    static const char *const tables[] = { "cell",           "customer",   "class_key",   "reseal",
+                                          "record",         "audit",      "client",      "idempotency",
+                                          "schema_version", "client_set", "client_alarm" };
     static const char *const forbidden[] = {
         "SELECT * FROM domicile.%s",
         "DELETE FROM domicile.%s",
@@ -610,25 +611,32 @@ ON_LOOP(customers_and_clients)
         server_number("SELECT count(*) FROM domicile.customer WHERE id = 'lakeside' AND region = 'us' "
                       "AND state = 'active' AND services_version = 3"),
         1);
-#define CLIENT_ADD(id, customer, role)                                                                       \
-    "SELECT outcome FROM domicile.client_add('us', 1, '" id "', " customer ", '" role                        \
-    "', '$scrypt$ln=15,r=8,p=1$c2FsdA$aGFzaA', " ACTOR ")"
-    ASK(conn, "created", CLIENT_ADD("c-lake", "'lakeside'", "customer-app"));
-    ASK(conn, "exists", CLIENT_ADD("c-lake", "'lakeside'", "customer-app"));
-    ASK(conn, "customer", CLIENT_ADD("c-x2", "'nobody'", "customer-app"));
-    ASK(conn, "created", CLIENT_ADD("c-ops", "NULL", "sysadmin"));
-    ASK(conn, "23514", CLIENT_ADD("c-x3", "NULL", "customer-app"));
-    ASK(conn, "23514", CLIENT_ADD("c-x4", "'lakeside'", "sysadmin"));
-    ASK(conn, "lakeside customer-app false",
-        "SELECT customer || ' ' || role || ' ' || disabled FROM domicile.client_get('c-lake')");
+#define CLIENT_PUT(id, customer, role, expected, version, action)                                            \
+    "SELECT outcome FROM domicile.client_put('us', 1, " customer ", '" id "', '" role                        \
+    "', '$hmac-sha256$v=1$00', " action " = 'client-disable', '\\x" PROOF "', " expected ", " version        \
+    ", '\\x" PROOF "', " action ", " ACTOR ")"
+#define PROOF "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
+    ASK(conn, "done", CLIENT_PUT("c-lake", "'lakeside'", "customer-app", "0", "1", "'client-add'"));
+    ASK(conn, "stale", CLIENT_PUT("c-lake2", "'lakeside'", "customer-app", "0", "1", "'client-add'"));
+    ASK(conn, "exists", CLIENT_PUT("c-lake", "'lakeside'", "customer-app", "1", "2", "'client-add'"));
+    ASK(conn, "absent", CLIENT_PUT("c-lake2", "'lakeside'", "customer-app", "1", "2", "'client-claim'"));
+    ASK(conn, "DM004", CLIENT_PUT("c-lake2", "'lakeside'", "customer-app", "1", "1", "'client-add'"));
+    ASK(conn, "DM004", CLIENT_PUT("c-lake2", "'lakeside'", "customer-app", "1", "2", "'client-steal'"));
+    ASK(conn, "customer", CLIENT_PUT("c-x2", "'nobody'", "customer-app", "0", "1", "'client-add'"));
+    ASK(conn, "customer", CLIENT_PUT("c-x3", "NULL", "sysadmin", "0", "1", "'client-add'"));
+    ASK(conn, "23514", CLIENT_PUT("c-x4", "'lakeside'", "sysadmin", "1", "2", "'client-add'"));
+    ASK(conn, "1",
+        "SELECT version::text FROM domicile.client_set_get('us', 1, 'lakeside') WHERE kind = 'set'");
+    ASK(conn, "lakeside customer-app f 1 t",
+        "SELECT concat_ws(' ', customer, role, disabled, version, adopted) FROM "
+        "domicile.client_get('c-lake')");
     ASK(conn, "c-lake", "SELECT string_agg(id, ',') FROM domicile.client_page('lakeside', '', 10)");
-    ASK(conn, "c-ops", "SELECT string_agg(id, ',') FROM domicile.client_page(NULL, '', 10)");
-#define CLIENT_DISABLE(customer, id)                                                                         \
-    "SELECT outcome FROM domicile.client_disable('us', 1, " customer ", '" id "', " ACTOR ")"
-    ASK(conn, "absent", CLIENT_DISABLE("'acme'", "c-lake"));
-    ASK(conn, "disabled", CLIENT_DISABLE("'lakeside'", "c-lake"));
-    ASK(conn, "absent", CLIENT_DISABLE("'lakeside'", "c-lake"));
-    ASK(conn, "true", "SELECT disabled::text FROM domicile.client_get('c-lake')");
+    ASK(conn, "absent", CLIENT_PUT("c-lake", "'acme'", "customer-app", "0", "1", "'client-disable'"));
+    ASK(conn, "done", CLIENT_PUT("c-lake", "'lakeside'", "customer-app", "1", "5", "'client-disable'"));
+    ASK(conn, "t 5", "SELECT concat_ws(' ', disabled, version) FROM domicile.client_get('c-lake')");
+    ASK(conn, "stale",
+        "SELECT outcome FROM domicile.client_set_adopt('us', 1, 'lakeside', '[]', 6, '\\x" PROOF "', " ACTOR
+        ")");
     assert_int_equal(
         audit_rows("customer = 'lakeside' AND action IN ('onboard', 'client-add', 'client-disable')"), 3);
     assert_int_equal(audit_rows("customer = 'lakeside' AND action = 'onboard' AND revision = 3"), 1);

@@ -2,9 +2,11 @@
 import argparse
 import base64
 import contextlib
+import hashlib
 import http.client
 import json
 import os
+import secrets
 import shlex
 import ssl
 import string
@@ -108,6 +110,11 @@ class Gateway:
         self.headers = {"Authorization": f"Bearer {json.loads(body)['access_token']}"}
         return self
 
+    def claim(self, client, claim):
+        basic = base64.b64encode(f"{client}:{claim}".encode()).decode()
+        status, _, body = self.ask("POST", "/oauth/claim", headers={"Authorization": f"Basic {basic}"})
+        return status, json.loads(body)
+
     def ask(self, method, path, body=None, headers=()):
         self.connection.request(method, path, body, {**self.headers, **dict(headers)})
         answer = self.connection.getresponse()
@@ -144,6 +151,7 @@ class Demo:
         self.sandbox = Sandbox(DIRECTORY)
         self.patients = self.shell = self.env = None
         self.homes = {}    # customer -> (its gateway's region, EU or US, the patient it treats)
+        self.claims = {}   # customer -> (client id, claim)
         self.clients = {}  # customer -> (client id, secret)
 
     def tell(self):
@@ -202,19 +210,28 @@ class Demo:
             story.answered(f"409 {refusal['detail']}\n" + "\n".join(
                 f"{service['name']:20} {service.get('reason', '')}" for service in services))
             document["acknowledged_services"] = [service["name"] for service in services]
+            claim = secrets.token_urlsafe(32)
+            document["claim"] = hashlib.sha256(claim.encode()).hexdigest()
             story.typed(f"POST ${side}_URL/v1/customers {json.dumps(document)}")
             status, answer = gateway.post_json("/v1/customers", document)
             expect(status == 201, f"onboarding was answered {status}: {answer}")
             story.answered(f"201 {json.dumps(answer)}")
+            self.claims[customer] = answer["claim"]["client_id"], claim
 
     def create_clients(self):
-        self.story.step("Each customer gets an OAuth 2 client of its own")
+        story = self.story
+        story.step("Each customer claims its first client, and creates one for its application")
         for customer, (_, side, _) in self.homes.items():
-            gateway = self.gateway(side).log_in(self.env["ONBOARD_CLIENT"], self.env["ONBOARD_SECRET"])
-            self.story.typed(f"POST ${side}_URL/v1/customers/{customer}/clients {{\"role\": \"customer-app\"}}")
+            gateway = self.gateway(side)
+            story.typed(f"POST ${side}_URL/oauth/claim, with the claim whose digest the vendor has")
+            status, claimed = gateway.claim(*self.claims[customer])
+            expect(status == 200, f"the claim was answered {status}: {claimed}")
+            story.answered(f"200 {claimed['role']} {claimed['client_id']}, and its secret, which the vendor has never seen")
+            gateway.log_in(claimed["client_id"], claimed["client_secret"])
+            story.typed(f"POST ${side}_URL/v1/customers/{customer}/clients {{\"role\": \"customer-app\"}}")
             status, made = gateway.post_json(f"/v1/customers/{customer}/clients", {"role": "customer-app"})
             expect(status == 201, f"making a client was answered {status}: {made}")
-            self.story.answered(f"201 client {made['client_id']}, and its secret, shown this once")
+            story.answered(f"201 client {made['client_id']}, and its secret, shown this once")
             self.clients[customer] = made["client_id"], made["client_secret"]
 
     def write(self):

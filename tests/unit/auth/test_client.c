@@ -2,123 +2,101 @@
 
 #include "auth/client.h"
 
-#include "base/clock.h"
-#include <time.h>
-
 #include <stdio.h>
 
-/* Cheap hashes, so that only the tests that need it pay the full cost. */
-static struct client stored[2];
+/* A cheap hash: what it costs is tested elsewhere. */
+static struct client old;
 
-static result find(void *context, struct str id, struct client *ret, bool *ret_found)
+static int make_client(void **state)
 {
-    const bool *is_down = context;
-    if (is_down != NULL && *is_down)
-        return FAIL(E_UNAVAILABLE, NULL, "the store is down");
-    *ret_found = false;
-    for (size_t i = 0; i < 2; i++)
-        if (str_is(id, stored[i].id)) {
-            *ret = stored[i];
-            *ret_found = true;
-        }
-    return OK;
+    old = (struct client){ .role = ROLE_CUSTOMER_APP, .id = "c-one", .customer = "clinique-lumiere" };
+    return failed(scrypt_hash(STR("secret"), (struct scrypt_cost){ 14, 8, 1 }, old.secret_hash)) ? -1 : 0;
 }
 
-static int make_clients(void **state)
-{
-    stored[0] = (struct client){ .role = ROLE_CUSTOMER_APP, .id = "c-one", .customer = "clinique-lumiere" };
-    stored[1] = (struct client){ .role = ROLE_SECURITY, .id = "c-gone", .disabled = true };
-    for (size_t i = 0; i < 2; i++)
-        if (failed(scrypt_hash(STR("secret"), (struct scrypt_cost){ 14, 8, 1 }, stored[i].secret_hash)))
-            return -1;
-    return 0;
-}
-
-ON_LOOP(the_right_secret_opens)
+ON_LOOP(an_old_secret_is_checked)
 {
     struct client_gate gate;
-    struct client who;
+    bool matches = false;
     client_gate_init(&gate, 2, 4);
-    check_ok(
-        client_authenticate(&gate, &(struct client_store){ find, NULL }, STR("c-one"), STR("secret"), &who));
-    assert_int_equal(who.role, ROLE_CUSTOMER_APP);
-    assert_string_equal(who.customer, "clinique-lumiere");
+    check_ok(client_verify_scrypt(&gate, &old, STR("secret"), &matches));
+    assert_true(matches);
+    check_ok(client_verify_scrypt(&gate, &old, STR("Secret"), &matches));
+    assert_false(matches);
+    struct client malformed = old;
+    memcpy(malformed.secret_hash, "$scrypt$", 9);
+    check_fails(E_INTERNAL, client_verify_scrypt(&gate, &malformed, STR("secret"), &matches));
     assert_int_equal(gate.running.permits, 2);
 }
 
-ON_LOOP(unknown_disabled_and_wrong_look_the_same)
+static void kinds_of_secrets_are_told_apart(void **state)
 {
-    struct client_gate gate;
-    struct client who = { 0 };
-    const struct client_store store = { find, NULL };
-    char long_secret[CLIENT_SECRET_MAX + 1];
-    memset(long_secret, 'x', sizeof long_secret);
-    client_gate_init(&gate, 2, 4);
-    const struct {
-        struct str id, secret;
-    } wrong[] = { { STR("c-one"), STR("Secret") },  { STR("c-one"), STR("") },
-                  { STR("c-one"), STR("secret ") }, { STR("c-gone"), STR("secret") },
-                  { STR("c-two"), STR("secret") },  { STR("C/1"), STR("secret") },
-                  { STR(""), STR("secret") },       { STR("c-one"), { long_secret, sizeof long_secret } } };
-    const result expected = client_authenticate(&gate, &store, STR("c-one"), STR("wrong"), &who);
-    assert_int_equal(expected.error.code, E_CLIENT);
-    for (size_t i = 0; i < COUNT(wrong); i++) {
-        result r = client_authenticate(&gate, &store, wrong[i].id, wrong[i].secret, &who);
-        assert_int_equal(r.error.code, E_CLIENT);
-        assert_string_equal(r.error.what, expected.error.what);
-        assert_ptr_equal(r.error.hint, expected.error.hint);
+    static const struct {
+        const char *text;
+        enum client_secret_kind kind;
+    } rows[] = { { "", CLIENT_SECRET_MALFORMED },
+                 { "secret", CLIENT_SECRET_MALFORMED },
+                 { "$hmac-sha256$v=2$00", CLIENT_SECRET_MALFORMED },
+                 { "$hmac-sha256$v=1$00", CLIENT_SECRET_VERIFIER },
+                 { "$claim$v=1$1$00", CLIENT_SECRET_CLAIM },
+                 { "$scrypt$ln=15", CLIENT_SECRET_SCRYPT } };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct client client = { .id = "c-one" };
+        snprintf(client.secret_hash, sizeof client.secret_hash, "%s", rows[i].text);
+        assert_int_equal(client_secret_kind(&client), rows[i].kind);
     }
-    assert_string_equal(who.id, "");
-    assert_int_equal(gate.running.permits, 2);
 }
 
-/* Of all threads of this process: what a busy machine does to the clock on the wall does not count. */
-static uint64_t cpu_ns(void)
+/* ---- claims ---- */
+
+static void a_claim_is_good_until_its_time(void **state)
 {
-    struct timespec spent;
-    assert_int_equal(clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &spent), 0);
-    return (uint64_t)spent.tv_sec * 1000000000 + (uint64_t)spent.tv_nsec;
+    char digest[CLIENT_CLAIM_HEX_SIZE], same[CLIENT_CLAIM_HEX_SIZE];
+    struct client client = { .id = "c-one" };
+    client_claim_digest(STR("claim"), digest);
+    client_claim_digest(STR("claim"), same);
+    assert_string_equal(digest, same);
+    assert_true(client_claim_is_digest(str_from(digest)));
+    client_claim_set(&client, digest, 1000);
+    assert_int_equal(client_secret_kind(&client), CLIENT_SECRET_CLAIM);
+    assert_int_equal(client_claim_until_s(&client), 1000);
+    assert_true(client_claim_matches(&client, STR("claim"), 999999));
+    assert_false(client_claim_matches(&client, STR("claim"), 1000000));
+    assert_false(client_claim_matches(&client, STR("claim "), 0));
+    assert_false(client_claim_matches(&client, STR(""), 0));
 }
 
-static uint64_t work_of(struct client_gate *gate, const char *id, const char *secret)
+static void what_is_no_claim_matches_nothing(void **state)
 {
-    struct client who;
-    uint64_t begun_ns = cpu_ns();
-    check_fails(E_CLIENT, client_authenticate(gate, &(struct client_store){ find, NULL }, str_from(id),
-                                              str_from(secret), &who));
-    return cpu_ns() - begun_ns;
+    static const char *const texts[] = {
+        "",
+        "$claim$v=1$",
+        "$claim$v=1$1000",
+        "$claim$v=1$1000$",
+        "$claim$v=1$-1$",
+        "$claim$v=1$1000$50",
+        "$claim$v=2$1000$",
+    };
+    char digest[CLIENT_CLAIM_HEX_SIZE];
+    client_claim_digest(STR("claim"), digest);
+    for (size_t i = 0; i < COUNT(texts); i++) {
+        struct client client = { .id = "c-one" };
+        snprintf(client.secret_hash, sizeof client.secret_hash, "%s", texts[i]);
+        assert_false(client_claim_matches(&client, STR("claim"), 0));
+        assert_int_equal(client_claim_until_s(&client), 0);
+    }
+    struct client client = { .id = "c-one" }; /* the digest itself is no claim, and neither is a longer one */
+    client_claim_set(&client, digest, 1000);
+    assert_false(client_claim_matches(&client, str_from(digest), 0));
+    strcat(client.secret_hash, "0");
+    assert_false(client_claim_matches(&client, STR("claim"), 0));
+    assert_false(client_claim_is_digest(STR("")));
+    digest[3] = 'A';
+    assert_false(client_claim_is_digest(str_from(digest)));
+    digest[3] = 'g';
+    assert_false(client_claim_is_digest(str_from(digest)));
 }
 
-/* Without the work for nobody the ratio would be a thousand. */
-ON_LOOP(an_unknown_client_costs_as_much_as_a_wrong_secret)
-{
-    struct client_gate gate;
-    client_gate_init(&gate, 2, 4);
-    char before[SCRYPT_TEXT_SIZE];
-    memcpy(before, stored[0].secret_hash, sizeof before);
-    check_ok(client_hash_secret(&gate, STR("secret"), stored[0].secret_hash));
-    uint64_t wrong_ns = work_of(&gate, "c-one", "wrong"), unknown_ns = work_of(&gate, "c-two", "wrong");
-    memcpy(stored[0].secret_hash, before, sizeof before);
-    assert_true(unknown_ns * 4 > wrong_ns && wrong_ns * 4 > unknown_ns);
-}
-
-ON_LOOP(the_stores_own_errors_come_through)
-{
-    struct client_gate gate;
-    struct client who;
-    bool is_down = true;
-    client_gate_init(&gate, 1, 1);
-    check_fails(E_UNAVAILABLE, client_authenticate(&gate, &(struct client_store){ find, &is_down },
-                                                   STR("c-one"), STR("secret"), &who));
-    char before[SCRYPT_TEXT_SIZE];
-    memcpy(before, stored[0].secret_hash, sizeof before);
-    memcpy(stored[0].secret_hash, "$scrypt$", 9);
-    check_fails(E_INTERNAL, client_authenticate(&gate, &(struct client_store){ find, NULL }, STR("c-one"),
-                                                STR("secret"), &who));
-    memcpy(stored[0].secret_hash, before, sizeof before);
-    check_ok(
-        client_authenticate(&gate, &(struct client_store){ find, NULL }, STR("c-one"), STR("secret"), &who));
-}
+/* ---- the gate ---- */
 
 struct asking {
     struct client_gate gate;
@@ -128,10 +106,9 @@ struct asking {
 static void ask(void *arg)
 {
     struct asking *asking = arg;
-    struct client who;
-    result r = client_authenticate(&asking->gate, &(struct client_store){ find, NULL }, STR("c-one"),
-                                   STR("secret"), &who);
-    asking->ok += r.error.code == E_OK;
+    bool matches = false;
+    result r = client_verify_scrypt(&asking->gate, &old, STR("secret"), &matches);
+    asking->ok += r.error.code == E_OK && matches;
     asking->busy += r.error.code == E_BUSY;
     asking->cancelled += r.error.code == E_CANCELLED;
 }
@@ -186,13 +163,13 @@ static void ids_and_secrets_are_new_each_time(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_right_secret_opens),
-        cmocka_unit_test(unknown_disabled_and_wrong_look_the_same),
-        cmocka_unit_test(an_unknown_client_costs_as_much_as_a_wrong_secret),
-        cmocka_unit_test(the_stores_own_errors_come_through),
+        cmocka_unit_test(an_old_secret_is_checked),
+        cmocka_unit_test(kinds_of_secrets_are_told_apart),
+        cmocka_unit_test(a_claim_is_good_until_its_time),
+        cmocka_unit_test(what_is_no_claim_matches_nothing),
         cmocka_unit_test(p8_a_flood_of_logins_is_bounded),
         cmocka_unit_test(p8_a_cancelled_login_gives_its_place_back),
         cmocka_unit_test(ids_and_secrets_are_new_each_time),
     };
-    return cmocka_run_group_tests(tests, make_clients, NULL);
+    return cmocka_run_group_tests(tests, make_client, NULL);
 }

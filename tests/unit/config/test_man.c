@@ -105,7 +105,7 @@ static void say_vocabulary(void)
     say(".Ss Roles\n.Bl -tag -width \"customer-admin\" -compact\n");
     for (enum role role = ROLE_UNKNOWN + 1; role < ROLE_COUNT; role++)
         say(".It Cm %s\n%s\n", role_word(role), role_help(role));
-    say(".El\n.Ss Actions\n.Bl -tag -width \"manage-clients\" -compact\n");
+    say(".El\n.Ss Actions\n.Bl -tag -width \"disable-clients\" -compact\n");
     for (enum action action = ACTION_UNKNOWN + 1; action < ACTION_COUNT; action++)
         say(".It Cm %s\n%s%s\n", action_word(action), action_help(action),
             action_is_about_class(action) ? "" : " (not about a class)");
