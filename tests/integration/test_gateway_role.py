@@ -26,7 +26,7 @@ def as_gateway(sandbox, eu):
     "SELECT lo_create(0)", "SELECT lo_creat(-1)", "SELECT lo_from_bytea(0, 'x')",
     "SELECT pg_logical_emit_message(false, 'p', 'out')", "SELECT pg_logical_emit_message(true, 'p', 'out'::bytea)",
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND usename = current_user",
-    "SELECT pg_cancel_backend(pg_backend_pid())",
+    "SELECT pg_cancel_backend(0)",
     "SELECT pg_advisory_lock(7308894115271946611)", "SELECT pg_try_advisory_lock(7308894115271946612)",
     "SELECT pg_advisory_xact_lock(1)", "SELECT pg_try_advisory_xact_lock_shared(1, 1)", "SELECT pg_advisory_lock_shared(1)",
     "CREATE TEMPORARY TABLE t (i integer)", "CREATE TABLE public.t (i integer)", "CREATE SCHEMA s",
