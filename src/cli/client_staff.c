@@ -126,6 +126,14 @@ static result change_set(const struct client_keys *keys, const struct staff_clie
     return OK;
 }
 
+static bool all_are_proven(const struct client_keys *keys, const struct client_set *set)
+{
+    for (size_t i = 0; i < set->count; i++)
+        if (!client_is_proven(keys, &set->clients[i]))
+            return false;
+    return true;
+}
+
 static result write_bound(struct pg_conn *conn, const struct staff_client *staff, int64_t epoch,
                           const struct client_keys *keys)
 {
@@ -135,7 +143,7 @@ static result write_bound(struct pg_conn *conn, const struct staff_client *staff
     arena_init(&arena);
     result r = load_staff(conn, staff->region, epoch, &arena, &set);
     int64_t expected = set.version;
-    if (!failed(r) && expected == 0 && set.count > 0)
+    if (!failed(r) && expected == 0 && !all_are_proven(keys, &set))
         r = FAIL(E_UNAVAILABLE, "Start the region's gateway, which binds them, and run the command again.",
                  "the staff's clients of \"%s\" are not bound to the root key yet", staff->region->name.ptr);
     if (!failed(r))

@@ -34,6 +34,6 @@ result clients_make_claimable(struct gateway *gateway, const struct record_shelf
 result clients_check(struct gateway *gateway, struct record_cell *cell, int64_t epoch, struct str customer,
                      size_t *ret_alarms) MUST_USE;
 
-/* Checks all customers of the region and the staff, again and again, with at most a twentieth of a processor. A fiber's body;
+/* Checks all customers of the region and the staff, again and again, with at most a fiftieth of a processor. A fiber's body;
  * ends when it is cancelled. */
 void gateway_check_clients(void *gateway);

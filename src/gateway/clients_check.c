@@ -10,8 +10,8 @@
 enum {
     ALARMS_MAX = 100, /* of a customer */
     PAGE = 100,
-    SHARE = 20, /* of the time of one processor, at most a twentieth */
-    PAUSE_MS = 5 * 1000,
+    SHARE = 50, /* of the time of one processor, at most a fiftieth */
+    PAUSE_MS = 20 * 1000,
     PAUSE_MIN_MS = 10,
 };
 

@@ -597,7 +597,7 @@ static int64_t rows_of(const char *table)
 ON_LOOP(p6_strangers_write_no_evidence_and_fill_nothing)
 {
     static const char *const hello[] = { BIN "psql", "-U", "visitor", "-c", "SELECT 1", NULL };
-    enum { STRANGERS = 10000 };
+    enum { STRANGERS = 2000 };
     watching_begin("");
     do_lines("CREATE ROLE visitor LOGIN\nGRANT CONNECT ON DATABASE domicile TO visitor");
     ask_once();
@@ -613,7 +613,7 @@ ON_LOOP(p6_strangers_write_no_evidence_and_fill_nothing)
     run_program(hello);
     began = now_ms();
     while (found("log-connection", "visitor from [local]") == NULL) {
-        assert_true(now_ms() - began < 10000);
+        assert_true(now_ms() - began < 60000);
         feed_log();
         check_ok(fiber_sleep(20));
     }

@@ -47,8 +47,8 @@ static void p8_text_from_outside_steers_no_terminal(void **state)
 static void p8_a_cell_of_a_table_makes_no_row_and_no_colour(void **state)
 {
     const char *const cells[] = { "KEY", "ETAG", "a\x1b[31m\nb",
-                                  "\xC2\x9B"
-                                  "1" };
+                                  ("\xC2\x9B"
+                                   "1") };
     cli_print_table(&cli, cells, 2, 2);
     fflush(cli.out);
     assert_string_equal(out, "KEY             ETAG\na\\x1b[31m\\x0ab  \\u009b1\n");
