@@ -127,6 +127,15 @@ bool client_set_is_proven(const struct client_keys *keys, const struct client_se
     return set->has_proof && CRYPTO_memcmp(proof, set->proof, sizeof proof) == 0;
 }
 
+int64_t client_set_version(const struct client_keys *keys, const struct client_set *set)
+{
+    int64_t version = client_set_is_proven(keys, set) ? set->version : 0;
+    for (size_t i = 0; i < set->count; i++)
+        if (set->clients[i].version > version && client_is_proven(keys, &set->clients[i]))
+            version = set->clients[i].version;
+    return version;
+}
+
 /* Where an id stands, or would. */
 static size_t place_of(const struct client_set *set, struct str id)
 {

@@ -44,6 +44,9 @@ void client_set_prove(const struct client_keys *keys, const struct client_set *s
                       uint8_t proof[CLIENT_PROOF_BYTES]);
 bool client_set_is_proven(const struct client_keys *keys, const struct client_set *set);
 
+/* The highest version that a gateway has given: the set's own, if it is proven, and those of proven rows. */
+int64_t client_set_version(const struct client_keys *keys, const struct client_set *set);
+
 struct client *client_set_find(const struct client_set *set, struct str id); /* NULL: none */
 /* At its place in the order; an id that is not there yet. E_LIMIT: the set is full. */
 result client_set_add(struct client_set *set, const struct client *client, struct client **ret) MUST_USE;

@@ -62,9 +62,16 @@ static bool take_set(const struct pg_reply *reply, size_t row, struct client_sco
 {
     struct client_set *set = &scope->set;
     scope->is_here = !pg_reply_is_null(reply, row, ROLE);
-    set->version = pg_reply_number(reply, row, VERSION);
+    int64_t version = pg_reply_number(reply, row, VERSION);
+    set->version = version > 0 ? version : 0;
     return copy(set->state, sizeof set->state, pg_reply_str(reply, row, ROLE)) &&
            copy_proof(set->proof, &set->has_proof, pg_reply_str(reply, row, PROOF));
+}
+
+static uint64_t key_version(const struct pg_reply *reply, size_t row)
+{
+    int64_t version = pg_reply_number(reply, row, VERSION);
+    return version > 0 ? (uint64_t)version : 0;
 }
 
 result client_scope_from_reply(const struct pg_reply *reply, struct str customer, struct arena *arena,
@@ -82,8 +89,7 @@ result client_scope_from_reply(const struct pg_reply *reply, struct str customer
             take_client(reply, i, &scope.set);
         else if (str_is(kind, "key"))
             scope.keys[scope.key_count++] =
-                (struct client_scope_key){ arena_cstr(arena, name),
-                                           (uint64_t)pg_reply_number(reply, i, VERSION) };
+                (struct client_scope_key){ arena_cstr(arena, name), key_version(reply, i) };
         else if (str_is(kind, "alarm"))
             scope.alarms[scope.alarm_count++] =
                 (struct client_scope_alarm){ arena_cstr(arena, name),

@@ -109,6 +109,7 @@ static result change_set(const struct client_keys *keys, const struct staff_clie
                          struct client_set *set, struct client **ret)
 {
     struct client *stored = client_set_find(set, str_from(staff->client.id)), new = staff->client;
+    int64_t version = client_set_version(keys, set);
     if (staff->secret != NULL) {
         if (stored != NULL)
             return taken(staff);
@@ -120,7 +121,7 @@ static result change_set(const struct client_keys *keys, const struct staff_clie
         stored->disabled = true;
         *ret = stored;
     }
-    (*ret)->version = ++set->version;
+    (*ret)->version = set->version = version + 1;
     client_prove(keys, *ret);
     client_set_prove(keys, set, set->proof);
     return OK;

@@ -105,9 +105,9 @@ static result write_once(struct gateway *gateway, const struct record_shelf *she
         *ret_stale = true;
         return OK;
     }
-    int64_t expected = scope.set.version;
+    int64_t expected = scope.set.version, version = client_set_version(&gateway->client_keys, &scope.set);
     TRY(apply(gateway, &scope.set, change, client, before, &changed));
-    scope.set.version = ((uint64_t)expected > known ? expected : (int64_t)known) + 1;
+    scope.set.version = ((uint64_t)version > known ? version : (int64_t)known) + 1;
     changed->version = scope.set.version;
     client_prove(&gateway->client_keys, changed);
     client_set_prove(&gateway->client_keys, &scope.set, scope.set.proof);

@@ -16,5 +16,3 @@ result record_sealed_open(const struct record_shelf *shelf, struct arena *arena,
 /* A new random key of that version, wrapped under the region's root key and nowhere else. */
 result record_key_wrap_new(const struct record_shelf *shelf, uint32_t version,
                            uint8_t wrapped[CLASSKEY_WRAPPED_BYTES]) MUST_USE;
-/* Asks the cell; the key is in the ring afterwards. *ret_version is 0 when the class has no key. */
-result record_key_ask_current(const struct record_shelf *shelf, uint32_t *ret_version) MUST_USE;

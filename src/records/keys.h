@@ -13,6 +13,9 @@ result record_key_version_get(const struct record_shelf *shelf, uint32_t version
 /* Asks the cell again which key is current: after the cell has refused a write under an older one. */
 result record_key_refresh(const struct record_shelf *shelf) MUST_USE;
 
+/* Asks the cell; the key is in the ring afterwards. *ret_version is 0 when the class has no key. E_SEAL: it does not open. */
+result record_key_ask_current(const struct record_shelf *shelf, uint32_t *ret_version) MUST_USE;
+
 /* ---- rotation ---- */
 struct record_rotation {
     uint32_t key_version; /* that writes use; 0: the class has no key yet */

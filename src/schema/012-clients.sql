@@ -92,7 +92,7 @@ BEGIN
         RETURN;
     END IF;
     IF p_action NOT IN ('client-add', 'client-claimable', 'client-claim', 'client-rekey', 'client-disable')
-        OR p_version <= p_expected THEN
+        OR p_version < 1 THEN
         RAISE EXCEPTION 'an argument is out of bounds' USING ERRCODE = 'DM004';
     END IF;
     INSERT INTO domicile.client_set (scope, version, proof) SELECT v_scope, p_version, p_set_proof WHERE p_expected = 0

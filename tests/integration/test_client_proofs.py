@@ -150,6 +150,24 @@ def test_p7_an_old_class_key_that_is_put_back_shows(new_customer, security, sql,
     is_alarm(sql, eu, customer, "key of class health")
 
 
+@pytest.mark.parametrize("version", [2 ** 62, 2 ** 63 - 1])
+def test_p8_a_version_that_somebody_wrote_locks_nobody_out(new_customer, sql, eu, directory, version):
+    """A mark of the directory never goes back, so it takes no version from who has no root key."""
+    customer = new_customer(eu)
+    sql(eu, "UPDATE domicile.client_set SET version = %s WHERE scope = %s", version, customer.id)
+    sql(eu, "INSERT INTO domicile.class_key (customer, class, version, wrapped) VALUES (%s, 'health', 2147483647, %s)",
+        customer.id, b"x" * 93)
+    is_alarm(sql, eu, customer, "clients")
+    is_alarm(sql, eu, customer, "key of class health")
+    assert directory.mark(f"clients/{customer.id}") < 10 and directory.mark(f"key/{customer.id}/health") == 0
+    sql(eu, "DELETE FROM domicile.class_key WHERE customer = %s", customer.id)
+    api.add_client(customer.admin, eu, customer.id, "customer-app")
+    ends(sql, eu, customer, "clients")
+    assert alarms(sql, eu, customer) == {}
+    assert directory.mark(f"clients/{customer.id}") < 10
+    assert customer.put("health", "k", b"x").status == 201
+
+
 # --- old rows ---
 
 OLD = "$scrypt$ln=14,r=8,p=1$AAAAAAAAAAAAAAAAAAAAAA$"

@@ -620,7 +620,7 @@ ON_LOOP(customers_and_clients)
     ASK(conn, "stale", CLIENT_PUT("c-lake2", "'lakeside'", "customer-app", "0", "1", "'client-add'"));
     ASK(conn, "exists", CLIENT_PUT("c-lake", "'lakeside'", "customer-app", "1", "2", "'client-add'"));
     ASK(conn, "absent", CLIENT_PUT("c-lake2", "'lakeside'", "customer-app", "1", "2", "'client-claim'"));
-    ASK(conn, "DM004", CLIENT_PUT("c-lake2", "'lakeside'", "customer-app", "1", "1", "'client-add'"));
+    ASK(conn, "DM004", CLIENT_PUT("c-lake2", "'lakeside'", "customer-app", "1", "0", "'client-add'"));
     ASK(conn, "DM004", CLIENT_PUT("c-lake2", "'lakeside'", "customer-app", "1", "2", "'client-steal'"));
     ASK(conn, "customer", CLIENT_PUT("c-x2", "'nobody'", "customer-app", "0", "1", "'client-add'"));
     ASK(conn, "customer", CLIENT_PUT("c-x3", "NULL", "sysadmin", "0", "1", "'client-add'"));

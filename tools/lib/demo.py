@@ -292,12 +292,29 @@ class Demo:
         story.good(f"{status}, {sent} of {len(resource.body)} body bytes left the client; the answer names the home "
                    f"endpoint {problem['home_endpoint']}")
 
+    def checkpoint(self, node):
+        code, _, trouble = self.shell("psql", "-X", "-q", f"${node}_PG", "-c", "CHECKPOINT")
+        expect(code == 0, trouble)
+
+    def ask(self, node, sql):
+        return subprocess.run(["psql", "-X", "-At", self.env[f"{node}_PG"], "-c", sql], capture_output=True, text=True,
+                              check=True).stdout.strip()
+
+    def await_replay(self, primary, standby):
+        """A name in a standby's WAL alone may be cut by a page's header: its pages are to be in its files as well."""
+        flushed = self.ask(primary, "SELECT pg_current_wal_flush_lsn()")
+        deadline = time.monotonic() + 60
+        while self.ask(standby, f"SELECT pg_last_wal_replay_lsn() >= '{flushed}'") != "t":
+            expect(time.monotonic() < deadline, f"{standby.lower()} does not replay up to {flushed}")
+            time.sleep(0.1)
+
     def search_files(self):
         story = self.story
         story.step("The database files of all nodes are searched for the patients")
-        for node in ("EU1", "US1"):
-            code, _, trouble = self.shell("psql", "-X", "-q", f"${node}_PG", "-c", "CHECKPOINT")
-            expect(code == 0, trouble)
+        for primary, standby in (("EU1", "EU2"), ("US1", "US2")):
+            self.checkpoint(primary)
+            self.await_replay(primary, standby)
+            self.checkpoint(standby)
         story.say("Heap, indexes, WAL, server log, every file. A name that stands in a sealed record must not be found; "
                   "the hospital's name, in an unsealed record, must be: so the search can find things.")
         for region, _, patient in self.homes.values():

@@ -174,6 +174,22 @@ static void a_forged_row_is_no_part_of_a_set(void **state)
     assert_false(client_is_proven(&keys, added));
 }
 
+static void p8_a_version_that_no_gateway_gave_does_not_count(void **state)
+{
+    struct client clients[ROOM];
+    struct client_set set;
+    fill(&set, clients);
+    set.version = 7;
+    client_set_prove(&keys, &set, set.proof);
+    assert_int_equal(client_set_version(&keys, &set), 7);
+    set.version = INT64_MAX; /* by who has no root key, so that there is no next one */
+    assert_int_equal(client_set_version(&keys, &set), 3);
+    clients[2].version = INT64_MAX;
+    assert_int_equal(client_set_version(&keys, &set), 2);
+    set.count = 0;
+    assert_int_equal(client_set_version(&keys, &set), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -183,6 +199,7 @@ int main(void)
         cmocka_unit_test(a_set_is_in_the_order_of_ids),
         cmocka_unit_test(p1_a_row_that_is_missing_or_was_put_back_shows),
         cmocka_unit_test(a_forged_row_is_no_part_of_a_set),
+        cmocka_unit_test(p8_a_version_that_no_gateway_gave_does_not_count),
     };
     return cmocka_run_group_tests(tests, derive, forget);
 }
