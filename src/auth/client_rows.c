@@ -4,11 +4,12 @@ enum { KIND, NAME, ROLE, SECRET, VERSION, DISABLED, PROOF }; /* columns of clien
 
 static bool copy(char *to, size_t size, struct str from)
 {
-    if (from.len >= size || memchr(from.ptr != NULL ? from.ptr : "", '\0', from.len) != NULL)
+    size_t len = from.ptr != NULL ? from.len : 0;
+    if (len >= size || (len > 0 && memchr(from.ptr, '\0', len) != NULL))
         return false;
-    if (from.len > 0)
-        memcpy(to, from.ptr, from.len);
-    to[from.len] = '\0';
+    if (len > 0)
+        memcpy(to, from.ptr, len);
+    to[len] = '\0';
     return true;
 }
 

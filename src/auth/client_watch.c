@@ -101,7 +101,8 @@ result client_watch_confirm(struct client_watch *watch, const struct principal *
                             void *context)
 {
     uint64_t now_ns = clock_monotonic_ns();
-    uint64_t hash = siphash(&watch->key, str_from(principal->client)).words[0];
+    uint64_t hash =
+        siphash(&watch->key, (struct str){ principal->client, strlen(principal->client) }).words[0];
     struct known *known = &watch->known[hash & watch->mask];
     bool asked = known->asking_ns != 0 && is_younger(known->asking_ns, now_ns, CLIENT_WATCH_LATE_MS);
     if (is_of(known, principal) &&

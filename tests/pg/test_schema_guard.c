@@ -46,7 +46,8 @@ ON_LOOP(p3_an_administrators_certificate_changes_no_guard)
         "DELETE FROM domicile.audit",
         "TRUNCATE domicile.audit",
         "INSERT INTO domicile.audit SELECT * FROM domicile.audit",
-        ("CREATE OR REPLACE FUNCTION domicile.audit_stays() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN "
+        ("CREATE OR REPLACE FUNCTION domicile.audit_stays() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN "
+         "RETURN "
          "new; END'"),
         "ALTER FUNCTION domicile.audit_stays() OWNER TO domicile_admin",
         "CREATE FUNCTION domicile.mine() RETURNS int LANGUAGE sql AS 'SELECT 1'",
